@@ -1,0 +1,1 @@
+"""Modules written by `python -m evse_controller.exi generate`."""
