@@ -1,0 +1,1 @@
+"""Hardware abstraction: device contracts (`hal.api`), drivers, and simulated devices (`hal.sim`)."""
