@@ -1,0 +1,1 @@
+"""Vehicles that others wrote, each in a Python environment of its own, run as separate processes."""
