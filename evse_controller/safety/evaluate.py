@@ -1,0 +1,285 @@
+"""Verdict over one control step: which faults are present, and what the outputs may do for the next 250 ms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from evse_controller.model.fault import Fault, FaultCode, Severity
+from evse_controller.model.permit import Permit
+from evse_controller.safety import envelope
+from evse_controller.safety import thresholds as t
+from evse_controller.safety.inputs import Inputs, Verdict
+from evse_controller.safety.phase import PHASES, Phase
+from hal.api import Contact, IsolationState, PowerMode
+
+Finding = tuple[FaultCode, str, str]
+"""Code, source (device or room), cause in one sentence with figures."""
+
+HOLD_S: dict[str, float] = {
+    "current-limit": t.OVER_CURRENT_HOLD_S,
+    "voltage-contradiction": t.PLAUSIBLE_HOLD_S,
+    "current-contradiction": t.PLAUSIBLE_HOLD_S,
+    "module-mode": t.MODULE_DISAGREE_S,
+    "isolation-invalid": t.ISOLATION_INVALID_S,
+}
+"""Conditions that must last before they are a fault. Everything else acts in the step that sees it."""
+
+Held = tuple[str, FaultCode, str, str]
+
+
+def evaluate(inputs: Inputs, now_s: float) -> Verdict:
+    """Judge one control step. Pure: the same inputs and time always give the same verdict."""
+    faults = [Fault(code, source, cause, now_s) for check in CHECKS for code, source, cause in check(inputs, now_s)]
+    watch: dict[str, float] = {}
+    for name, code, source, cause in _held(inputs):
+        since = inputs.watch.get(name, now_s)
+        watch[name] = since
+        if now_s - since >= HOLD_S[name]:
+            faults.append(Fault(code, source, cause, since))
+    denied = envelope.export_denied(inputs, now_s)
+    charge = envelope.charge_limits(inputs, now_s)
+    discharge = envelope.discharge_limits(inputs, now_s, denied)
+    charge_rules = envelope.ruling(charge, now_s)
+    discharge_rules = envelope.ruling(discharge, now_s)
+    verdict_faults = tuple(faults)
+    return Verdict(
+        permit=_permit(inputs, now_s, verdict_faults, charge_rules, discharge_rules, denied),
+        faults=verdict_faults,
+        charge=charge,
+        discharge=discharge,
+        charge_rules=charge_rules,
+        discharge_rules=discharge_rules,
+        export_denied=denied,
+        trip_voltage_v=envelope.trip_voltage_v(inputs),
+        watch=watch,
+    )
+
+
+def _permit(
+    inputs: Inputs,
+    now_s: float,
+    faults: tuple[Fault, ...],
+    charge_rules: envelope.NamedLimit,
+    discharge_rules: envelope.NamedLimit,
+    denied: str | None,
+) -> Permit:
+    expires = now_s + t.PERMIT_LIFE_S
+    for fault in (*faults, *inputs.latched):
+        if fault.kind.severity is Severity.EMERGENCY:
+            return Permit(now_s, expires, False, 0.0, 0.0, 0.0, False, fault.source, fault.cause)
+    rule = PHASES[inputs.phase]
+    if not rule.contactors or inputs.mcu is None:
+        reason = f"phase {inputs.phase.value} keeps the contactors open"
+        return Permit(now_s, expires, False, 0.0, 0.0, 0.0, False, "station", reason)
+    if inputs.phase is Phase.RAMP_DOWN:
+        contactors = inputs.mcu.pilot.connected
+        return Permit(
+            now_s, expires, contactors, envelope.max_voltage_v(inputs), 0.0, 0.0, False, "station", "ramp down"
+        )
+    contactors = inputs.mcu.pilot.ready
+    if rule.small_current:
+        amps = min(t.SMALL_CURRENT_A, inputs.ratings.max_charge_current_a) if contactors else 0.0
+        reason = f"{inputs.phase.value} at {t.SMALL_CURRENT_A:.0f} A or less"
+        return Permit(
+            now_s, expires, contactors, envelope.max_voltage_v(inputs), amps, 0.0, False, "station", reason
+        )
+    volts = envelope.working_voltage_v(inputs)
+    discharging = inputs.mode is PowerMode.DISCHARGE
+    name, limit = discharge_rules if discharging else charge_rules
+    export = denied is None
+    return Permit(
+        issued_at_s=now_s,
+        expires_at_s=expires,
+        contactors=contactors,
+        max_voltage_v=envelope.max_voltage_v(inputs),
+        max_charge_current_a=charge_rules[1].value / volts if contactors else 0.0,
+        max_discharge_current_a=discharge_rules[1].value / volts if contactors and export else 0.0,
+        export=export,
+        source=limit.source,
+        reason=f"{name}: {limit.reason}",
+    )
+
+
+def _stale(at_s: float | None, inputs: Inputs, deadline_s: float, now_s: float) -> float | None:
+    """Age in s when it is beyond its deadline, else None. A device that never answered is as old as the station;
+    a stamp from the future is a contradiction and counts as stale."""
+    age = now_s - (inputs.started_s if at_s is None else at_s)
+    return age if age > deadline_s or age < -0.001 or math.isnan(age) else None
+
+
+def _at_s(reading: object) -> float | None:
+    at_s = getattr(reading, "at_s", None)
+    return at_s if isinstance(at_s, (int, float)) else None
+
+
+def _pilot_board(inputs: Inputs, now_s: float) -> Iterator[Finding]:
+    age = _stale(_at_s(inputs.mcu), inputs, t.MCU_DEADLINE_S, now_s)
+    if age is not None:
+        yield FaultCode.PILOT_STALE, "mcu", f"pilot board silent for {age:.2f} s"
+    mcu = inputs.mcu
+    if mcu is None:
+        return
+    if mcu.emergency_stop:
+        yield FaultCode.EMERGENCY_STOP, "mcu", "emergency stop is pressed"
+    if mcu.safe_state:
+        yield FaultCode.MCU_SAFE_STATE, "mcu", f"pilot board in safe state, reason {mcu.safe_reason}"
+    live = PHASES[inputs.phase].contactors and inputs.contactors_commanded
+    if not live:
+        return
+    if mcu.pilot_fault is not None:
+        yield FaultCode.PILOT_LOST, "mcu", f"pilot fault under power: {mcu.pilot_fault}"
+    elif PHASES[inputs.phase].pilot_ready and not mcu.pilot.ready:
+        yield FaultCode.PILOT_LOST, "mcu", f"pilot left C/D under power: {mcu.pilot.value}"
+    elif not mcu.pilot.connected:
+        yield FaultCode.PILOT_LOST, "mcu", f"pilot {mcu.pilot.value} while contactors are closed"
+
+
+def _contactors(inputs: Inputs, now_s: float) -> Iterator[Finding]:
+    mcu = inputs.mcu
+    if mcu is None or mcu.at_s < inputs.contactors_since_s + t.CONTACTOR_TIME_S:
+        return
+    if inputs.contactors_commanded and mcu.contactor is not Contact.CLOSED:
+        yield FaultCode.CONTACTOR_MISMATCH, "mcu", f"contactors commanded closed, feedback {mcu.contactor.value}"
+    elif not inputs.contactors_commanded and mcu.contactor is Contact.CLOSED:
+        yield FaultCode.CONTACTOR_WELDED, "mcu", "contactors commanded open, feedback closed"
+
+
+def _modules(inputs: Inputs, now_s: float) -> Iterator[Finding]:
+    if not PHASES[inputs.phase].output:
+        return
+    age = _stale(_at_s(inputs.power), inputs, t.POWER_DEADLINE_S, now_s)
+    if age is not None:
+        yield FaultCode.POWER_MODULE_SILENT, "power", f"oldest module answer is {age:.2f} s old"
+    power = inputs.power
+    if power is None:
+        return
+    expected = 0 if inputs.capability is None else inputs.capability.modules
+    if power.modules_online < expected:
+        yield FaultCode.POWER_MODULE_SILENT, "power", f"{power.modules_online} of {expected} modules answer"
+    if power.fault is not None:
+        yield FaultCode.POWER_MODULE_FAULT, "power", power.fault
+
+
+def _meter(inputs: Inputs, now_s: float) -> Iterator[Finding]:
+    if not PHASES[inputs.phase].measured:
+        return
+    age = _stale(_at_s(inputs.meter), inputs, t.METER_DEADLINE_S, now_s)
+    if age is not None:
+        yield FaultCode.MEASUREMENT_STALE, "meter", f"outlet meter silent for {age:.2f} s"
+
+
+def _voltage(inputs: Inputs, now_s: float) -> Iterator[Finding]:
+    if not PHASES[inputs.phase].output:
+        return
+    trip = envelope.trip_voltage_v(inputs)
+    for source, reading in (("meter", inputs.meter), ("power", inputs.power)):
+        if reading is None:
+            continue
+        if math.isnan(reading.voltage_v) or math.isnan(reading.current_a):
+            yield FaultCode.MEASUREMENT_IMPLAUSIBLE, source, "measurement is not a number"
+        elif reading.voltage_v > trip:
+            yield FaultCode.OVER_VOLTAGE, source, f"{reading.voltage_v:.1f} V above the trip level {trip:.1f} V"
+
+
+def _hard_current(inputs: Inputs, now_s: float) -> Iterator[Finding]:
+    if not PHASES[inputs.phase].output:
+        return
+    limit = max(inputs.ratings.max_charge_current_a, inputs.ratings.max_discharge_current_a)
+    hard = limit * (1 + t.HARD_OVER_CURRENT_SHARE) + t.OVER_CURRENT_MARGIN_A
+    for source, reading in (("meter", inputs.meter), ("power", inputs.power)):
+        if reading is not None and abs(reading.current_a) > hard:
+            yield FaultCode.OVER_CURRENT, source, f"{reading.current_a:.1f} A above the hard level {hard:.1f} A"
+
+
+def _isolation(inputs: Inputs, now_s: float) -> Iterator[Finding]:
+    since = inputs.isolation_since_s
+    reading = inputs.isolation
+    if since is None:
+        if PHASES[inputs.phase].isolation:
+            yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", "isolation is not monitored under power"
+        return
+    # right after the order to measure, the monitor gets one deadline to connect to the line
+    age = now_s - max(since, since if reading is None else reading.at_s)
+    if age > t.ISOLATION_DEADLINE_S:
+        yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", f"isolation monitor silent for {age:.2f} s"
+    if reading is None or reading.at_s <= since:
+        return
+    if reading.state is IsolationState.FAULT or reading.self_test_ok is False:
+        yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", "isolation monitor reports a fault of its own"
+    elif reading.state is not IsolationState.MEASURING and now_s - since > t.ISOLATION_DEADLINE_S:
+        yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", f"isolation monitor is {reading.state.value}"
+    threshold = envelope.isolation_threshold_ohm(inputs)
+    if (
+        reading.state is IsolationState.MEASURING
+        and reading.valid
+        and not reading.resistance_ohm >= threshold  # also true for NaN
+    ):
+        cause = f"isolation {reading.resistance_ohm:.0f} ohm below {threshold:.0f} ohm"
+        yield FaultCode.ISOLATION_FAULT, "isolation", cause
+
+
+def _site(inputs: Inputs, now_s: float) -> Iterator[Finding]:
+    allowance = inputs.allowance
+    if allowance.stale or not allowance.import_w.valid(now_s):
+        yield FaultCode.SITE_INPUT_STALE, "site", f"site input ran out ({allowance.import_w.source}), failsafe rules"
+
+
+CHECKS: tuple[Callable[[Inputs, float], Iterator[Finding]], ...] = (
+    _pilot_board,
+    _contactors,
+    _modules,
+    _meter,
+    _voltage,
+    _hard_current,
+    _isolation,
+    _site,
+)
+
+
+def _held(inputs: Inputs) -> Iterator[Held]:
+    """Conditions of `HOLD_S` that are true now."""
+    if not PHASES[inputs.phase].output:
+        return
+    meter, power = inputs.meter, inputs.power
+    if meter is not None:
+        cause = _current_beyond(inputs, meter.current_a)
+        if cause is not None:
+            yield "current-limit", FaultCode.OVER_CURRENT, "meter", cause
+    if meter is not None and power is not None and inputs.contactors_commanded:
+        gap_v = abs(meter.voltage_v - power.voltage_v)
+        larger_v = max(abs(meter.voltage_v), abs(power.voltage_v))
+        if gap_v > max(t.VOLTAGE_PLAUSIBLE_V, t.VOLTAGE_PLAUSIBLE_SHARE * larger_v):
+            cause = f"meter {meter.voltage_v:.1f} V, modules {power.voltage_v:.1f} V with contactors closed"
+            yield "voltage-contradiction", FaultCode.MEASUREMENT_IMPLAUSIBLE, "meter", cause
+        gap_a = abs(meter.current_a - power.current_a)
+        larger_a = max(abs(meter.current_a), abs(power.current_a))
+        if gap_a > max(t.CURRENT_PLAUSIBLE_A, t.CURRENT_PLAUSIBLE_SHARE * larger_a):
+            cause = f"meter {meter.current_a:.1f} A, modules {power.current_a:.1f} A"
+            yield "current-contradiction", FaultCode.MEASUREMENT_IMPLAUSIBLE, "meter", cause
+    if power is not None and power.on and not inputs.changing_direction and power.mode is not inputs.mode:
+        mode = "disagree" if power.mode is None else power.mode.value
+        cause = f"modules work in mode {mode}, commanded {inputs.mode.value}"
+        yield "module-mode", FaultCode.POWER_MODULE_FAULT, "power", cause
+    isolation = inputs.isolation
+    if inputs.isolation_since_s is not None and isolation is not None and not isolation.valid:
+        yield "isolation-invalid", FaultCode.ISOLATION_MONITOR_MISSING, "isolation", "no valid isolation measurement"
+
+
+def _current_beyond(inputs: Inputs, amps: float) -> str | None:
+    """Why `amps` is beyond what this phase and mode may carry (ratings, EV), with tolerance; None when it is not."""
+    charge, discharge = t.SMALL_CURRENT_A, 0.0
+    if not PHASES[inputs.phase].small_current:
+        ev = inputs.ev or inputs.negotiated
+        charge = inputs.ratings.max_charge_current_a
+        charge = charge if ev is None else min(charge, ev.max_charge_current_a)
+        if inputs.mode is PowerMode.DISCHARGE:
+            charge = 0.0
+            discharge = inputs.ratings.max_discharge_current_a
+            discharge = discharge if ev is None else min(discharge, ev.max_discharge_current_a or 0.0)
+    if inputs.changing_direction:
+        return None
+    for name, measured, limit in (("charge", amps, charge), ("discharge", -amps, discharge)):
+        if measured > limit * (1 + t.OVER_CURRENT_SHARE) + t.OVER_CURRENT_MARGIN_A:
+            return f"{name} current {measured:.1f} A above {limit:.1f} A"
+    return None

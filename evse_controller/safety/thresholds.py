@@ -1,0 +1,81 @@
+"""Every number that safety and station compare against, in one table, each with unit and source.
+
+"IEC" means the reference chapter E.4 (IEC 61851-23) of the project; "contract" the docstring in `hal.api`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One row: `value` in `unit`, and where it comes from."""
+
+    name: str
+    value: float
+    unit: str
+    source: str
+
+
+TABLE: dict[str, Threshold] = {}
+
+
+def _row(name: str, value: float, unit: str, source: str) -> float:
+    if name in TABLE:
+        raise ValueError(f"threshold {name} appears twice")
+    TABLE[name] = Threshold(name, value, unit, source)
+    return value
+
+
+# ages of protection inputs
+MCU_DEADLINE_S = _row("mcu-deadline", 0.3, "s", "contract McuReading: three 100 ms periods")
+POWER_DEADLINE_S = _row("power-deadline", 0.5, "s", "contract PowerReading")
+METER_DEADLINE_S = _row("meter-deadline", 1.0, "s", "contract DcMeterReading")
+ISOLATION_DEADLINE_S = _row("isolation-deadline", 2.0, "s", "contract IsolationReading")
+PERMIT_LIFE_S = _row("permit-life", 0.25, "s", "five control steps of 50 ms; below the MCU deadline")
+
+# voltage
+OVER_VOLTAGE_SHARE = _row("over-voltage-share", 0.02, "1", "tolerance above the limit: meter class 0.5 plus ripple")
+OVER_VOLTAGE_MARGIN_V = _row("over-voltage-margin", 5.0, "V", "smallest tolerance: resolution of module read-back")
+SAFE_VOLTAGE_V = _row("safe-voltage", 60.0, "V", "IEC: output below 60 V before and after")
+MATCH_VOLTAGE_V = _row("match-voltage", 20.0, "V", "IEC: the EV closes within 20 V of its target")
+PRECHARGE_MATCH_V = _row("precharge-match", 10.0, "V", "half of what the EV accepts, so that it surely does")
+VOLTAGE_PLAUSIBLE_V = _row("voltage-plausible", 20.0, "V", "meter against modules, closed contactors: 20 V")
+VOLTAGE_PLAUSIBLE_SHARE = _row("voltage-plausible-share", 0.05, "1", "or 5 % of the larger, whichever is more")
+
+# current
+ZERO_CURRENT_A = _row("zero-current", 1.0, "A", "IEC: contactors open and modes change below 1 A")
+SMALL_CURRENT_A = _row("small-current", 2.0, "A", "IEC: cable check and pre-charge at 2 A or less")
+SHORT_CURRENT_A = _row("short-current", 5.0, "A", "IEC: short-circuit test limit in cable check")
+OVER_CURRENT_SHARE = _row("over-current-share", 0.1, "1", "tolerance above the limit: sharing and regulation")
+OVER_CURRENT_MARGIN_A = _row("over-current-margin", 3.0, "A", "smallest tolerance")
+OVER_CURRENT_HOLD_S = _row("over-current-hold", 0.5, "s", "a lowered limit needs one module period to act")
+HARD_OVER_CURRENT_SHARE = _row("hard-over-current-share", 0.25, "1", "above the hardware rating: no waiting")
+CURRENT_PLAUSIBLE_A = _row("current-plausible", 5.0, "A", "meter against modules")
+CURRENT_PLAUSIBLE_SHARE = _row("current-plausible-share", 0.1, "1", "or 10 % of the larger, whichever is more")
+PLAUSIBLE_HOLD_S = _row("plausible-hold", 1.5, "s", "meter period plus module period plus ramp")
+
+# contactors and pilot
+CONTACTOR_TIME_S = _row("contactor-time", 0.6, "s", "coil 100 ms, MCU period 100 ms, control frame 100 ms, twice")
+PILOT_READY_S = _row("pilot-ready", 1.5, "s", "E.3: pilot C or D within 1.5 s of the first cable check request")
+MODULE_DISAGREE_S = _row("module-disagree", 1.0, "s", "modules confirm a mode within two status rounds")
+
+# isolation
+ISOLATION_OHM_PER_V = _row("isolation-ohm-per-volt", 100.0, "ohm/V", "IEC: fault below 100 ohm/V of the maximum")
+ISOLATION_INVALID_S = _row("isolation-invalid", 10.0, "s", "monitor's response time below 10 s")
+ISOLATION_SAMPLES = _row("isolation-samples", 3.0, "1", "N valid samples at test voltage")
+TEST_CLASS_V = _row("test-class", 500.0, "V", "IEC CC.4.1.2: formula changes at an EV maximum of 500 V")
+TEST_ADD_V = _row("test-add", 50.0, "V", "IEC CC.4.1.2: EV maximum + 50 V, at most 500 V")
+TEST_SHARE = _row("test-share", 1.1, "1", "IEC CC.4.1.2: 1.1 x EV maximum above 500 V")
+
+# times of sequences
+CABLE_CHECK_S = _row("cable-check-total", 35.0, "s", "E.4: below the EV's 40 s")
+PRECHARGE_S = _row("precharge-total", 10.0, "s", "B.8: the EV's pre-charge timer")
+RAMP_DOWN_S = _row("ramp-down-total", 2.0, "s", "zero current long before the EV's 2 s message timer twice")
+DIRECTION_CHANGE_S = _row("direction-change-total", 5.0, "s", "module mode change with read-back takes below 2 s")
+DISCHARGE_S = _row("discharge-total", 15.0, "s", "bleeder of module and link below 60 V")
+WELDING_S = _row("welding-total", 60.0, "s", "C.3: SECC sequence timer outside the loop")
+STOP_ESCALATION_S = _row("stop-escalation", 20.0, "s", "B.11: stop at hardware level when the EV does not react")
+EV_SILENT_MARGIN_S = _row("ev-silent-margin", 0.5, "s", "station backstop behind the session's own loop timer")
+FAULT_GONE_S = _row("fault-gone", 1.0, "s", "a cause must be gone this long before its fault clears by itself")
