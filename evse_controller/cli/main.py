@@ -1,0 +1,129 @@
+"""Arguments, dispatch and exit codes of `evsectl`.
+
+Exit codes: 0 done; 1 a check failed or nothing was found; 2 wrong usage or unreadable input; 3 no daemon at the
+socket; 4 refused by the daemon; 5 no permission for the socket; 6 no answer in time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from evse_controller import __version__
+
+DEFAULT_SOCKET = "/run/evse/control.sock"
+OK, FAILED, USAGE, UNREACHABLE, REFUSED, PERMISSION, TIMEOUT = range(7)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="machine-readable output")
+    common.add_argument("--socket", default=argparse.SUPPRESS, help="the daemon's control socket (or EVSE_SOCKET)")
+    common.add_argument("--timeout", type=float, default=argparse.SUPPRESS, help="seconds to wait for an answer (5)")
+    parser = argparse.ArgumentParser(prog="evsectl", description="Look at and steer a charger.", parents=[common])
+    parser.add_argument("--version", action="version", version=f"evsectl {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def add(name: str, text: str, group: Any = commands) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = group.add_parser(name, help=text, description=text, parents=[common])
+        return made
+
+    add("status", "one screen: outlet, session, limits, faults")
+    watch = add("watch", "a status line a second, until interrupted")
+    watch.add_argument("--period", type=float, default=1.0, help="seconds between lines (0.1 to 60)")
+    watch.add_argument("--count", type=int, default=0, help="stop after so many lines (0: never)")
+
+    session = add("session", "sessions in the journal").add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = add("list", "the newest sessions", session)
+    listing.add_argument("--limit", type=int, default=20)
+    show = add("show", "one session with its events", session)
+    show.add_argument("id", nargs="?", default="", help="id or its beginning; none: the newest")
+
+    limits = add("limits", "every limit, its source and expiry, and which one rules").add_subparsers(
+        dest="action", metavar="ACTION"
+    )
+    set_limit = add("set", "impose a limit on the site (lower takes effect at once)", limits)
+    set_limit.add_argument("direction", choices=("import", "export"))
+    set_limit.add_argument("power_w", type=float, help="watts, >= 0")
+    set_limit.add_argument("--for", dest="ttl_s", type=float, required=True, metavar="SECONDS", help="until it expires")
+    set_limit.add_argument("--source", default="technician", help="who asks; one limit a source and direction")
+    set_limit.add_argument("--reason", default="set by evsectl")
+    clear_limit = add("clear", "withdraw the limits of a source", limits)
+    clear_limit.add_argument("source")
+
+    faults = add("faults", "active and latched faults, and what to check first").add_subparsers(
+        dest="action", metavar="ACTION"
+    )
+    add("clear", "clear a latched fault after its cause is gone", faults).add_argument("code")
+
+    stop = add("stop", "end the running session in order")
+    stop.add_argument("--reason", default="stopped by technician")
+
+    decode = add("decode", "V2G messages as JSON, offline: hex of a frame or EXI payload, or a pcapng file")
+    decode.add_argument("input", help="hex digits, a pcapng file, or - for standard input")
+    decode.add_argument(
+        "--schema", default="auto", choices=("auto", "sap", "common", "dc", "ac"), help="for bare EXI without V2GTP header"
+    )
+
+    config = add("config", "configuration files").add_subparsers(dest="action", metavar="ACTION", required=True)
+    add("check", "say what is wrong in a configuration file, and where", config).add_argument("file")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    args.json = getattr(args, "json", False)
+    args.socket = getattr(args, "socket", None) or os.environ.get("EVSE_SOCKET", DEFAULT_SOCKET)
+    args.timeout = getattr(args, "timeout", 5.0)
+    try:
+        return _dispatch(args)
+    except BrokenPipeError:
+        # the reader of our output (head, less) has seen enough; keep the interpreter's exit quiet
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return OK
+
+
+def _dispatch(args: argparse.Namespace) -> int:
+    if args.command == "decode":
+        from evse_controller.cli.decode import run as run_decode
+
+        return run_decode(args)
+    if args.command == "config":
+        from evse_controller.cli.check import run as run_check
+
+        return run_check(args)
+    from evse_controller.cli import online
+    from evse_controller.cli.client import Client, DaemonUnreachable, Refused
+
+    handlers: dict[str, Callable[[argparse.Namespace, Client], int]] = {
+        "status": online.status,
+        "watch": online.watch,
+        "session": online.session,
+        "limits": online.limits,
+        "faults": online.faults,
+        "stop": online.stop,
+    }
+    try:
+        client = Client(args.socket, args.timeout)
+        try:
+            return handlers[args.command](args, client)
+        finally:
+            client.close()
+    except DaemonUnreachable as error:
+        denied = isinstance(error.__cause__, PermissionError)
+        return fail(str(error), PERMISSION if denied else UNREACHABLE)
+    except Refused as error:
+        return fail(str(error), REFUSED)
+    except TimeoutError:
+        return fail(f"no answer from {args.socket} within {args.timeout:g} s", TIMEOUT)
+
+
+def fail(text: str, code: int) -> int:
+    """One line to standard error, and the exit code."""
+    print(f"evsectl: {text}", file=sys.stderr)
+    return code

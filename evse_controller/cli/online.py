@@ -1,0 +1,73 @@
+"""Commands that ask the daemon. Each prints plain lines that fit 80 columns, or with --json what the daemon said."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from evse_controller.cli import render
+from evse_controller.cli.client import Client
+
+
+def _put(args: argparse.Namespace, result: Any, lines: list[str]) -> None:
+    print(json.dumps(result) if args.json else "\n".join(lines), flush=True)
+
+
+def status(args: argparse.Namespace, client: Client) -> int:
+    result = client.call("status")
+    _put(args, result, render.status(result))
+    return 0
+
+
+def watch(args: argparse.Namespace, client: Client) -> int:
+    if not args.json:
+        print(render.WATCH_HEADER)
+    for number, result in enumerate(client.watch("status", args.period), start=1):
+        _put(args, result, [render.watch_line(result)])
+        if number == args.count:
+            break
+    return 0
+
+
+def session(args: argparse.Namespace, client: Client) -> int:
+    if args.action == "list":
+        result = client.call("session.list", {"limit": args.limit})
+        _put(args, result, render.sessions(result))
+        return 0
+    result = client.call("session.show", {"id": args.id.upper()})
+    _put(args, result, render.session(result))
+    return 0
+
+
+def limits(args: argparse.Namespace, client: Client) -> int:
+    if args.action == "set":
+        client.call(
+            "limits.set",
+            {
+                "direction": args.direction,
+                "power_w": args.power_w,
+                "ttl_s": args.ttl_s,
+                "source": args.source,
+                "reason": args.reason,
+            },
+        )
+    elif args.action == "clear":
+        client.call("limits.clear", {"source": args.source})
+    result = client.call("limits")
+    _put(args, result, render.limits(result))
+    return 0
+
+
+def faults(args: argparse.Namespace, client: Client) -> int:
+    if args.action == "clear":
+        client.call("faults.clear", {"code": args.code})
+    result = client.call("faults")
+    _put(args, result, render.faults(result))
+    return 1 if result["active"] else 0
+
+
+def stop(args: argparse.Namespace, client: Client) -> int:
+    result = client.call("stop", {"reason": args.reason})
+    _put(args, result, [f"stopping: {result['reason']}"])
+    return 0

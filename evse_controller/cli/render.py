@@ -1,0 +1,124 @@
+"""The daemon's answers as plain text: at most 80 columns, no colour, no control codes, for any serial console."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+WATCH_HEADER = "time(UTC)  phase        pilot     V       A       kW   SoC   limit kW +/-  session"
+
+
+def utc(seconds: float | None) -> str:
+    return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+
+
+def number(value: float | None, form: str = ".1f") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _kw(value: float | None) -> str:
+    return "-" if value is None else f"{value / 1000:.2f} kW"
+
+
+def _ruling(limit: dict[str, Any] | None) -> str:
+    return "-" if limit is None else f"{_kw(limit['value'])}  ({limit['source']}: {limit['reason']})"
+
+
+def status(s: dict[str, Any]) -> list[str]:
+    o = s["outlet"]
+    lines = [
+        f"evsed {s['version']}   {utc(s['utc_s'])} UTC{'' if s['utc_trusted'] else ' (not trusted)'}"
+        f"   up {s['uptime_s']:.0f} s",
+    ]
+    if s["lab"]:
+        lines.append(f"LAB SWITCHES ON: {', '.join(s['lab'])}")
+    lines += [
+        f"outlet    {s['evseid']}   phase {o['phase']}{' / ' + o['step'] if o['step'] else ''}",
+        f"pilot     {o['pilot']}   contactors {o['contactor']}   isolation {number(o['isolation_kohm'], '.0f')} kOhm",
+        f"output    {number(o['voltage_v'])} V   {number(o['current_a'], '.2f')} A   {_kw(o['power_w'])}"
+        f"   set-point {_kw(o['setpoint_w'])}",
+        f"charge    up to {_ruling(s['limits']['charge'])}",
+        f"discharge up to {_ruling(s['limits']['discharge'])}",
+    ]
+    if s["session"] is None:
+        lines.append("session   none")
+    else:
+        e = s["session"]
+        lines += [
+            f"session   {e['id']}   {e['state']}   since {utc(e['started_utc_s'])}",
+            f"          EV {e['evccid']}   {e['service'] or '-'}   {e['control_mode'] or '-'}"
+            f"   SoC {number(e['soc'], '.0f')} %",
+            f"          charged {e['charged_wh'] / 1000:.3f} kWh   discharged {e['discharged_wh'] / 1000:.3f} kWh",
+        ]
+    if s["price"] is not None:
+        lines.append(f"price     buy {s['price']['buy']:.4f}   sell {s['price']['sell']:.4f} {s['price']['currency']}/kWh")
+    lines += [f"device    {d['name']}: {d['problem']}" for d in s["devices"] if d["problem"]]
+    lines += [f"FAULT     {f['code']}: {f['cause']}" for f in s["faults"]] or ["faults    none"]
+    return [line[:80] for line in lines]
+
+
+def watch_line(s: dict[str, Any]) -> str:
+    o, e = s["outlet"], s["session"]
+    charge, discharge = s["limits"]["charge"], s["limits"]["discharge"]
+    limit = f"{number(charge and charge['value'] / 1000)}/{number(discharge and discharge['value'] / 1000)}"
+    power = None if o["power_w"] is None else o["power_w"] / 1000
+    soc = None if e is None else e["soc"]
+    return (
+        f"{time.strftime('%d %H:%M', time.gmtime(s['utc_s']))}  {o['phase']:<13.13}{o['pilot']:<4.4}"
+        f"{number(o['voltage_v']):>8}{number(o['current_a'], '.1f'):>8}{number(power, '.2f'):>8}"
+        f"{number(soc, '.0f'):>6}   {limit:>11}   {e['id'][:8] if e else '-'}"
+        + (f"  FAULT {s['faults'][0]['code']}" if s["faults"] else "")
+    )
+
+
+def sessions(rows: list[dict[str, Any]]) -> list[str]:
+    lines = ["id                started (UTC)        charged  discharged  end"]
+    for r in rows:
+        lines.append(
+            f"{r['session_id']:<17.16} {utc(r['started_utc_s'])} {r['charged_wh'] / 1000:>7.3f} kWh"
+            f" {r['discharged_wh'] / 1000:>6.3f} kWh  {r['end_kind'] or 'running'}"
+        )
+    return lines if rows else ["no sessions"]
+
+
+def session(r: dict[str, Any]) -> list[str]:
+    record, settlement = r["session"], r["session"].get("settlement")
+    lines = [
+        f"session   {record['session_id']}   {record['protocol']}   {record['service'] or '-'}"
+        f"   {record['control_mode'] or '-'}",
+        f"EV        {record['evccid']}" + (f"   LAB {record['lab_switches']}" if record["lab_switches"] else ""),
+        f"time      {utc(record['started_utc_s'])} to {utc(record['ended_utc_s'])} UTC",
+        f"end       {record['end_kind'] or 'running'}: {record['end_reason'] or ''}",
+        f"energy    charged {record['charged_wh'] / 1000:.3f} kWh, discharged {record['discharged_wh'] / 1000:.3f} kWh"
+        f"   meter {record['meter_id'] or '-'}",
+        f"registers import {number(record['import_start_wh'], '.0f')} to {number(record['import_last_wh'], '.0f')} Wh,"
+        f" export {number(record['export_start_wh'], '.0f')} to {number(record['export_last_wh'], '.0f')} Wh",
+    ]
+    if settlement:
+        lines.append(
+            f"cost      {settlement['cost']:.2f} {settlement['currency']}, charging at once"
+            f" {settlement['baseline_cost']:.2f}, saved {settlement['saving']:.2f}"
+        )
+    lines.append("")
+    lines += [f"{utc(e['at_utc_s'])[5:]} {e['at_s']:>10.3f} {e['kind']:<10.10} {e['text']}"[:160] for e in r["events"]]
+    return lines
+
+
+def limits(r: dict[str, Any]) -> list[str]:
+    lines = ["direction  limit        source          expires    reason"]
+    for limit in r["limits"]:
+        mark = "*" if limit["rules"] else " "
+        expires = "-" if limit["expires_in_s"] is None else f"{limit['expires_in_s']:.0f} s"
+        lines.append(
+            f"{mark}{limit['direction']:<9} {_kw(limit['value']):>10}   {limit['source']:<15.15} {expires:>7}    {limit['reason']}"[:80]
+        )
+    lines.append("* = rules now" + ("; a site input is stale: failsafe share" if r["stale"] else ""))
+    return lines
+
+
+def faults(r: dict[str, Any]) -> list[str]:
+    lines = []
+    for f in r["active"]:
+        lines += [f"{f['code']} ({f['severity']}{', latched' if f['latching'] else ''}) from {f['source']}", f"    {f['cause']}"]
+        lines.append(f"    first check: {f['first_check']}")
+    return lines or ["no faults"]

@@ -1,0 +1,274 @@
+"""Sections of the configuration file and their rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evse_controller.config.reader import ConfigError, Document, Table
+from evse_controller.model.snapshot import DcRatings
+
+LAB_SWITCHES = {
+    "lab-p256": "TLS also accepts P-256 certificates, groups and signatures (outside the -20 profile)",
+    "lab-tcp": "ISO 15118-20 is served over plain TCP, without any authentication of the car",
+    "lab-keylog": "TLS secrets are written into captures",
+    "lab-slow-loop": "the charge loop tolerates a silent EV longer than 0.5 s [V2G20-1502]",
+}
+_EVSEID = re.compile(r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}$")
+DEVICE_ROLES = ("mcu", "power", "meter", "isolation")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """A device by role: which driver, and the options it checks itself. `key` names it in messages."""
+
+    key: str
+    driver: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSection:
+    evseid: str
+    state_dir: Path
+    socket: Path
+    lab: tuple[str, ...]
+    slow_loop_timeout_s: float
+    capture: bool
+    capture_limit_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSection:
+    """Simulated world time; None in the configuration of a real charger."""
+
+    start_utc_s: float
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
+class NetSection:
+    interface: str | None
+    host: str | None
+    sdp_port: int
+    tcp_port: int
+    tls_chain: Path
+    tls_key: Path
+    tls_trust: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutletSection:
+    ratings: DcRatings
+    bidirectional: bool
+    grid_profile: int | None
+    efficiency_import: float
+    efficiency_export: float
+    ramp_up_a_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSection:
+    import_limit_w: float
+    export_limit_w: float
+    failsafe_import_w: float
+    meter_scope: str
+    margin_w: float
+    forecast_load_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnergySection:
+    prices: Path | None
+    currency: str
+    buy_surcharge: float
+    sell_surcharge: float
+    wear_cost_per_kwh: float
+    slot_s: int
+    default_stay_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationSection:
+    mode: str
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    path: Path
+    controller: ControllerSection
+    world: WorldSection | None
+    net: NetSection
+    outlet: OutletSection
+    site: SiteSection
+    energy: EnergySection
+    authorization: AuthorizationSection
+    devices: Mapping[str, DeviceConfig]
+
+    def notes(self) -> list[str]:
+        """What a technician should know about this file although it is valid."""
+        notes = [f"lab switch {name}: {LAB_SWITCHES[name]}" for name in self.controller.lab]
+        if self.world is not None:
+            notes.append(f"simulated world clock, {self.world.speed:g} times as fast: refused with real devices")
+        if not self.outlet.bidirectional:
+            notes.append("charging only: outlet.bidirectional is false")
+        elif self.site.export_limit_w == 0:
+            notes.append("no discharge into the grid: site.export_limit_w is 0 (the building's own load may be served)")
+        if self.outlet.bidirectional and self.outlet.grid_profile is None:
+            notes.append("no discharge at all: outlet.grid_profile is not commissioned")
+        if "building" not in self.devices:
+            notes.append(f"no building meter: the failsafe share of {self.site.failsafe_import_w:g} W rules for ever")
+        return notes
+
+
+def load(path: str | Path) -> Config:
+    """Read and check a file. Raises ConfigError with every problem found, OSError when it cannot be read."""
+    document = Document(Path(path))
+    root = document.root()
+    controller = _controller(root.table("controller", required=True))
+    world = _world(root.table("world")) if "world" in root else None
+    net = _net(root.table("net", required=True), "lab-tcp" in controller.lab)
+    outlet_table = root.table("outlet", required=True)
+    outlet = _outlet(outlet_table)
+    site_table = root.table("site", required=True)
+    site = _site(site_table)
+    devices = {role: _device(outlet_table.table(role, required=True)) for role in DEVICE_ROLES}
+    if "meter" in site_table:
+        devices["building"] = _device(site_table.table("meter"))
+    config = Config(
+        path=Path(path),
+        controller=controller,
+        world=world,
+        net=net,
+        outlet=outlet,
+        site=site,
+        energy=_energy(root.table("energy")),
+        authorization=_authorization(root.table("authorization")),
+        devices=devices,
+    )
+    for table in (outlet_table, site_table, root):
+        table.done()
+    if document.problems:
+        raise ConfigError(document.problems)
+    return config
+
+
+def _controller(table: Table) -> ControllerSection:
+    evseid = table.text("evseid")
+    if evseid and not _EVSEID.match(evseid):
+        table.complain("evseid", f"must look like DE*ABC*E1234, is {evseid!r}")
+    lab = table.texts("lab")
+    for name in lab:
+        if name not in LAB_SWITCHES:
+            table.complain("lab", f"unknown switch {name!r}; there are {', '.join(LAB_SWITCHES)}")
+    state_dir = table.path("state_dir", "/var/lib/evse")
+    section = ControllerSection(
+        evseid=evseid,
+        state_dir=state_dir,
+        socket=table.path("socket", "/run/evse/control.sock"),
+        lab=lab,
+        slow_loop_timeout_s=table.number("slow_loop_timeout_s", 0.5, 60, 5.0),
+        capture=table.flag("capture", False),
+        capture_limit_mb=table.integer("capture_limit_mb", 1, 10_000, 50),
+    )
+    table.done()
+    return section
+
+
+def _world(table: Table) -> WorldSection:
+    section = WorldSection(table.utc("start", 0.0), table.number("speed", 0.001, 100_000, 1.0))
+    table.done()
+    return section
+
+
+def _net(table: Table, plain: bool) -> NetSection:
+    tls = table.table("tls", required=not plain)
+    interface, host = table.optional_text("interface"), table.optional_text("host")
+    if (interface is None) == (host is None):
+        table.complain("interface", "name the PLC network interface here (or, for a bench without one, an address as host)")
+    section = NetSection(
+        interface=interface,
+        host=host,
+        sdp_port=table.integer("sdp_port", 0, 65535, 15118),
+        tcp_port=table.integer("tcp_port", 0, 65535, 0),
+        tls_chain=tls.path("chain", "" if plain else None),
+        tls_key=tls.path("key", "" if plain else None),
+        tls_trust=tuple(tls.resolve(name) for name in tls.texts("trust")),
+    )
+    if not plain and not section.tls_trust:
+        tls.complain("trust", "at least one root certificate for vehicles is needed")
+    tls.done()
+    table.done()
+    return section
+
+
+def _outlet(table: Table) -> OutletSection:
+    r = table.table("ratings", required=True)
+    bidirectional = table.flag("bidirectional", False)
+    ratings = DcRatings(
+        max_voltage_v=r.number("max_voltage_v", 50, 1500),
+        min_voltage_v=r.number("min_voltage_v", 0, 1500),
+        max_charge_current_a=r.number("max_charge_current_a", 0, 3000),
+        max_charge_power_w=r.number("max_charge_power_w", 0, 4e6),
+        max_discharge_current_a=r.number("max_discharge_current_a", 0, 3000, 0.0),
+        max_discharge_power_w=r.number("max_discharge_power_w", 0, 4e6, 0.0),
+    )
+    if ratings.min_voltage_v >= ratings.max_voltage_v:
+        r.complain("min_voltage_v", "must be below max_voltage_v")
+    if bidirectional and ratings.max_discharge_current_a * ratings.max_discharge_power_w == 0:
+        r.complain("max_discharge_power_w", "a bidirectional outlet needs discharge ratings above 0")
+    r.done()
+    profile = table.integer("grid_profile", 0, 0xFFFF) if "grid_profile" in table else None
+    return OutletSection(
+        ratings=ratings,
+        bidirectional=bidirectional,
+        grid_profile=profile,
+        efficiency_import=table.number("efficiency_import", 0.5, 1.0, 0.93),
+        efficiency_export=table.number("efficiency_export", 0.5, 1.0, 0.93),
+        ramp_up_a_per_s=table.number("ramp_up_a_per_s", 0.1, 10_000, 50.0),
+    )
+
+
+def _site(table: Table) -> SiteSection:
+    section = SiteSection(
+        import_limit_w=table.number("import_limit_w", 0, 1e8),
+        export_limit_w=table.number("export_limit_w", 0, 1e8, 0.0),
+        failsafe_import_w=table.number("failsafe_import_w", 0, 1e8, 0.0),
+        meter_scope=table.choice("meter_scope", ("grid", "building"), "grid"),
+        margin_w=table.number("margin_w", 0, 1e6, 0.0),
+        forecast_load_w=table.number("forecast_load_w", 0, 1e8, 0.0),
+    )
+    if "import_limit_w" in table and section.failsafe_import_w > section.import_limit_w:
+        table.complain("failsafe_import_w", "must not be above import_limit_w")
+    return section
+
+
+def _energy(table: Table) -> EnergySection:
+    section = EnergySection(
+        prices=table.path("prices") if "prices" in table else None,
+        currency=table.text("currency", "EUR"),
+        buy_surcharge=table.number("buy_surcharge_per_kwh", -10, 10, 0.0),
+        sell_surcharge=table.number("sell_surcharge_per_kwh", -10, 10, 0.0),
+        wear_cost_per_kwh=table.number("wear_cost_per_kwh", 0, 10, 0.04),
+        slot_s=table.integer("slot_s", 60, 3600, 900),
+        default_stay_s=table.integer("default_stay_s", 900, 7 * 86400, 12 * 3600),
+    )
+    if len(section.currency) != 3 or not section.currency.isupper():
+        table.complain("currency", f"must be an ISO 4217 code like EUR, is {section.currency!r}")
+    table.done()
+    return section
+
+
+def _authorization(table: Table) -> AuthorizationSection:
+    section = AuthorizationSection(table.choice("mode", ("free-vend", "tokens"), "tokens"), table.texts("tokens"))
+    table.done()
+    return section
+
+
+def _device(table: Table) -> DeviceConfig:
+    driver = table.text("driver")
+    return DeviceConfig(table.name, driver, table.rest("driver"))

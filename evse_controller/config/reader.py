@@ -1,0 +1,172 @@
+"""TOML tables read key by key: every wrong, missing or unknown key is reported with file and line, all in one go."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+_HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_\-\.\"']+)\s*=")
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; `problems` are lines `file:line: key: what is wrong`."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+def _clean(dotted: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """Line number of every `table.key` and `[table]` (first occurrence)."""
+    found: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            table = _clean(header[1])
+            found.setdefault(table, number)
+        elif key := _KEY.match(line):
+            name = _clean(key[1])
+            found.setdefault(f"{table}.{name}" if table else name, number)
+    return found
+
+
+class Document:
+    """One parsed file that collects problems while its tables are read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[str] = []
+        text = path.read_text(encoding="utf-8")
+        try:
+            self.data: dict[str, Any] = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError([f"{path}: not TOML: {error}"]) from error
+        self._lines = _lines_of_keys(text)
+
+    def complain(self, key: str, what: str) -> None:
+        line = self._lines.get(key)
+        probe = key
+        while line is None and "." in probe:
+            probe = probe.rpartition(".")[0]
+            line = self._lines.get(probe)
+        self.problems.append(f"{self.path}:{line or 1}: {key}: {what}")
+
+    def root(self) -> Table:
+        return Table(self, "", self.data)
+
+
+class Table:
+    """One table. Getters take a default; without one the key is required. `done` reports keys nobody asked for."""
+
+    def __init__(self, document: Document, name: str, data: Mapping[str, Any]) -> None:
+        self._document = document
+        self._data = data
+        self._asked: set[str] = set()
+        self.name = name
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._data
+
+    def _full(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+    def complain(self, key: str, what: str) -> None:
+        self._document.complain(self._full(key), what)
+
+    def _get(self, key: str, kind: type | tuple[type, ...], words: str, required: bool) -> Any:
+        self._asked.add(key)
+        if key not in self._data:
+            if required:
+                self.complain(key, f"is missing ({words})")
+            return None
+        value = self._data[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            self.complain(key, f"must be {words}, is {value!r}")
+            return None
+        return value
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._get(key, str, "a text", default is None)
+        return value if isinstance(value, str) else (default or "")
+
+    def optional_text(self, key: str) -> str | None:
+        value = self._get(key, str, "a text", False)
+        return value if isinstance(value, str) else None
+
+    def choice(self, key: str, choices: Sequence[str], default: str) -> str:
+        value = self.text(key, default)
+        if value not in choices:
+            self.complain(key, f"must be one of {', '.join(choices)}, is {value!r}")
+            return default
+        return value
+
+    def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
+        value = self._get(key, (int, float), f"a number from {low:g} to {high:g}", default is None)
+        if value is None:
+            return default if default is not None else low
+        if not low <= value <= high:
+            self.complain(key, f"must be from {low:g} to {high:g}, is {value:g}")
+        return float(value)
+
+    def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        value = self._get(key, int, f"a whole number from {low} to {high}", default is None)
+        if value is None:
+            return default if default is not None else low
+        if not low <= value <= high:
+            self.complain(key, f"must be from {low} to {high}, is {value}")
+        return int(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._get(key, bool, "true or false", False)
+        return default if value is None else bool(value)
+
+    def texts(self, key: str, default: Sequence[str] = ()) -> tuple[str, ...]:
+        value = self._get(key, list, "a list of texts", False)
+        if value is None:
+            return tuple(default)
+        if not all(isinstance(item, str) for item in value):
+            self.complain(key, f"must be a list of texts, is {value!r}")
+            return tuple(default)
+        return tuple(value)
+
+    def utc(self, key: str, default: float) -> float:
+        """A TOML date-time with offset (`2024-01-17T06:00:00Z`) as Unix seconds."""
+        value = self._get(key, datetime, "a date-time with offset, like 2024-01-17T06:00:00Z", False)
+        if value is None:
+            return default
+        if value.tzinfo is None:
+            self.complain(key, "needs an offset (a Z at its end for UTC)")
+            return default
+        return float(value.astimezone(UTC).timestamp())
+
+    def path(self, key: str, default: str | None = None) -> Path:
+        """A path; a relative one is taken from the folder of the configuration file."""
+        return self.resolve(self.text(key, default))
+
+    def resolve(self, text: str) -> Path:
+        return self._document.path.parent / Path(text).expanduser()
+
+    def table(self, key: str, required: bool = False) -> Table:
+        value = self._get(key, dict, "a table", required)
+        return Table(self._document, self._full(key), value or {})
+
+    def rest(self, *known: str) -> dict[str, Any]:
+        """Every key but `known`, for a driver that checks its own options."""
+        self._asked.update(self._data)
+        return {key: value for key, value in self._data.items() if key not in known}
+
+    def done(self) -> None:
+        for key in self._data:
+            if key not in self._asked:
+                near = difflib.get_close_matches(key, self._asked, 1)
+                self.complain(key, "unknown key" + (f"; did you mean {near[0]!r}?" if near else ""))

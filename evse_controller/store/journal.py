@@ -1,0 +1,226 @@
+"""The journal. Events are committed in batches by `flush`; what must survive power loss is committed before returning.
+
+SQLite's write-ahead log keeps every committed row through a crash of the process. Against power loss the durable
+writes (sessions, latched faults) also wait for the disk; ordinary events reach it with the next durable write or
+checkpoint. The journal refuses to run on a file it does not understand and never deletes one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from evse_controller.store.schema import MIGRATIONS
+
+_MAX_PENDING = 5000  # events kept in memory while the disk refuses; older ones are counted, not kept
+
+
+class JournalError(Exception):
+    """The journal cannot be opened or written; the text names the file and the reason."""
+
+
+@dataclass(slots=True)
+class SessionRecord:
+    """One charging session. Registers are the meter's lifetime totals in Wh at start and last seen; energy is their
+    difference. `end_kind` None means the session has not ended (or the process died in it)."""
+
+    session_id: str
+    started_utc_s: float
+    evccid: str
+    protocol: str
+    lab_switches: str
+    ended_utc_s: float | None = None
+    service: str | None = None
+    control_mode: str | None = None
+    meter_id: str | None = None
+    import_start_wh: float | None = None
+    export_start_wh: float | None = None
+    import_last_wh: float | None = None
+    export_last_wh: float | None = None
+    end_kind: str | None = None
+    end_reason: str | None = None
+    settlement: str | None = None
+
+    @property
+    def charged_wh(self) -> float:
+        return (self.import_last_wh or 0.0) - (self.import_start_wh or 0.0)
+
+    @property
+    def discharged_wh(self) -> float:
+        return (self.export_last_wh or 0.0) - (self.export_start_wh or 0.0)
+
+
+_SESSION_COLUMNS = tuple(field.name for field in fields(SessionRecord))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event: world time, control time, the session it belongs to (None: none open), and its data."""
+
+    at_utc_s: float
+    at_s: float
+    session_id: str | None
+    kind: str
+    text: str
+    data: Mapping[str, Any]
+
+
+class Journal:
+    """One SQLite file, plus the same events as JSON lines in `event_log` for people and log shippers."""
+
+    def __init__(self, path: Path, event_log: Path | None = None, busy_timeout_s: float = 0.05) -> None:
+        self.path = path
+        self.dropped_events = 0
+        self._pending: list[StoredEvent] = []
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=busy_timeout_s)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._migrate()
+            self._log = event_log.open("a", encoding="utf-8") if event_log is not None else None
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"{path}: {error}") from error
+
+    def _migrate(self) -> None:
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise JournalError(f"{self.path}: written by a newer release (format {version}, this one knows {len(MIGRATIONS)})")
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+    @contextmanager
+    def _durable(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that is on the disk when the block ends."""
+        try:
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: {error}") from error
+        finally:
+            self._db.execute("PRAGMA synchronous=NORMAL")
+
+    # sessions
+
+    def save_session(self, record: SessionRecord) -> None:
+        """Insert or replace the whole record, durably."""
+        marks = ",".join("?" * len(_SESSION_COLUMNS))
+        values = [getattr(record, name) for name in _SESSION_COLUMNS]
+        with self._durable() as db:
+            db.execute(f"INSERT OR REPLACE INTO session ({','.join(_SESSION_COLUMNS)}) VALUES ({marks})", values)
+
+    def save_registers(self, session_id: str, import_last_wh: float, export_last_wh: float) -> None:
+        """The newest meter registers of a running session; cheap, called about once a second."""
+        try:
+            self._db.execute(
+                "UPDATE session SET import_last_wh=?, export_last_wh=? WHERE session_id=?",
+                (import_last_wh, export_last_wh, session_id),
+            )
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: {error}") from error
+
+    def sessions(self, limit: int = 50) -> list[SessionRecord]:
+        """The newest first."""
+        rows = self._db.execute(
+            f"SELECT {','.join(_SESSION_COLUMNS)} FROM session ORDER BY started_utc_s DESC, rowid DESC LIMIT ?", (limit,)
+        )
+        return [SessionRecord(**dict(zip(_SESSION_COLUMNS, row, strict=True))) for row in rows]
+
+    def session(self, session_id: str) -> SessionRecord | None:
+        """By its id or a unique beginning of it."""
+        rows = self._db.execute(
+            f"SELECT {','.join(_SESSION_COLUMNS)} FROM session WHERE substr(session_id, 1, ?) = ? LIMIT 2",
+            (len(session_id), session_id),
+        ).fetchall()
+        return SessionRecord(**dict(zip(_SESSION_COLUMNS, rows[0], strict=True))) if len(rows) == 1 else None
+
+    def close_interrupted(self, utc_s: float) -> list[str]:
+        """Mark sessions that a previous run left open; returns their ids."""
+        ids = [row[0] for row in self._db.execute("SELECT session_id FROM session WHERE end_kind IS NULL")]
+        if ids:
+            with self._durable() as db:
+                db.execute(
+                    "UPDATE session SET end_kind='interrupted', end_reason='the daemon stopped', ended_utc_s=?"
+                    " WHERE end_kind IS NULL",
+                    (utc_s,),
+                )
+        return ids
+
+    # events
+
+    def event(self, event: StoredEvent) -> None:
+        """Queue an event; `flush` writes it. Bounded: with a refusing disk the oldest are dropped and counted."""
+        self._pending.append(event)
+        if len(self._pending) > _MAX_PENDING:
+            self.dropped_events += len(self._pending) - _MAX_PENDING
+            del self._pending[: len(self._pending) - _MAX_PENDING]
+
+    def flush(self) -> None:
+        """Write queued events in one transaction. Raises JournalError; the events stay queued for the next try."""
+        if not self._pending:
+            return
+        rows = [
+            (e.at_utc_s, e.at_s, e.session_id, e.kind, e.text, json.dumps(e.data, separators=(",", ":")))
+            for e in self._pending
+        ]
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "INSERT INTO event (at_utc_s, at_s, session_id, kind, text, data) VALUES (?,?,?,?,?,?)", rows
+            )
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise JournalError(f"{self.path}: {error}") from error
+        written, self._pending = self._pending, []
+        if self._log is None:
+            return
+        try:
+            for e in written:
+                record = {"utc_s": round(e.at_utc_s, 3), "t_s": round(e.at_s, 3), "session": e.session_id}
+                record |= {"kind": e.kind, "text": e.text, **({"data": e.data} if e.data else {})}
+                self._log.write(json.dumps(record, separators=(",", ":")) + "\n")
+            self._log.flush()
+        except OSError as error:  # the journal has them; the readable copy has a gap, and says so
+            raise JournalError(f"{self._log.name}: {error}") from error
+
+    def events(self, session_id: str | None = None, limit: int = 1000) -> list[StoredEvent]:
+        """Stored events in order; of one session, or the newest of all."""
+        where, values = ("WHERE session_id=?", [session_id]) if session_id is not None else ("", [])
+        rows = self._db.execute(
+            "SELECT at_utc_s, at_s, session_id, kind, text, data FROM"
+            f" (SELECT * FROM event {where} ORDER BY id DESC LIMIT ?) ORDER BY id",
+            [*values, limit],
+        )
+        return [StoredEvent(a, b, c, d, e, json.loads(f)) for a, b, c, d, e, f in rows]
+
+    # latched faults
+
+    def latch(self, code: str, source: str, cause: str, utc_s: float) -> None:
+        with self._durable() as db:
+            db.execute("INSERT OR IGNORE INTO latched_fault VALUES (?,?,?,?)", (code, source, cause, utc_s))
+
+    def unlatch(self, code: str) -> None:
+        with self._durable() as db:
+            db.execute("DELETE FROM latched_fault WHERE code=?", (code,))
+
+    def latched(self) -> list[tuple[str, str, str, float]]:
+        """(code, source, cause, since UTC) of every fault that survives a restart."""
+        return list(self._db.execute("SELECT code, source, cause, since_utc_s FROM latched_fault ORDER BY since_utc_s"))
+
+    def close(self) -> None:
+        self.flush()
+        self._db.close()
+        if self._log is not None:
+            self._log.close()

@@ -1,0 +1,79 @@
+"""The configuration file: strict, and every error says file, line, key and what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evse_controller.cli.main import main
+from evse_controller.config import ConfigError, load
+from evse_controller.config import __file__ as package_file
+
+EXAMPLE = Path(package_file).with_name("example.toml")
+
+
+def broken(tmp_path: Path, old: str, new: str) -> list[str]:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path = tmp_path / "evse.toml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    return caught.value.problems
+
+
+def line_of(text: str) -> int:
+    return next(n for n, line in enumerate(EXAMPLE.read_text(encoding="utf-8").splitlines(), 1) if text in line)
+
+
+def test_the_example_is_valid_and_strict() -> None:
+    config = load(EXAMPLE)
+    assert config.controller.lab == ()
+    assert config.world is None
+    assert config.devices["power"].options == {"interface": "socketcan", "channel": "can0", "modules": 1}
+
+
+def test_a_typo_is_named_with_its_line_and_the_likely_key(tmp_path: Path) -> None:
+    problems = broken(tmp_path, "import_limit_w = 24000", "imprt_limit_w = 24000")
+    assert len(problems) == 2
+    assert any(f":{line_of('import_limit_w = 24000')}: site.imprt_limit_w: unknown key; did you mean 'import_limit_w'" in p for p in problems)
+    assert any("site.import_limit_w: is missing" in p for p in problems)
+
+
+def test_a_wrong_type_and_a_value_out_of_range_are_both_reported(tmp_path: Path) -> None:
+    assert "must be a number" in broken(tmp_path, "max_voltage_v = 920", 'max_voltage_v = "920"')[0]
+    assert "must be from 50 to 1500" in broken(tmp_path, "max_voltage_v = 920", "max_voltage_v = 9200")[0]
+    assert "true or false" in broken(tmp_path, "bidirectional = true", "bidirectional = 1")[0]
+
+
+def test_an_unknown_lab_switch_is_refused(tmp_path: Path) -> None:
+    assert "unknown switch 'lab-tpc'" in broken(tmp_path, "lab = []", 'lab = ["lab-tpc"]')[0]
+
+
+def test_a_failsafe_above_the_limit_is_refused(tmp_path: Path) -> None:
+    assert "must not be above" in broken(tmp_path, "failsafe_import_w = 4200", "failsafe_import_w = 42000")[0]
+
+
+def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
+    assert "not TOML" in broken(tmp_path, "[net]", "[net")[0]
+
+
+def test_tls_files_are_needed_unless_lab_tcp_is_on(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    start, end = text.index("[net.tls]"), text.index("[outlet]")
+    path = tmp_path / "evse.toml"
+    path.write_text(text[:start] + text[end:], encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"net\.tls"):
+        load(path)
+    path.write_text((text[:start] + text[end:]).replace("lab = []", 'lab = ["lab-tcp"]'), encoding="utf-8")
+    assert any("lab-tcp" in note for note in load(path).notes())
+
+
+def test_config_check_exits_1_and_prints_each_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "evse.toml"
+    path.write_text(EXAMPLE.read_text(encoding="utf-8").replace("unit = 3", "unit = 3\nparty = 1").replace("[site]", "[sit]"))
+    assert main(["config", "check", str(path)]) == 1
+    assert "sit: unknown key; did you mean 'site'" in capsys.readouterr().err
+    assert main(["config", "check", str(EXAMPLE)]) == 0
+    assert main(["config", "check", str(tmp_path / "none.toml")]) == 2
