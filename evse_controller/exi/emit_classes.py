@@ -100,6 +100,10 @@ def emit_enum(kind: Simple) -> list[str]:
     assert kind.name is not None
     lines = [f"class {type_name(kind)}(IntEnum):", f'    """Schema type {kind.name.local}."""', ""]
     lines += [f"    {member_name(value)} = {index}" for index, value in enumerate(kind.values)]
+    if any(member_name(value) != value for value in kind.values):
+        # Schema values that are no identifiers: the JSON form needs the originals.
+        values = [f'{i}: "{v}"' for i, v in enumerate(kind.values)]
+        lines += ["", *bracketed(f"{type_name(kind)}.SCHEMA_VALUES = {{  # type: ignore[attr-defined]", values, "}", 0)]
     return lines
 
 

@@ -32,14 +32,46 @@ class ExiError(ValueError):
         return f"{', '.join(words)}: {self.reason}"
 
 
-def within(error: ValueError, step: str, left: int | None = None) -> ExiError:
+def within(error: ValueError, step: str, left: int | None = None, base: int = 0) -> ExiError:
     """The error with one more step of the path in front of it.
 
     The straight-line decoders let a shift by a negative count fail when the data end early; that is the only
-    ValueError that is not an ExiError there, and this is where it gets its meaning.
+    ValueError there that is not an ExiError, and this is where it gets its meaning. `base` is the number of bits
+    below the window in which the step was decoded.
     """
     if not isinstance(error, ExiError):
-        error = ExiError("the data end inside this element", 0 if left is None else max(left, 0))
+        error = ExiError("the data end inside this element", max(left or 0, 0))
+    if base and error.left is not None:
+        error.left += base
     if step:
         error.steps.insert(0, step)
     return error
+
+
+def unexpected(left: int) -> ExiError:
+    """An event code that leads away from the schema's productions."""
+    return ExiError("an event code that the schema does not have here", left)
+
+
+def out_of_range(value: object, allowed: str, left: int) -> ExiError:
+    """A decoded value outside the bounds of its type."""
+    return ExiError(f"value {value} is outside {allowed}", left)
+
+
+def invalid(value: object, wanted: str) -> ExiError:
+    """A value that the encoder was given and the schema does not allow."""
+    if value is None:
+        return ExiError(f"missing, {wanted} is required")
+    text = repr(value)
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return ExiError(f"{shown} is not {wanted}")
+
+
+def count_set(*values: object) -> int:
+    """How many of a choice's alternatives are set."""
+    return len(values) - values.count(None)
+
+
+def wrong_choice(wanted: str, *names: str) -> ExiError:
+    """Too many or too few alternatives of a choice are set."""
+    return ExiError(f"{wanted} one of {', '.join(names)} may be set")

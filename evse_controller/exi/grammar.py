@@ -28,6 +28,7 @@ class Slot:
     low: int
     high: int
     choice: int = 0
+    uri: str = ""  # the namespace of the element or attribute
 
     @property
     def is_list(self) -> bool:
@@ -43,6 +44,7 @@ class Terminal:
     type: Simple | Complex
     element: str = ""
     abstract: bool = False
+    uri: str = ""
 
 
 @dataclass
@@ -98,7 +100,7 @@ def plan_type(schema: SchemaSet, kind: Complex) -> TypePlan:
     plan = TypePlan(kind, class_name(kind.name.local))
     for attribute in kind.attributes:
         slot = Slot(snake(attribute.name.local), attribute.name.local, "attribute", attribute.type,
-                    int(attribute.required), 1)
+                    int(attribute.required), 1, uri=attribute.name.uri)
         plan.slots.append(slot)
         plan.items.append(Item([Terminal(slot, attribute.type)], slot.low, 1))
     if kind.simple is not None:
@@ -146,7 +148,8 @@ def _element_item(schema: SchemaSet, plan: TypePlan, particle: Particle, element
     members = schema.members(element.name) if element.is_global else [element]
     types = [schema.type_of(member) for member in members]
     if len(members) == 1:
-        slot = Slot(snake(element.name.local), element.name.local, "element", types[0], particle.low, particle.high)
+        slot = Slot(snake(element.name.local), element.name.local, "element", types[0], particle.low, particle.high,
+                    uri=element.name.uri)
         plan.slots.append(slot)
         return Item([Terminal(slot, types[0], element.name.local)], particle.low, particle.high)
     # A substitution group: all members compete in the head's place, sorted by name (EXI 1.0, 8.5.4.1.6).
@@ -162,7 +165,7 @@ def _element_item(schema: SchemaSet, plan: TypePlan, particle: Particle, element
         abstract = member.abstract or kind.abstract
         if not abstract:
             table[member.name.local] = kind
-        item.terminals.append(Terminal(slot, kind, member.name.local, abstract))
+        item.terminals.append(Terminal(slot, kind, member.name.local, abstract, member.name.uri))
     return item
 
 
@@ -223,7 +226,7 @@ class _Glushkov:
             if element.is_global and len(self.schema.members(element.name)) > 1:
                 raise SchemaError(f"element {element.name.local}: a substitution group in an irregular type")
             local = element.name.local
-            known = Slot(snake(local), local, "element", self.schema.type_of(element), 0, 1)
+            known = Slot(snake(local), local, "element", self.schema.type_of(element), 0, 1, uri=element.name.uri)
             self.slots[element.name] = known
             self.plan.slots.append(known)
         if repeated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -78,3 +79,6 @@ class Message(Node):
 
 
 Value: TypeAlias = "int | bool | str | bytes | IntEnum | Node"
+# The document grammar of a generated module: event code -> (element, decoder), class -> (event code, encoder).
+RootDecoders: TypeAlias = dict[int, tuple[str, Callable[[int, int], tuple[Message, int]]]]
+RootEncoders: TypeAlias = dict[type[Message], tuple[int, Callable[[int, Any], int]]]

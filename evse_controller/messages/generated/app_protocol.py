@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from evse_controller.messages.base import Field, Kind, Message, Node, Schema
+from evse_controller.exi.bits import PART, Window, join, put_string, put_uint, read_more, read_string
+from evse_controller.exi.errors import invalid, out_of_range, unexpected, within
+from evse_controller.messages.base import Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 
 
 class ResponseCode(IntEnum):
@@ -16,6 +18,9 @@ class ResponseCode(IntEnum):
     OK_SuccessfulNegotiation = 0
     OK_SuccessfulNegotiationWithMinorDeviation = 1
     Failed_NoNegotiation = 2
+
+
+RESPONSECODE_MEMBERS = tuple(ResponseCode)
 
 
 class AppProtocol(Node):
@@ -94,3 +99,215 @@ class SupportedAppProtocolRes(Message):
     ) -> None:
         self.response_code = response_code
         self.schema_id = schema_id
+
+
+def decode_AppProtocol(n: int, e: int) -> tuple[AppProtocol, int]:
+    """AppProtocol up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ProtocolNamespace"
+        protocol_namespace, e = read_string(n, e, 100)
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        version_number_major = v & 255
+        if version_number_major > 127:
+            version_number_major, e = read_more(n, e, version_number_major, 5)
+        if version_number_major > 4294967295:
+            raise out_of_range(version_number_major, "0..4294967295", e)
+        e -= 11
+        v = n >> e & 0x7ff
+        if v & 0x700:
+            raise unexpected(e)
+        version_number_minor = v & 255
+        if version_number_minor > 127:
+            version_number_minor, e = read_more(n, e, version_number_minor, 5)
+        if version_number_minor > 4294967295:
+            raise out_of_range(version_number_minor, "0..4294967295", e)
+        e -= 21
+        v = n >> e & 0x1fffff
+        if v & 0x1c0383:
+            raise unexpected(e)
+        schema_id = v >> 10 & 255
+        priority = (v >> 2 & 31) + 1
+        if priority > 20:
+            raise out_of_range(priority, "1..20", e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return AppProtocol(protocol_namespace, version_number_major, version_number_minor, schema_id, priority), e
+
+
+def encode_AppProtocol(x: int, m: AppProtocol) -> int:
+    """Append AppProtocol and its end."""
+    if type(m) is not AppProtocol:
+        raise invalid(m, "a AppProtocol")
+    at = ""
+    try:
+        at = "ProtocolNamespace"
+        x = put_string(x << 2, m.protocol_namespace, 100)
+        at = "VersionNumberMajor"
+        version_number_major = m.version_number_major
+        if type(version_number_major) is not int or not 0 <= version_number_major <= 4294967295:
+            raise invalid(version_number_major, "an integer (0..4294967295)")
+        x = put_uint(x << 3, version_number_major)
+        at = "VersionNumberMinor"
+        version_number_minor = m.version_number_minor
+        if type(version_number_minor) is not int or not 0 <= version_number_minor <= 4294967295:
+            raise invalid(version_number_minor, "an integer (0..4294967295)")
+        x = put_uint(x << 3, version_number_minor)
+        at = "SchemaID"
+        schema_id = m.schema_id
+        if type(schema_id) is not int or not 0 <= schema_id <= 255:
+            raise invalid(schema_id, "an integer (0..255)")
+        at = "Priority"
+        priority = m.priority
+        if type(priority) is not int or not 1 <= priority <= 20:
+            raise invalid(priority, "an integer (1..20)")
+        return x << 21 | (schema_id) << 10 | (priority - 1) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SupportedAppProtocolReq(n: int, e: int) -> tuple[SupportedAppProtocolReq, int]:
+    """SupportedAppProtocolReq up to its end."""
+    app_protocol: list[AppProtocol] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "AppProtocol"
+        whole, window = n, Window(n, e, 2768)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 2768 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "AppProtocol"
+            one, e = decode_AppProtocol(n, e)
+            app_protocol.append(one)
+            if len(app_protocol) == 20:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "AppProtocol":
+            at = f"{at}[{len(app_protocol)}]"
+        raise within(error, at, e, base) from None
+    return SupportedAppProtocolReq(app_protocol), e
+
+
+def encode_SupportedAppProtocolReq(x: int, m: SupportedAppProtocolReq) -> int:
+    """Append SupportedAppProtocolReq and its end."""
+    if type(m) is not SupportedAppProtocolReq:
+        raise invalid(m, "a SupportedAppProtocolReq")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.app_protocol
+        at = "AppProtocol"
+        if type(many) is not list or not 1 <= len(many) <= 20:
+            raise invalid(many, "a list of 1 to 20")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"AppProtocol[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_AppProtocol(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 20:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SupportedAppProtocolRes(n: int, e: int) -> tuple[SupportedAppProtocolRes, int]:
+    """SupportedAppProtocolRes up to its end."""
+    schema_id: int | None = None
+    at = ""
+    try:
+        e -= 4
+        v = n >> e & 0xf
+        if v & 0xc:
+            raise unexpected(e)
+        i = v & 3
+        if i >= 3:
+            raise out_of_range(i, "the 3 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 1
+        if c > 2:
+            raise unexpected(e)
+        if c == 1:
+            at = "SchemaID"
+            e -= 11
+            v = n >> e & 0x7ff
+            if v & 0x403:
+                raise unexpected(e)
+            schema_id = v >> 2 & 255
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return SupportedAppProtocolRes(response_code, schema_id), e
+
+
+def encode_SupportedAppProtocolRes(x: int, m: SupportedAppProtocolRes) -> int:
+    """Append SupportedAppProtocolRes and its end."""
+    if type(m) is not SupportedAppProtocolRes:
+        raise invalid(m, "a SupportedAppProtocolRes")
+    at = ""
+    try:
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        x = x << 5 | (response_code) << 1
+        w, b = 2, 1
+        if m.schema_id is not None:
+            at = "SchemaID"
+            x = x << w | 1 - b
+            schema_id = m.schema_id
+            if type(schema_id) is not int or not 0 <= schema_id <= 255:
+                raise invalid(schema_id, "an integer (0..255)")
+            x = x << 10 | (schema_id) << 1
+            w, b = 1, 2
+        x = x << w | 2 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+DOCUMENT_BITS = 2
+ROOT_DECODERS: RootDecoders = {
+    0: ("supportedAppProtocolReq", decode_SupportedAppProtocolReq),
+    1: ("supportedAppProtocolRes", decode_SupportedAppProtocolRes),
+}
+ROOT_ENCODERS: RootEncoders = {
+    SupportedAppProtocolReq: (0, encode_SupportedAppProtocolReq),
+    SupportedAppProtocolRes: (1, encode_SupportedAppProtocolRes),
+}

@@ -7,8 +7,23 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from evse_controller.messages.base import Field, Kind, Message, Node, Schema
+from evse_controller.exi.bits import (
+    PART,
+    Window,
+    join,
+    put_binary,
+    put_string,
+    put_uint,
+    read_binary,
+    read_characters,
+    read_more,
+    read_string,
+)
+from evse_controller.exi.errors import count_set, invalid, out_of_range, unexpected, within, wrong_choice
+from evse_controller.messages.base import Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
+    PROCESSING_MEMBERS,
+    RESPONSECODE_MEMBERS,
     EVSEStatus,
     ListOfRootCertificateIDs,
     MessageHeader,
@@ -17,6 +32,18 @@ from evse_controller.messages.generated.common_types import (
     RationalNumber,
     Receipt,
     ResponseCode,
+    decode_EVSEStatus,
+    decode_ListOfRootCertificateIDs,
+    decode_MessageHeader,
+    decode_MeterInfo,
+    decode_RationalNumber,
+    decode_Receipt,
+    encode_EVSEStatus,
+    encode_ListOfRootCertificateIDs,
+    encode_MessageHeader,
+    encode_MeterInfo,
+    encode_RationalNumber,
+    encode_Receipt,
 )
 
 
@@ -94,6 +121,18 @@ class PowerToleranceAcceptance(IntEnum):
 
     PowerToleranceNotConfirmed = 0
     PowerToleranceConfirmed = 1
+
+
+AUTHORIZATION_MEMBERS = tuple(Authorization)
+CHARGEPROGRESS_MEMBERS = tuple(ChargeProgress)
+CHANNELSELECTION_MEMBERS = tuple(ChannelSelection)
+ECDHCURVE_MEMBERS = tuple(EcdhCurve)
+CHARGINGSESSION_MEMBERS = tuple(ChargingSession)
+EVCHECKINSTATUS_MEMBERS = tuple(EvCheckInStatus)
+EVCHECKOUTSTATUS_MEMBERS = tuple(EvCheckOutStatus)
+EVSECHECKOUTSTATUS_MEMBERS = tuple(EvseCheckOutStatus)
+PARKINGMETHOD_MEMBERS = tuple(ParkingMethod)
+POWERTOLERANCEACCEPTANCE_MEMBERS = tuple(PowerToleranceAcceptance)
 
 
 class SessionSetupReq(Message):
@@ -2370,3 +2409,5702 @@ class TargetPosition(Node):
     ) -> None:
         self.target_offset_x = target_offset_x
         self.target_offset_y = target_offset_y
+
+
+def decode_SessionSetupReq(n: int, e: int) -> tuple[SessionSetupReq, int]:
+    """SessionSetupReq up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EVCCID"
+        evccid, e = read_string(n, e, 255)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return SessionSetupReq(header, evccid), e
+
+
+def encode_SessionSetupReq(x: int, m: SessionSetupReq) -> int:
+    """Append SessionSetupReq and its end."""
+    if type(m) is not SessionSetupReq:
+        raise invalid(m, "a SessionSetupReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "EVCCID"
+        x = put_string(x << 2, m.evccid, 255)
+        return x << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
+    """SessionSetupRes up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "EVSEID"
+        evseid, e = read_string(n, e, 255)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return SessionSetupRes(header, response_code, evseid), e
+
+
+def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
+    """Append SessionSetupRes and its end."""
+    if type(m) is not SessionSetupRes:
+        raise invalid(m, "a SessionSetupRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        at = "EVSEID"
+        x = put_string(x << 11 | (response_code) << 3, m.evseid, 255)
+        return x << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_AuthorizationSetupReq(n: int, e: int) -> tuple[AuthorizationSetupReq, int]:
+    """AuthorizationSetupReq up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return AuthorizationSetupReq(header), e
+
+
+def encode_AuthorizationSetupReq(x: int, m: AuthorizationSetupReq) -> int:
+    """Append AuthorizationSetupReq and its end."""
+    if type(m) is not AuthorizationSetupReq:
+        raise invalid(m, "a AuthorizationSetupReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EIM_ASResAuthorizationMode(n: int, e: int) -> tuple[EIM_ASResAuthorizationMode, int]:
+    """EIM_ASResAuthorizationMode up to its end."""
+    e -= 1
+    if n >> e & 1:
+        raise unexpected(e)
+    return EIM_ASResAuthorizationMode(), e
+
+
+def encode_EIM_ASResAuthorizationMode(x: int, m: EIM_ASResAuthorizationMode) -> int:
+    """Append EIM_ASResAuthorizationMode and its end."""
+    if type(m) is not EIM_ASResAuthorizationMode:
+        raise invalid(m, "a EIM_ASResAuthorizationMode")
+    return x << 1
+
+
+def decode_SupportedProvidersList(n: int, e: int) -> tuple[SupportedProvidersList, int]:
+    """SupportedProvidersList up to its end."""
+    provider_id: list[str] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ProviderID"
+        whole, window = n, Window(n, e, 2024)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 2024 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "ProviderID"
+            one, e = read_string(n, e, 80)
+            provider_id.append(one)
+            if len(provider_id) == 128:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "ProviderID":
+            at = f"{at}[{len(provider_id)}]"
+        raise within(error, at, e, base) from None
+    return SupportedProvidersList(provider_id), e
+
+
+def encode_SupportedProvidersList(x: int, m: SupportedProvidersList) -> int:
+    """Append SupportedProvidersList and its end."""
+    if type(m) is not SupportedProvidersList:
+        raise invalid(m, "a SupportedProvidersList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.provider_id
+        at = "ProviderID"
+        if type(many) is not list or not 1 <= len(many) <= 128:
+            raise invalid(many, "a list of 1 to 128")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"ProviderID[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = put_string(x << 1, one, 80)
+            x = x << 1
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 128:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PnC_ASResAuthorizationMode(n: int, e: int) -> tuple[PnC_ASResAuthorizationMode, int]:
+    """PnC_ASResAuthorizationMode up to its end."""
+    supported_providers: SupportedProvidersList | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "GenChallenge"
+        gen_challenge, e = read_binary(n, e, 16, 16)
+        e -= 2
+        c = (n >> e & 3) + 1
+        if c > 2:
+            raise unexpected(e)
+        if c == 1:
+            at = "SupportedProviders"
+            supported_providers, e = decode_SupportedProvidersList(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return PnC_ASResAuthorizationMode(gen_challenge, supported_providers), e
+
+
+def encode_PnC_ASResAuthorizationMode(x: int, m: PnC_ASResAuthorizationMode) -> int:
+    """Append PnC_ASResAuthorizationMode and its end."""
+    if type(m) is not PnC_ASResAuthorizationMode:
+        raise invalid(m, "a PnC_ASResAuthorizationMode")
+    at = ""
+    try:
+        at = "GenChallenge"
+        x = put_binary(x << 2, m.gen_challenge, 16, 16)
+        x = x << 1
+        w, b = 2, 1
+        if m.supported_providers is not None:
+            at = "SupportedProviders"
+            x = x << w | 1 - b
+            x = encode_SupportedProvidersList(x, m.supported_providers)
+            w, b = 1, 2
+        x = x << w | 2 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_AuthorizationSetupRes(n: int, e: int) -> tuple[AuthorizationSetupRes, int]:
+    """AuthorizationSetupRes up to its end."""
+    authorization_services: list[Authorization] = []
+    eim_asres_authorization_mode: EIM_ASResAuthorizationMode | None = None
+    pnc_asres_authorization_mode: PnC_ASResAuthorizationMode | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "AuthorizationServices"
+        while True:
+            e -= 3
+            v = n >> e & 0x7
+            if v & 0x5:
+                raise unexpected(e)
+            one = AUTHORIZATION_MEMBERS[v >> 1 & 1]
+            authorization_services.append(one)
+            if len(authorization_services) == 2:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        at = "CertificateInstallationService"
+        e -= 5
+        v = n >> e & 0x1f
+        if v & 0x14:
+            raise unexpected(e)
+        certificate_installation_service = (v >> 3 & 1) == 1
+        c = (v & 3) + 4
+        if c > 5:
+            raise unexpected(e)
+        if c == 4:
+            at = "EIM_ASResAuthorizationMode"
+            eim_asres_authorization_mode, e = decode_EIM_ASResAuthorizationMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        else:
+            at = "PnC_ASResAuthorizationMode"
+            pnc_asres_authorization_mode, e = decode_PnC_ASResAuthorizationMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        if at == "AuthorizationServices":
+            at = f"{at}[{len(authorization_services)}]"
+        raise within(error, at, e) from None
+    return AuthorizationSetupRes(
+        header, response_code, authorization_services, certificate_installation_service, eim_asres_authorization_mode,
+        pnc_asres_authorization_mode,
+    ), e
+
+
+def encode_AuthorizationSetupRes(x: int, m: AuthorizationSetupRes) -> int:
+    """Append AuthorizationSetupRes and its end."""
+    if type(m) is not AuthorizationSetupRes:
+        raise invalid(m, "a AuthorizationSetupRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        x = x << 9 | (response_code) << 1
+        w, b = 1, 2
+        many = m.authorization_services
+        at = "AuthorizationServices"
+        if type(many) is not list or not 1 <= len(many) <= 2:
+            raise invalid(many, "a list of 1 to 2")
+        x = x << w | 2 - b
+        for position, one in enumerate(many):
+            at = f"AuthorizationServices[{position}]"
+            if position:
+                x <<= 2
+            if type(one) is not Authorization:
+                raise invalid(one, "a Authorization")
+            x = x << 3 | (one) << 1
+        if len(many) == 2:
+            w, b = 1, 3
+        else:
+            w, b = 2, 2
+        at = "CertificateInstallationService"
+        x = x << w | 3 - b
+        certificate_installation_service = m.certificate_installation_service
+        if type(certificate_installation_service) is not bool:
+            raise invalid(certificate_installation_service, "True or False")
+        x = x << 3 | (certificate_installation_service) << 1
+        at = ""
+        chosen = count_set(m.eim_asres_authorization_mode, m.pnc_asres_authorization_mode)
+        if chosen != 1:
+            raise wrong_choice("exactly", "EIM_ASResAuthorizationMode", "PnC_ASResAuthorizationMode")
+        if m.eim_asres_authorization_mode is not None:
+            at = "EIM_ASResAuthorizationMode"
+            x = encode_EIM_ASResAuthorizationMode(x << 2, m.eim_asres_authorization_mode)
+        elif m.pnc_asres_authorization_mode is not None:
+            at = "PnC_ASResAuthorizationMode"
+            x = encode_PnC_ASResAuthorizationMode(x << 2 | 0x1, m.pnc_asres_authorization_mode)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EIM_AReqAuthorizationMode(n: int, e: int) -> tuple[EIM_AReqAuthorizationMode, int]:
+    """EIM_AReqAuthorizationMode up to its end."""
+    e -= 1
+    if n >> e & 1:
+        raise unexpected(e)
+    return EIM_AReqAuthorizationMode(), e
+
+
+def encode_EIM_AReqAuthorizationMode(x: int, m: EIM_AReqAuthorizationMode) -> int:
+    """Append EIM_AReqAuthorizationMode and its end."""
+    if type(m) is not EIM_AReqAuthorizationMode:
+        raise invalid(m, "a EIM_AReqAuthorizationMode")
+    return x << 1
+
+
+def decode_SubCertificates(n: int, e: int) -> tuple[SubCertificates, int]:
+    """SubCertificates up to its end."""
+    certificate: list[bytes] = []
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Certificate"
+        while True:
+            at = "Certificate"
+            one, e = read_binary(n, e, 0, 1600)
+            certificate.append(one)
+            if len(certificate) == 3:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "Certificate":
+            at = f"{at}[{len(certificate)}]"
+        raise within(error, at, e) from None
+    return SubCertificates(certificate), e
+
+
+def encode_SubCertificates(x: int, m: SubCertificates) -> int:
+    """Append SubCertificates and its end."""
+    if type(m) is not SubCertificates:
+        raise invalid(m, "a SubCertificates")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.certificate
+        at = "Certificate"
+        if type(many) is not list or not 1 <= len(many) <= 3:
+            raise invalid(many, "a list of 1 to 3")
+        x = x << w | 0 - b
+        for position, one in enumerate(many):
+            at = f"Certificate[{position}]"
+            if position:
+                x <<= 2
+            x = put_binary(x << 1, one, 0, 1600)
+            x = x << 1
+        if len(many) == 3:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ContractCertificateChain(n: int, e: int) -> tuple[ContractCertificateChain, int]:
+    """ContractCertificateChain up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Certificate"
+        certificate, e = read_binary(n, e, 0, 1600)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "SubCertificates"
+        sub_certificates, e = decode_SubCertificates(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ContractCertificateChain(certificate, sub_certificates), e
+
+
+def encode_ContractCertificateChain(x: int, m: ContractCertificateChain) -> int:
+    """Append ContractCertificateChain and its end."""
+    if type(m) is not ContractCertificateChain:
+        raise invalid(m, "a ContractCertificateChain")
+    at = ""
+    try:
+        at = "Certificate"
+        x = put_binary(x << 2, m.certificate, 0, 1600)
+        at = "SubCertificates"
+        x = encode_SubCertificates(x << 2, m.sub_certificates)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PnC_AReqAuthorizationMode(n: int, e: int) -> tuple[PnC_AReqAuthorizationMode, int]:
+    """PnC_AReqAuthorizationMode up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Id"
+        id, e = read_characters(n, e, 4096)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "GenChallenge"
+        gen_challenge, e = read_binary(n, e, 16, 16)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ContractCertificateChain"
+        contract_certificate_chain, e = decode_ContractCertificateChain(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return PnC_AReqAuthorizationMode(id, gen_challenge, contract_certificate_chain), e
+
+
+def encode_PnC_AReqAuthorizationMode(x: int, m: PnC_AReqAuthorizationMode) -> int:
+    """Append PnC_AReqAuthorizationMode and its end."""
+    if type(m) is not PnC_AReqAuthorizationMode:
+        raise invalid(m, "a PnC_AReqAuthorizationMode")
+    at = ""
+    try:
+        at = "Id"
+        x = put_string(x << 1, m.id, 4096)
+        at = "GenChallenge"
+        x = put_binary(x << 2, m.gen_challenge, 16, 16)
+        at = "ContractCertificateChain"
+        x = encode_ContractCertificateChain(x << 2, m.contract_certificate_chain)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_AuthorizationReq(n: int, e: int) -> tuple[AuthorizationReq, int]:
+    """AuthorizationReq up to its end."""
+    eim_areq_authorization_mode: EIM_AReqAuthorizationMode | None = None
+    pnc_areq_authorization_mode: PnC_AReqAuthorizationMode | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 6
+        v = n >> e & 0x3f
+        if v & 0x34:
+            raise unexpected(e)
+        selected_authorization_service = AUTHORIZATION_MEMBERS[v >> 3 & 1]
+        c = (v & 3) + 2
+        if c > 3:
+            raise unexpected(e)
+        if c == 2:
+            at = "EIM_AReqAuthorizationMode"
+            eim_areq_authorization_mode, e = decode_EIM_AReqAuthorizationMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        else:
+            at = "PnC_AReqAuthorizationMode"
+            pnc_areq_authorization_mode, e = decode_PnC_AReqAuthorizationMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return AuthorizationReq(
+        header, selected_authorization_service, eim_areq_authorization_mode, pnc_areq_authorization_mode,
+    ), e
+
+
+def encode_AuthorizationReq(x: int, m: AuthorizationReq) -> int:
+    """Append AuthorizationReq and its end."""
+    if type(m) is not AuthorizationReq:
+        raise invalid(m, "a AuthorizationReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "SelectedAuthorizationService"
+        selected_authorization_service = m.selected_authorization_service
+        if type(selected_authorization_service) is not Authorization:
+            raise invalid(selected_authorization_service, "a Authorization")
+        x = x << 4 | (selected_authorization_service) << 1
+        at = ""
+        chosen = count_set(m.eim_areq_authorization_mode, m.pnc_areq_authorization_mode)
+        if chosen != 1:
+            raise wrong_choice("exactly", "EIM_AReqAuthorizationMode", "PnC_AReqAuthorizationMode")
+        if m.eim_areq_authorization_mode is not None:
+            at = "EIM_AReqAuthorizationMode"
+            x = encode_EIM_AReqAuthorizationMode(x << 2, m.eim_areq_authorization_mode)
+        elif m.pnc_areq_authorization_mode is not None:
+            at = "PnC_AReqAuthorizationMode"
+            x = encode_PnC_AReqAuthorizationMode(x << 2 | 0x1, m.pnc_areq_authorization_mode)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_AuthorizationRes(n: int, e: int) -> tuple[AuthorizationRes, int]:
+    """AuthorizationRes up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 5
+        v = n >> e & 0x1f
+        if v & 0x1c:
+            raise unexpected(e)
+        i = v & 3
+        if i >= 3:
+            raise out_of_range(i, "the 3 values of Processing", e)
+        evse_processing = PROCESSING_MEMBERS[i]
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return AuthorizationRes(header, response_code, evse_processing), e
+
+
+def encode_AuthorizationRes(x: int, m: AuthorizationRes) -> int:
+    """Append AuthorizationRes and its end."""
+    if type(m) is not AuthorizationRes:
+        raise invalid(m, "a AuthorizationRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        at = "EVSEProcessing"
+        evse_processing = m.evse_processing
+        if type(evse_processing) is not Processing:
+            raise invalid(evse_processing, "a Processing")
+        return x << 15 | (response_code) << 7 | (evse_processing) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ServiceIDList(n: int, e: int) -> tuple[ServiceIDList, int]:
+    """ServiceIDList up to its end."""
+    service_id: list[int] = []
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ServiceID"
+        while True:
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            one = v & 255
+            if one > 127:
+                one, e = read_more(n, e, one, 3)
+            if one > 65535:
+                raise out_of_range(one, "0..65535", e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+            service_id.append(one)
+            if len(service_id) == 16:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "ServiceID":
+            at = f"{at}[{len(service_id)}]"
+        raise within(error, at, e) from None
+    return ServiceIDList(service_id), e
+
+
+def encode_ServiceIDList(x: int, m: ServiceIDList) -> int:
+    """Append ServiceIDList and its end."""
+    if type(m) is not ServiceIDList:
+        raise invalid(m, "a ServiceIDList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.service_id
+        at = "ServiceID"
+        if type(many) is not list or not 1 <= len(many) <= 16:
+            raise invalid(many, "a list of 1 to 16")
+        x = x << w | 0 - b
+        for position, one in enumerate(many):
+            at = f"ServiceID[{position}]"
+            if position:
+                x <<= 2
+            if type(one) is not int or not 0 <= one <= 65535:
+                raise invalid(one, "an integer (0..65535)")
+            x = put_uint(x << 1, one)
+            x = x << 1
+        if len(many) == 16:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ServiceDiscoveryReq(n: int, e: int) -> tuple[ServiceDiscoveryReq, int]:
+    """ServiceDiscoveryReq up to its end."""
+    supported_service_ids: ServiceIDList | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 2
+        c = (n >> e & 3) + 1
+        if c > 2:
+            raise unexpected(e)
+        if c == 1:
+            at = "SupportedServiceIDs"
+            supported_service_ids, e = decode_ServiceIDList(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ServiceDiscoveryReq(header, supported_service_ids), e
+
+
+def encode_ServiceDiscoveryReq(x: int, m: ServiceDiscoveryReq) -> int:
+    """Append ServiceDiscoveryReq and its end."""
+    if type(m) is not ServiceDiscoveryReq:
+        raise invalid(m, "a ServiceDiscoveryReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        w, b = 2, 1
+        if m.supported_service_ids is not None:
+            at = "SupportedServiceIDs"
+            x = x << w | 1 - b
+            x = encode_ServiceIDList(x, m.supported_service_ids)
+            w, b = 1, 2
+        x = x << w | 2 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_Service(n: int, e: int) -> tuple[Service, int]:
+    """Service up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        service_id = v & 255
+        if service_id > 127:
+            service_id, e = read_more(n, e, service_id, 3)
+        if service_id > 65535:
+            raise out_of_range(service_id, "0..65535", e)
+        e -= 6
+        v = n >> e & 0x3f
+        if v & 0x3b:
+            raise unexpected(e)
+        free_service = (v >> 2 & 1) == 1
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return Service(service_id, free_service), e
+
+
+def encode_Service(x: int, m: Service) -> int:
+    """Append Service and its end."""
+    if type(m) is not Service:
+        raise invalid(m, "a Service")
+    at = ""
+    try:
+        at = "ServiceID"
+        service_id = m.service_id
+        if type(service_id) is not int or not 0 <= service_id <= 65535:
+            raise invalid(service_id, "an integer (0..65535)")
+        x = put_uint(x << 2, service_id)
+        at = "FreeService"
+        free_service = m.free_service
+        if type(free_service) is not bool:
+            raise invalid(free_service, "True or False")
+        return x << 6 | (free_service) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ServiceList(n: int, e: int) -> tuple[ServiceList, int]:
+    """ServiceList up to its end."""
+    service: list[Service] = []
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Service"
+        while True:
+            at = "Service"
+            one, e = decode_Service(n, e)
+            service.append(one)
+            if len(service) == 8:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "Service":
+            at = f"{at}[{len(service)}]"
+        raise within(error, at, e) from None
+    return ServiceList(service), e
+
+
+def encode_ServiceList(x: int, m: ServiceList) -> int:
+    """Append ServiceList and its end."""
+    if type(m) is not ServiceList:
+        raise invalid(m, "a ServiceList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.service
+        at = "Service"
+        if type(many) is not list or not 1 <= len(many) <= 8:
+            raise invalid(many, "a list of 1 to 8")
+        x = x << w | 0 - b
+        for position, one in enumerate(many):
+            at = f"Service[{position}]"
+            if position:
+                x <<= 2
+            x = encode_Service(x, one)
+        if len(many) == 8:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int]:
+    """ServiceDiscoveryRes up to its end."""
+    vas_list: ServiceList | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 6
+        v = n >> e & 0x3f
+        if v & 0x3b:
+            raise unexpected(e)
+        service_renegotiation_supported = (v >> 2 & 1) == 1
+        at = "EnergyTransferServiceList"
+        energy_transfer_service_list, e = decode_ServiceList(n, e)
+        e -= 2
+        c = (n >> e & 3) + 4
+        if c > 5:
+            raise unexpected(e)
+        if c == 4:
+            at = "VASList"
+            vas_list, e = decode_ServiceList(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ServiceDiscoveryRes(
+        header, response_code, service_renegotiation_supported, energy_transfer_service_list, vas_list,
+    ), e
+
+
+def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
+    """Append ServiceDiscoveryRes and its end."""
+    if type(m) is not ServiceDiscoveryRes:
+        raise invalid(m, "a ServiceDiscoveryRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        at = "ServiceRenegotiationSupported"
+        service_renegotiation_supported = m.service_renegotiation_supported
+        if type(service_renegotiation_supported) is not bool:
+            raise invalid(service_renegotiation_supported, "True or False")
+        at = "EnergyTransferServiceList"
+        x = encode_ServiceList(x << 14 | (response_code) << 6 | (service_renegotiation_supported) << 2, m.energy_transfer_service_list)
+        w, b = 2, 4
+        if m.vas_list is not None:
+            at = "VASList"
+            x = x << w | 4 - b
+            x = encode_ServiceList(x, m.vas_list)
+            w, b = 1, 5
+        x = x << w | 5 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
+    """ServiceDetailReq up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        service_id = v & 255
+        if service_id > 127:
+            service_id, e = read_more(n, e, service_id, 3)
+        if service_id > 65535:
+            raise out_of_range(service_id, "0..65535", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ServiceDetailReq(header, service_id), e
+
+
+def encode_ServiceDetailReq(x: int, m: ServiceDetailReq) -> int:
+    """Append ServiceDetailReq and its end."""
+    if type(m) is not ServiceDetailReq:
+        raise invalid(m, "a ServiceDetailReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ServiceID"
+        service_id = m.service_id
+        if type(service_id) is not int or not 0 <= service_id <= 65535:
+            raise invalid(service_id, "an integer (0..65535)")
+        x = put_uint(x << 2, service_id)
+        return x << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
+    """Parameter up to its end."""
+    bool_value: bool | None = None
+    byte_value: int | None = None
+    short_value: int | None = None
+    int_value: int | None = None
+    rational_number: RationalNumber | None = None
+    finite_string: str | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Name"
+        name, e = read_characters(n, e, 80)
+        e -= 3
+        c = (n >> e & 7) + 1
+        if c > 6:
+            raise unexpected(e)
+        if c == 1:
+            at = "boolValue"
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0xb:
+                raise unexpected(e)
+            bool_value = (v >> 2 & 1) == 1
+        elif c == 2:
+            at = "byteValue"
+            e -= 11
+            v = n >> e & 0x7ff
+            if v & 0x403:
+                raise unexpected(e)
+            byte_value = (v >> 2 & 255) - 128
+        elif c == 3:
+            at = "shortValue"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x200:
+                raise unexpected(e)
+            s = v >> 8 & 1
+            short_value = v & 255
+            if short_value > 127:
+                short_value, e = read_more(n, e, short_value, 3)
+            if s:
+                short_value = -1 - short_value
+            if not -32768 <= short_value <= 32767:
+                raise out_of_range(short_value, "-32768..32767", e)
+            e -= 2
+            v = n >> e & 0x3
+            if v & 0x3:
+                raise unexpected(e)
+        elif c == 4:
+            at = "intValue"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x200:
+                raise unexpected(e)
+            s = v >> 8 & 1
+            int_value = v & 255
+            if int_value > 127:
+                int_value, e = read_more(n, e, int_value, 5)
+            if s:
+                int_value = -1 - int_value
+            if not -2147483648 <= int_value <= 2147483647:
+                raise out_of_range(int_value, "-2147483648..2147483647", e)
+            e -= 2
+            v = n >> e & 0x3
+            if v & 0x3:
+                raise unexpected(e)
+        elif c == 5:
+            at = "rationalNumber"
+            rational_number, e = decode_RationalNumber(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        else:
+            at = "finiteString"
+            finite_string, e = read_string(n, e, 80)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return Parameter(name, bool_value, byte_value, short_value, int_value, rational_number, finite_string), e
+
+
+def encode_Parameter(x: int, m: Parameter) -> int:
+    """Append Parameter and its end."""
+    if type(m) is not Parameter:
+        raise invalid(m, "a Parameter")
+    at = ""
+    try:
+        at = "Name"
+        x = put_string(x << 1, m.name, 80)
+        at = ""
+        chosen = count_set(m.bool_value, m.byte_value, m.short_value, m.int_value, m.rational_number, m.finite_string)
+        if chosen != 1:
+            raise wrong_choice("exactly", 
+                "boolValue", "byteValue", "shortValue", "intValue", "rationalNumber", "finiteString",
+            )
+        if m.bool_value is not None:
+            at = "boolValue"
+            bool_value = m.bool_value
+            if type(bool_value) is not bool:
+                raise invalid(bool_value, "True or False")
+            x = x << 6 | (bool_value) << 1
+        elif m.byte_value is not None:
+            at = "byteValue"
+            byte_value = m.byte_value
+            if type(byte_value) is not int or not -128 <= byte_value <= 127:
+                raise invalid(byte_value, "an integer (-128..127)")
+            x = x << 13 | (byte_value + 128) << 1 | 0x400
+        elif m.short_value is not None:
+            at = "shortValue"
+            short_value = m.short_value
+            if type(short_value) is not int or not -32768 <= short_value <= 32767:
+                raise invalid(short_value, "an integer (-32768..32767)")
+            x = x << 4 | 0x4
+            x = put_uint(x << 1, short_value) if short_value >= 0 else put_uint(x << 1 | 1, -1 - short_value)
+            x = x << 1
+        elif m.int_value is not None:
+            at = "intValue"
+            int_value = m.int_value
+            if type(int_value) is not int or not -2147483648 <= int_value <= 2147483647:
+                raise invalid(int_value, "an integer (-2147483648..2147483647)")
+            x = x << 4 | 0x6
+            x = put_uint(x << 1, int_value) if int_value >= 0 else put_uint(x << 1 | 1, -1 - int_value)
+            x = x << 1
+        elif m.rational_number is not None:
+            at = "rationalNumber"
+            x = encode_RationalNumber(x << 3 | 0x4, m.rational_number)
+        elif m.finite_string is not None:
+            at = "finiteString"
+            x = put_string(x << 4 | 0xa, m.finite_string, 80)
+            x = x << 1
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
+    """ParameterSet up to its end."""
+    parameter: list[Parameter] = []
+    base = 0
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        parameter_set_id = v & 255
+        if parameter_set_id > 127:
+            parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
+        if parameter_set_id > 65535:
+            raise out_of_range(parameter_set_id, "0..65535", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "Parameter"
+        whole, window = n, Window(n, e, 4032)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 4032 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "Parameter"
+            one, e = decode_Parameter(n, e)
+            parameter.append(one)
+            if len(parameter) == 32:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "Parameter":
+            at = f"{at}[{len(parameter)}]"
+        raise within(error, at, e, base) from None
+    return ParameterSet(parameter_set_id, parameter), e
+
+
+def encode_ParameterSet(x: int, m: ParameterSet) -> int:
+    """Append ParameterSet and its end."""
+    if type(m) is not ParameterSet:
+        raise invalid(m, "a ParameterSet")
+    at = ""
+    try:
+        at = "ParameterSetID"
+        parameter_set_id = m.parameter_set_id
+        if type(parameter_set_id) is not int or not 0 <= parameter_set_id <= 65535:
+            raise invalid(parameter_set_id, "an integer (0..65535)")
+        x = put_uint(x << 2, parameter_set_id)
+        x = x << 1
+        w, b = 1, 1
+        many = m.parameter
+        at = "Parameter"
+        if type(many) is not list or not 1 <= len(many) <= 32:
+            raise invalid(many, "a list of 1 to 32")
+        x = x << w | 1 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"Parameter[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_Parameter(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 32:
+            w, b = 1, 2
+        else:
+            w, b = 2, 1
+        x = x << w | 2 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, int]:
+    """ServiceParameterList up to its end."""
+    parameter_set: list[ParameterSet] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ParameterSet"
+        whole, window = n, Window(n, e, 127624)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 127624 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "ParameterSet"
+            one, e = decode_ParameterSet(n, e)
+            parameter_set.append(one)
+            if len(parameter_set) == 32:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "ParameterSet":
+            at = f"{at}[{len(parameter_set)}]"
+        raise within(error, at, e, base) from None
+    return ServiceParameterList(parameter_set), e
+
+
+def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
+    """Append ServiceParameterList and its end."""
+    if type(m) is not ServiceParameterList:
+        raise invalid(m, "a ServiceParameterList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.parameter_set
+        at = "ParameterSet"
+        if type(many) is not list or not 1 <= len(many) <= 32:
+            raise invalid(many, "a list of 1 to 32")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"ParameterSet[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_ParameterSet(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 32:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
+    """ServiceDetailRes up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 11
+        v = n >> e & 0x7ff
+        if v & 0x700:
+            raise unexpected(e)
+        service_id = v & 255
+        if service_id > 127:
+            service_id, e = read_more(n, e, service_id, 3)
+        if service_id > 65535:
+            raise out_of_range(service_id, "0..65535", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "ServiceParameterList"
+        service_parameter_list, e = decode_ServiceParameterList(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ServiceDetailRes(header, response_code, service_id, service_parameter_list), e
+
+
+def encode_ServiceDetailRes(x: int, m: ServiceDetailRes) -> int:
+    """Append ServiceDetailRes and its end."""
+    if type(m) is not ServiceDetailRes:
+        raise invalid(m, "a ServiceDetailRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        at = "ServiceID"
+        service_id = m.service_id
+        if type(service_id) is not int or not 0 <= service_id <= 65535:
+            raise invalid(service_id, "an integer (0..65535)")
+        x = put_uint(x << 11 | (response_code) << 3, service_id)
+        at = "ServiceParameterList"
+        x = encode_ServiceParameterList(x << 2, m.service_parameter_list)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
+    """SelectedService up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        service_id = v & 255
+        if service_id > 127:
+            service_id, e = read_more(n, e, service_id, 3)
+        if service_id > 65535:
+            raise out_of_range(service_id, "0..65535", e)
+        e -= 11
+        v = n >> e & 0x7ff
+        if v & 0x700:
+            raise unexpected(e)
+        parameter_set_id = v & 255
+        if parameter_set_id > 127:
+            parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
+        if parameter_set_id > 65535:
+            raise out_of_range(parameter_set_id, "0..65535", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return SelectedService(service_id, parameter_set_id), e
+
+
+def encode_SelectedService(x: int, m: SelectedService) -> int:
+    """Append SelectedService and its end."""
+    if type(m) is not SelectedService:
+        raise invalid(m, "a SelectedService")
+    at = ""
+    try:
+        at = "ServiceID"
+        service_id = m.service_id
+        if type(service_id) is not int or not 0 <= service_id <= 65535:
+            raise invalid(service_id, "an integer (0..65535)")
+        x = put_uint(x << 2, service_id)
+        at = "ParameterSetID"
+        parameter_set_id = m.parameter_set_id
+        if type(parameter_set_id) is not int or not 0 <= parameter_set_id <= 65535:
+            raise invalid(parameter_set_id, "an integer (0..65535)")
+        x = put_uint(x << 3, parameter_set_id)
+        return x << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SelectedServiceList(n: int, e: int) -> tuple[SelectedServiceList, int]:
+    """SelectedServiceList up to its end."""
+    selected_service: list[SelectedService] = []
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "SelectedService"
+        while True:
+            at = "SelectedService"
+            one, e = decode_SelectedService(n, e)
+            selected_service.append(one)
+            if len(selected_service) == 16:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "SelectedService":
+            at = f"{at}[{len(selected_service)}]"
+        raise within(error, at, e) from None
+    return SelectedServiceList(selected_service), e
+
+
+def encode_SelectedServiceList(x: int, m: SelectedServiceList) -> int:
+    """Append SelectedServiceList and its end."""
+    if type(m) is not SelectedServiceList:
+        raise invalid(m, "a SelectedServiceList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.selected_service
+        at = "SelectedService"
+        if type(many) is not list or not 1 <= len(many) <= 16:
+            raise invalid(many, "a list of 1 to 16")
+        x = x << w | 0 - b
+        for position, one in enumerate(many):
+            at = f"SelectedService[{position}]"
+            if position:
+                x <<= 2
+            x = encode_SelectedService(x, one)
+        if len(many) == 16:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ServiceSelectionReq(n: int, e: int) -> tuple[ServiceSelectionReq, int]:
+    """ServiceSelectionReq up to its end."""
+    selected_vas_list: SelectedServiceList | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "SelectedEnergyTransferService"
+        selected_energy_transfer_service, e = decode_SelectedService(n, e)
+        e -= 2
+        c = (n >> e & 3) + 2
+        if c > 3:
+            raise unexpected(e)
+        if c == 2:
+            at = "SelectedVASList"
+            selected_vas_list, e = decode_SelectedServiceList(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ServiceSelectionReq(header, selected_energy_transfer_service, selected_vas_list), e
+
+
+def encode_ServiceSelectionReq(x: int, m: ServiceSelectionReq) -> int:
+    """Append ServiceSelectionReq and its end."""
+    if type(m) is not ServiceSelectionReq:
+        raise invalid(m, "a ServiceSelectionReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "SelectedEnergyTransferService"
+        x = encode_SelectedService(x << 1, m.selected_energy_transfer_service)
+        w, b = 2, 2
+        if m.selected_vas_list is not None:
+            at = "SelectedVASList"
+            x = x << w | 2 - b
+            x = encode_SelectedServiceList(x, m.selected_vas_list)
+            w, b = 1, 3
+        x = x << w | 3 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ServiceSelectionRes(n: int, e: int) -> tuple[ServiceSelectionRes, int]:
+    """ServiceSelectionRes up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ServiceSelectionRes(header, response_code), e
+
+
+def encode_ServiceSelectionRes(x: int, m: ServiceSelectionRes) -> int:
+    """Append ServiceSelectionRes and its end."""
+    if type(m) is not ServiceSelectionRes:
+        raise invalid(m, "a ServiceSelectionRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        return x << 10 | (response_code) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqControlMode, int]:
+    """Dynamic_SEReqControlMode up to its end."""
+    minimum_soc: int | None = None
+    target_soc: int | None = None
+    ev_maximum_v2x_energy_request: RationalNumber | None = None
+    ev_minimum_v2x_energy_request: RationalNumber | None = None
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        departure_time = v & 255
+        if departure_time > 127:
+            departure_time, e = read_more(n, e, departure_time, 5)
+        if departure_time > 4294967295:
+            raise out_of_range(departure_time, "0..4294967295", e)
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 1
+        if c > 3:
+            raise unexpected(e)
+        if c == 1:
+            at = "MinimumSOC"
+            e -= 11
+            v = n >> e & 0x7ff
+            if v & 0x404:
+                raise unexpected(e)
+            minimum_soc = v >> 3 & 127
+            c = (v & 3) + 2
+            if minimum_soc > 100:
+                raise out_of_range(minimum_soc, "0..100", e)
+            if c > 3:
+                raise unexpected(e)
+        if c == 2:
+            at = "TargetSOC"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x203:
+                raise unexpected(e)
+            target_soc = v >> 2 & 127
+            if target_soc > 100:
+                raise out_of_range(target_soc, "0..100", e)
+        at = "EVTargetEnergyRequest"
+        ev_target_energy_request, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EVMaximumEnergyRequest"
+        ev_maximum_energy_request, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EVMinimumEnergyRequest"
+        ev_minimum_energy_request, e = decode_RationalNumber(n, e)
+        e -= 2
+        c = (n >> e & 3) + 6
+        if c > 8:
+            raise unexpected(e)
+        if c == 6:
+            at = "EVMaximumV2XEnergyRequest"
+            ev_maximum_v2x_energy_request, e = decode_RationalNumber(n, e)
+            e -= 2
+            c = (n >> e & 3) + 7
+            if c > 8:
+                raise unexpected(e)
+        if c == 7:
+            at = "EVMinimumV2XEnergyRequest"
+            ev_minimum_v2x_energy_request, e = decode_RationalNumber(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return Dynamic_SEReqControlMode(
+        departure_time, ev_target_energy_request, ev_maximum_energy_request, ev_minimum_energy_request, minimum_soc,
+        target_soc, ev_maximum_v2x_energy_request, ev_minimum_v2x_energy_request,
+    ), e
+
+
+def encode_Dynamic_SEReqControlMode(x: int, m: Dynamic_SEReqControlMode) -> int:
+    """Append Dynamic_SEReqControlMode and its end."""
+    if type(m) is not Dynamic_SEReqControlMode:
+        raise invalid(m, "a Dynamic_SEReqControlMode")
+    at = ""
+    try:
+        at = "DepartureTime"
+        departure_time = m.departure_time
+        if type(departure_time) is not int or not 0 <= departure_time <= 4294967295:
+            raise invalid(departure_time, "an integer (0..4294967295)")
+        x = put_uint(x << 2, departure_time)
+        x = x << 1
+        w, b = 2, 1
+        if m.minimum_soc is not None:
+            at = "MinimumSOC"
+            x = x << w | 1 - b
+            minimum_soc = m.minimum_soc
+            if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
+                raise invalid(minimum_soc, "an integer (0..100)")
+            x = x << 9 | (minimum_soc) << 1
+            w, b = 2, 2
+        if m.target_soc is not None:
+            at = "TargetSOC"
+            x = x << w | 2 - b
+            target_soc = m.target_soc
+            if type(target_soc) is not int or not 0 <= target_soc <= 100:
+                raise invalid(target_soc, "an integer (0..100)")
+            x = x << 9 | (target_soc) << 1
+            w, b = 1, 3
+        at = "EVTargetEnergyRequest"
+        x = x << w | 3 - b
+        x = encode_RationalNumber(x, m.ev_target_energy_request)
+        at = "EVMaximumEnergyRequest"
+        x = encode_RationalNumber(x << 1, m.ev_maximum_energy_request)
+        at = "EVMinimumEnergyRequest"
+        x = encode_RationalNumber(x << 1, m.ev_minimum_energy_request)
+        w, b = 2, 6
+        if m.ev_maximum_v2x_energy_request is not None:
+            at = "EVMaximumV2XEnergyRequest"
+            x = x << w | 6 - b
+            x = encode_RationalNumber(x, m.ev_maximum_v2x_energy_request)
+            w, b = 2, 7
+        if m.ev_minimum_v2x_energy_request is not None:
+            at = "EVMinimumV2XEnergyRequest"
+            x = x << w | 7 - b
+            x = encode_RationalNumber(x, m.ev_minimum_v2x_energy_request)
+            w, b = 1, 8
+        x = x << w | 8 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVPowerScheduleEntry(n: int, e: int) -> tuple[EVPowerScheduleEntry, int]:
+    """EVPowerScheduleEntry up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        duration = v & 255
+        if duration > 127:
+            duration, e = read_more(n, e, duration, 5)
+        if duration > 4294967295:
+            raise out_of_range(duration, "0..4294967295", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "Power"
+        power, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return EVPowerScheduleEntry(duration, power), e
+
+
+def encode_EVPowerScheduleEntry(x: int, m: EVPowerScheduleEntry) -> int:
+    """Append EVPowerScheduleEntry and its end."""
+    if type(m) is not EVPowerScheduleEntry:
+        raise invalid(m, "a EVPowerScheduleEntry")
+    at = ""
+    try:
+        at = "Duration"
+        duration = m.duration
+        if type(duration) is not int or not 0 <= duration <= 4294967295:
+            raise invalid(duration, "an integer (0..4294967295)")
+        x = put_uint(x << 2, duration)
+        at = "Power"
+        x = encode_RationalNumber(x << 2, m.power)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVPowerScheduleEntryList(n: int, e: int) -> tuple[EVPowerScheduleEntryList, int]:
+    """EVPowerScheduleEntryList up to its end."""
+    ev_power_schedule_entry: list[EVPowerScheduleEntry] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EVPowerScheduleEntry"
+        whole, window = n, Window(n, e, 280)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 280 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "EVPowerScheduleEntry"
+            one, e = decode_EVPowerScheduleEntry(n, e)
+            ev_power_schedule_entry.append(one)
+            if len(ev_power_schedule_entry) == 1024:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "EVPowerScheduleEntry":
+            at = f"{at}[{len(ev_power_schedule_entry)}]"
+        raise within(error, at, e, base) from None
+    return EVPowerScheduleEntryList(ev_power_schedule_entry), e
+
+
+def encode_EVPowerScheduleEntryList(x: int, m: EVPowerScheduleEntryList) -> int:
+    """Append EVPowerScheduleEntryList and its end."""
+    if type(m) is not EVPowerScheduleEntryList:
+        raise invalid(m, "a EVPowerScheduleEntryList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.ev_power_schedule_entry
+        at = "EVPowerScheduleEntry"
+        if type(many) is not list or not 1 <= len(many) <= 1024:
+            raise invalid(many, "a list of 1 to 1024")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"EVPowerScheduleEntry[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_EVPowerScheduleEntry(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 1024:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVPowerSchedule(n: int, e: int) -> tuple[EVPowerSchedule, int]:
+    """EVPowerSchedule up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        time_anchor = v & 255
+        if time_anchor > 127:
+            time_anchor, e = read_more(n, e, time_anchor, 10)
+        if time_anchor > 18446744073709551615:
+            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "EVPowerScheduleEntries"
+        ev_power_schedule_entries, e = decode_EVPowerScheduleEntryList(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return EVPowerSchedule(time_anchor, ev_power_schedule_entries), e
+
+
+def encode_EVPowerSchedule(x: int, m: EVPowerSchedule) -> int:
+    """Append EVPowerSchedule and its end."""
+    if type(m) is not EVPowerSchedule:
+        raise invalid(m, "a EVPowerSchedule")
+    at = ""
+    try:
+        at = "TimeAnchor"
+        time_anchor = m.time_anchor
+        if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
+            raise invalid(time_anchor, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 2, time_anchor)
+        at = "EVPowerScheduleEntries"
+        x = encode_EVPowerScheduleEntryList(x << 2, m.ev_power_schedule_entries)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVPriceRule(n: int, e: int) -> tuple[EVPriceRule, int]:
+    """EVPriceRule up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EnergyFee"
+        energy_fee, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "PowerRangeStart"
+        power_range_start, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return EVPriceRule(energy_fee, power_range_start), e
+
+
+def encode_EVPriceRule(x: int, m: EVPriceRule) -> int:
+    """Append EVPriceRule and its end."""
+    if type(m) is not EVPriceRule:
+        raise invalid(m, "a EVPriceRule")
+    at = ""
+    try:
+        at = "EnergyFee"
+        x = encode_RationalNumber(x << 1, m.energy_fee)
+        at = "PowerRangeStart"
+        x = encode_RationalNumber(x << 1, m.power_range_start)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVPriceRuleStack(n: int, e: int) -> tuple[EVPriceRuleStack, int]:
+    """EVPriceRuleStack up to its end."""
+    ev_price_rule: list[EVPriceRule] = []
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        duration = v & 255
+        if duration > 127:
+            duration, e = read_more(n, e, duration, 5)
+        if duration > 4294967295:
+            raise out_of_range(duration, "0..4294967295", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "EVPriceRule"
+        while True:
+            at = "EVPriceRule"
+            one, e = decode_EVPriceRule(n, e)
+            ev_price_rule.append(one)
+            if len(ev_price_rule) == 8:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "EVPriceRule":
+            at = f"{at}[{len(ev_price_rule)}]"
+        raise within(error, at, e) from None
+    return EVPriceRuleStack(duration, ev_price_rule), e
+
+
+def encode_EVPriceRuleStack(x: int, m: EVPriceRuleStack) -> int:
+    """Append EVPriceRuleStack and its end."""
+    if type(m) is not EVPriceRuleStack:
+        raise invalid(m, "a EVPriceRuleStack")
+    at = ""
+    try:
+        at = "Duration"
+        duration = m.duration
+        if type(duration) is not int or not 0 <= duration <= 4294967295:
+            raise invalid(duration, "an integer (0..4294967295)")
+        x = put_uint(x << 2, duration)
+        x = x << 1
+        w, b = 1, 1
+        many = m.ev_price_rule
+        at = "EVPriceRule"
+        if type(many) is not list or not 1 <= len(many) <= 8:
+            raise invalid(many, "a list of 1 to 8")
+        x = x << w | 1 - b
+        for position, one in enumerate(many):
+            at = f"EVPriceRule[{position}]"
+            if position:
+                x <<= 2
+            x = encode_EVPriceRule(x, one)
+        if len(many) == 8:
+            w, b = 1, 2
+        else:
+            w, b = 2, 1
+        x = x << w | 2 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVPriceRuleStackList(n: int, e: int) -> tuple[EVPriceRuleStackList, int]:
+    """EVPriceRuleStackList up to its end."""
+    ev_price_rule_stack: list[EVPriceRuleStack] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EVPriceRuleStack"
+        whole, window = n, Window(n, e, 2456)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 2456 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "EVPriceRuleStack"
+            one, e = decode_EVPriceRuleStack(n, e)
+            ev_price_rule_stack.append(one)
+            if len(ev_price_rule_stack) == 1024:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "EVPriceRuleStack":
+            at = f"{at}[{len(ev_price_rule_stack)}]"
+        raise within(error, at, e, base) from None
+    return EVPriceRuleStackList(ev_price_rule_stack), e
+
+
+def encode_EVPriceRuleStackList(x: int, m: EVPriceRuleStackList) -> int:
+    """Append EVPriceRuleStackList and its end."""
+    if type(m) is not EVPriceRuleStackList:
+        raise invalid(m, "a EVPriceRuleStackList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.ev_price_rule_stack
+        at = "EVPriceRuleStack"
+        if type(many) is not list or not 1 <= len(many) <= 1024:
+            raise invalid(many, "a list of 1 to 1024")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"EVPriceRuleStack[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_EVPriceRuleStack(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 1024:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVAbsolutePriceSchedule(n: int, e: int) -> tuple[EVAbsolutePriceSchedule, int]:
+    """EVAbsolutePriceSchedule up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        time_anchor = v & 255
+        if time_anchor > 127:
+            time_anchor, e = read_more(n, e, time_anchor, 10)
+        if time_anchor > 18446744073709551615:
+            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "Currency"
+        currency, e = read_string(n, e, 3)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "PriceAlgorithm"
+        price_algorithm, e = read_string(n, e, 255)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EVPriceRuleStacks"
+        ev_price_rule_stacks, e = decode_EVPriceRuleStackList(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return EVAbsolutePriceSchedule(time_anchor, currency, price_algorithm, ev_price_rule_stacks), e
+
+
+def encode_EVAbsolutePriceSchedule(x: int, m: EVAbsolutePriceSchedule) -> int:
+    """Append EVAbsolutePriceSchedule and its end."""
+    if type(m) is not EVAbsolutePriceSchedule:
+        raise invalid(m, "a EVAbsolutePriceSchedule")
+    at = ""
+    try:
+        at = "TimeAnchor"
+        time_anchor = m.time_anchor
+        if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
+            raise invalid(time_anchor, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 2, time_anchor)
+        at = "Currency"
+        x = put_string(x << 3, m.currency, 3)
+        at = "PriceAlgorithm"
+        x = put_string(x << 3, m.price_algorithm, 255)
+        at = "EVPriceRuleStacks"
+        x = encode_EVPriceRuleStackList(x << 2, m.ev_price_rule_stacks)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVEnergyOffer(n: int, e: int) -> tuple[EVEnergyOffer, int]:
+    """EVEnergyOffer up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EVPowerSchedule"
+        ev_power_schedule, e = decode_EVPowerSchedule(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EVAbsolutePriceSchedule"
+        ev_absolute_price_schedule, e = decode_EVAbsolutePriceSchedule(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return EVEnergyOffer(ev_power_schedule, ev_absolute_price_schedule), e
+
+
+def encode_EVEnergyOffer(x: int, m: EVEnergyOffer) -> int:
+    """Append EVEnergyOffer and its end."""
+    if type(m) is not EVEnergyOffer:
+        raise invalid(m, "a EVEnergyOffer")
+    at = ""
+    try:
+        at = "EVPowerSchedule"
+        x = encode_EVPowerSchedule(x << 1, m.ev_power_schedule)
+        at = "EVAbsolutePriceSchedule"
+        x = encode_EVAbsolutePriceSchedule(x << 1, m.ev_absolute_price_schedule)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_Scheduled_SEReqControlMode(n: int, e: int) -> tuple[Scheduled_SEReqControlMode, int]:
+    """Scheduled_SEReqControlMode up to its end."""
+    departure_time: int | None = None
+    ev_target_energy_request: RationalNumber | None = None
+    ev_maximum_energy_request: RationalNumber | None = None
+    ev_minimum_energy_request: RationalNumber | None = None
+    ev_energy_offer: EVEnergyOffer | None = None
+    at = ""
+    try:
+        e -= 3
+        c = n >> e & 7
+        if c > 5:
+            raise unexpected(e)
+        if c == 0:
+            at = "DepartureTime"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            departure_time = v & 255
+            if departure_time > 127:
+                departure_time, e = read_more(n, e, departure_time, 5)
+            if departure_time > 4294967295:
+                raise out_of_range(departure_time, "0..4294967295", e)
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0x8:
+                raise unexpected(e)
+            c = (v & 7) + 1
+            if c > 5:
+                raise unexpected(e)
+        if c == 1:
+            at = "EVTargetEnergyRequest"
+            ev_target_energy_request, e = decode_RationalNumber(n, e)
+            e -= 3
+            c = (n >> e & 7) + 2
+            if c > 5:
+                raise unexpected(e)
+        if c == 2:
+            at = "EVMaximumEnergyRequest"
+            ev_maximum_energy_request, e = decode_RationalNumber(n, e)
+            e -= 2
+            c = (n >> e & 3) + 3
+            if c > 5:
+                raise unexpected(e)
+        if c == 3:
+            at = "EVMinimumEnergyRequest"
+            ev_minimum_energy_request, e = decode_RationalNumber(n, e)
+            e -= 2
+            c = (n >> e & 3) + 4
+            if c > 5:
+                raise unexpected(e)
+        if c == 4:
+            at = "EVEnergyOffer"
+            ev_energy_offer, e = decode_EVEnergyOffer(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return Scheduled_SEReqControlMode(
+        departure_time, ev_target_energy_request, ev_maximum_energy_request, ev_minimum_energy_request,
+        ev_energy_offer,
+    ), e
+
+
+def encode_Scheduled_SEReqControlMode(x: int, m: Scheduled_SEReqControlMode) -> int:
+    """Append Scheduled_SEReqControlMode and its end."""
+    if type(m) is not Scheduled_SEReqControlMode:
+        raise invalid(m, "a Scheduled_SEReqControlMode")
+    at = ""
+    try:
+        w, b = 3, 0
+        if m.departure_time is not None:
+            at = "DepartureTime"
+            x = x << w | 0 - b
+            departure_time = m.departure_time
+            if type(departure_time) is not int or not 0 <= departure_time <= 4294967295:
+                raise invalid(departure_time, "an integer (0..4294967295)")
+            x = put_uint(x << 1, departure_time)
+            x = x << 1
+            w, b = 3, 1
+        if m.ev_target_energy_request is not None:
+            at = "EVTargetEnergyRequest"
+            x = x << w | 1 - b
+            x = encode_RationalNumber(x, m.ev_target_energy_request)
+            w, b = 3, 2
+        if m.ev_maximum_energy_request is not None:
+            at = "EVMaximumEnergyRequest"
+            x = x << w | 2 - b
+            x = encode_RationalNumber(x, m.ev_maximum_energy_request)
+            w, b = 2, 3
+        if m.ev_minimum_energy_request is not None:
+            at = "EVMinimumEnergyRequest"
+            x = x << w | 3 - b
+            x = encode_RationalNumber(x, m.ev_minimum_energy_request)
+            w, b = 2, 4
+        if m.ev_energy_offer is not None:
+            at = "EVEnergyOffer"
+            x = x << w | 4 - b
+            x = encode_EVEnergyOffer(x, m.ev_energy_offer)
+            w, b = 1, 5
+        x = x << w | 5 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ScheduleExchangeReq(n: int, e: int) -> tuple[ScheduleExchangeReq, int]:
+    """ScheduleExchangeReq up to its end."""
+    dynamic_se_req_control_mode: Dynamic_SEReqControlMode | None = None
+    scheduled_se_req_control_mode: Scheduled_SEReqControlMode | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 15
+        v = n >> e & 0x7fff
+        if v & 0x6004:
+            raise unexpected(e)
+        maximum_supporting_points = (v >> 3 & 1023) + 12
+        c = (v & 3) + 2
+        if maximum_supporting_points > 1024:
+            raise out_of_range(maximum_supporting_points, "12..1024", e)
+        if c > 3:
+            raise unexpected(e)
+        if c == 2:
+            at = "Dynamic_SEReqControlMode"
+            dynamic_se_req_control_mode, e = decode_Dynamic_SEReqControlMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        else:
+            at = "Scheduled_SEReqControlMode"
+            scheduled_se_req_control_mode, e = decode_Scheduled_SEReqControlMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ScheduleExchangeReq(
+        header, maximum_supporting_points, dynamic_se_req_control_mode, scheduled_se_req_control_mode,
+    ), e
+
+
+def encode_ScheduleExchangeReq(x: int, m: ScheduleExchangeReq) -> int:
+    """Append ScheduleExchangeReq and its end."""
+    if type(m) is not ScheduleExchangeReq:
+        raise invalid(m, "a ScheduleExchangeReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "MaximumSupportingPoints"
+        maximum_supporting_points = m.maximum_supporting_points
+        if type(maximum_supporting_points) is not int or not 12 <= maximum_supporting_points <= 1024:
+            raise invalid(maximum_supporting_points, "an integer (12..1024)")
+        x = x << 13 | (maximum_supporting_points - 12) << 1
+        at = ""
+        chosen = count_set(m.dynamic_se_req_control_mode, m.scheduled_se_req_control_mode)
+        if chosen != 1:
+            raise wrong_choice("exactly", "Dynamic_SEReqControlMode", "Scheduled_SEReqControlMode")
+        if m.dynamic_se_req_control_mode is not None:
+            at = "Dynamic_SEReqControlMode"
+            x = encode_Dynamic_SEReqControlMode(x << 2, m.dynamic_se_req_control_mode)
+        elif m.scheduled_se_req_control_mode is not None:
+            at = "Scheduled_SEReqControlMode"
+            x = encode_Scheduled_SEReqControlMode(x << 2 | 0x1, m.scheduled_se_req_control_mode)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_TaxRule(n: int, e: int) -> tuple[TaxRule, int]:
+    """TaxRule up to its end."""
+    tax_rule_name: str | None = None
+    tax_included_in_price: bool | None = None
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        tax_rule_id = v & 255
+        if tax_rule_id > 127:
+            tax_rule_id, e = read_more(n, e, tax_rule_id, 5)
+        if not 1 <= tax_rule_id <= 4294967295:
+            raise out_of_range(tax_rule_id, "1..4294967295", e)
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 1
+        if c > 2:
+            raise unexpected(e)
+        if c == 1:
+            at = "TaxRuleName"
+            tax_rule_name, e = read_string(n, e, 80)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "TaxRate"
+        tax_rate, e = decode_RationalNumber(n, e)
+        e -= 2
+        c = (n >> e & 3) + 3
+        if c > 4:
+            raise unexpected(e)
+        if c == 3:
+            at = "TaxIncludedInPrice"
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0xb:
+                raise unexpected(e)
+            tax_included_in_price = (v >> 2 & 1) == 1
+        at = "AppliesToEnergyFee"
+        e -= 16
+        v = n >> e & 0xffff
+        if v & 0xbbbb:
+            raise unexpected(e)
+        applies_to_energy_fee = (v >> 14 & 1) == 1
+        applies_to_parking_fee = (v >> 10 & 1) == 1
+        applies_to_overstay_fee = (v >> 6 & 1) == 1
+        applies_minimum_maximum_cost = (v >> 2 & 1) == 1
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return TaxRule(
+        tax_rule_id, tax_rate, applies_to_energy_fee, applies_to_parking_fee, applies_to_overstay_fee,
+        applies_minimum_maximum_cost, tax_rule_name, tax_included_in_price,
+    ), e
+
+
+def encode_TaxRule(x: int, m: TaxRule) -> int:
+    """Append TaxRule and its end."""
+    if type(m) is not TaxRule:
+        raise invalid(m, "a TaxRule")
+    at = ""
+    try:
+        at = "TaxRuleID"
+        tax_rule_id = m.tax_rule_id
+        if type(tax_rule_id) is not int or not 1 <= tax_rule_id <= 4294967295:
+            raise invalid(tax_rule_id, "an integer (1..4294967295)")
+        x = put_uint(x << 2, tax_rule_id)
+        x = x << 1
+        w, b = 2, 1
+        if m.tax_rule_name is not None:
+            at = "TaxRuleName"
+            x = x << w | 1 - b
+            x = put_string(x << 1, m.tax_rule_name, 80)
+            x = x << 1
+            w, b = 1, 2
+        at = "TaxRate"
+        x = x << w | 2 - b
+        x = encode_RationalNumber(x, m.tax_rate)
+        w, b = 2, 3
+        if m.tax_included_in_price is not None:
+            at = "TaxIncludedInPrice"
+            x = x << w | 3 - b
+            tax_included_in_price = m.tax_included_in_price
+            if type(tax_included_in_price) is not bool:
+                raise invalid(tax_included_in_price, "True or False")
+            x = x << 3 | (tax_included_in_price) << 1
+            w, b = 1, 4
+        at = "AppliesToEnergyFee"
+        x = x << w | 4 - b
+        applies_to_energy_fee = m.applies_to_energy_fee
+        if type(applies_to_energy_fee) is not bool:
+            raise invalid(applies_to_energy_fee, "True or False")
+        at = "AppliesToParkingFee"
+        applies_to_parking_fee = m.applies_to_parking_fee
+        if type(applies_to_parking_fee) is not bool:
+            raise invalid(applies_to_parking_fee, "True or False")
+        at = "AppliesToOverstayFee"
+        applies_to_overstay_fee = m.applies_to_overstay_fee
+        if type(applies_to_overstay_fee) is not bool:
+            raise invalid(applies_to_overstay_fee, "True or False")
+        at = "AppliesMinimumMaximumCost"
+        applies_minimum_maximum_cost = m.applies_minimum_maximum_cost
+        if type(applies_minimum_maximum_cost) is not bool:
+            raise invalid(applies_minimum_maximum_cost, "True or False")
+        return x << 16 | (applies_to_energy_fee) << 14 | (applies_to_parking_fee) << 10 | (applies_to_overstay_fee) << 6 | (applies_minimum_maximum_cost) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_TaxRuleList(n: int, e: int) -> tuple[TaxRuleList, int]:
+    """TaxRuleList up to its end."""
+    tax_rule: list[TaxRule] = []
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "TaxRule"
+        while True:
+            at = "TaxRule"
+            one, e = decode_TaxRule(n, e)
+            tax_rule.append(one)
+            if len(tax_rule) == 10:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "TaxRule":
+            at = f"{at}[{len(tax_rule)}]"
+        raise within(error, at, e) from None
+    return TaxRuleList(tax_rule), e
+
+
+def encode_TaxRuleList(x: int, m: TaxRuleList) -> int:
+    """Append TaxRuleList and its end."""
+    if type(m) is not TaxRuleList:
+        raise invalid(m, "a TaxRuleList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.tax_rule
+        at = "TaxRule"
+        if type(many) is not list or not 1 <= len(many) <= 10:
+            raise invalid(many, "a list of 1 to 10")
+        x = x << w | 0 - b
+        for position, one in enumerate(many):
+            at = f"TaxRule[{position}]"
+            if position:
+                x <<= 2
+            x = encode_TaxRule(x, one)
+        if len(many) == 10:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
+    """PriceRule up to its end."""
+    parking_fee: RationalNumber | None = None
+    parking_fee_period: int | None = None
+    carbon_dioxide_emission: int | None = None
+    renewable_generation_percentage: int | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EnergyFee"
+        energy_fee, e = decode_RationalNumber(n, e)
+        e -= 3
+        c = (n >> e & 7) + 1
+        if c > 5:
+            raise unexpected(e)
+        if c == 1:
+            at = "ParkingFee"
+            parking_fee, e = decode_RationalNumber(n, e)
+            e -= 3
+            c = (n >> e & 7) + 2
+            if c > 5:
+                raise unexpected(e)
+        if c == 2:
+            at = "ParkingFeePeriod"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            parking_fee_period = v & 255
+            if parking_fee_period > 127:
+                parking_fee_period, e = read_more(n, e, parking_fee_period, 5)
+            if parking_fee_period > 4294967295:
+                raise out_of_range(parking_fee_period, "0..4294967295", e)
+            e -= 3
+            v = n >> e & 0x7
+            if v & 0x4:
+                raise unexpected(e)
+            c = (v & 3) + 3
+            if c > 5:
+                raise unexpected(e)
+        if c == 3:
+            at = "CarbonDioxideEmission"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            carbon_dioxide_emission = v & 255
+            if carbon_dioxide_emission > 127:
+                carbon_dioxide_emission, e = read_more(n, e, carbon_dioxide_emission, 3)
+            if carbon_dioxide_emission > 65535:
+                raise out_of_range(carbon_dioxide_emission, "0..65535", e)
+            e -= 3
+            v = n >> e & 0x7
+            if v & 0x4:
+                raise unexpected(e)
+            c = (v & 3) + 4
+            if c > 5:
+                raise unexpected(e)
+        if c == 4:
+            at = "RenewableGenerationPercentage"
+            e -= 11
+            v = n >> e & 0x7ff
+            if v & 0x403:
+                raise unexpected(e)
+            renewable_generation_percentage = v >> 2 & 255
+        at = "PowerRangeStart"
+        power_range_start, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return PriceRule(
+        energy_fee, power_range_start, parking_fee, parking_fee_period, carbon_dioxide_emission,
+        renewable_generation_percentage,
+    ), e
+
+
+def encode_PriceRule(x: int, m: PriceRule) -> int:
+    """Append PriceRule and its end."""
+    if type(m) is not PriceRule:
+        raise invalid(m, "a PriceRule")
+    at = ""
+    try:
+        at = "EnergyFee"
+        x = encode_RationalNumber(x << 1, m.energy_fee)
+        w, b = 3, 1
+        if m.parking_fee is not None:
+            at = "ParkingFee"
+            x = x << w | 1 - b
+            x = encode_RationalNumber(x, m.parking_fee)
+            w, b = 3, 2
+        if m.parking_fee_period is not None:
+            at = "ParkingFeePeriod"
+            x = x << w | 2 - b
+            parking_fee_period = m.parking_fee_period
+            if type(parking_fee_period) is not int or not 0 <= parking_fee_period <= 4294967295:
+                raise invalid(parking_fee_period, "an integer (0..4294967295)")
+            x = put_uint(x << 1, parking_fee_period)
+            x = x << 1
+            w, b = 2, 3
+        if m.carbon_dioxide_emission is not None:
+            at = "CarbonDioxideEmission"
+            x = x << w | 3 - b
+            carbon_dioxide_emission = m.carbon_dioxide_emission
+            if type(carbon_dioxide_emission) is not int or not 0 <= carbon_dioxide_emission <= 65535:
+                raise invalid(carbon_dioxide_emission, "an integer (0..65535)")
+            x = put_uint(x << 1, carbon_dioxide_emission)
+            x = x << 1
+            w, b = 2, 4
+        if m.renewable_generation_percentage is not None:
+            at = "RenewableGenerationPercentage"
+            x = x << w | 4 - b
+            renewable_generation_percentage = m.renewable_generation_percentage
+            if type(renewable_generation_percentage) is not int or not 0 <= renewable_generation_percentage <= 255:
+                raise invalid(renewable_generation_percentage, "an integer (0..255)")
+            x = x << 10 | (renewable_generation_percentage) << 1
+            w, b = 1, 5
+        at = "PowerRangeStart"
+        x = x << w | 5 - b
+        x = encode_RationalNumber(x, m.power_range_start)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PriceRuleStack(n: int, e: int) -> tuple[PriceRuleStack, int]:
+    """PriceRuleStack up to its end."""
+    price_rule: list[PriceRule] = []
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        duration = v & 255
+        if duration > 127:
+            duration, e = read_more(n, e, duration, 5)
+        if duration > 4294967295:
+            raise out_of_range(duration, "0..4294967295", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "PriceRule"
+        while True:
+            at = "PriceRule"
+            one, e = decode_PriceRule(n, e)
+            price_rule.append(one)
+            if len(price_rule) == 8:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "PriceRule":
+            at = f"{at}[{len(price_rule)}]"
+        raise within(error, at, e) from None
+    return PriceRuleStack(duration, price_rule), e
+
+
+def encode_PriceRuleStack(x: int, m: PriceRuleStack) -> int:
+    """Append PriceRuleStack and its end."""
+    if type(m) is not PriceRuleStack:
+        raise invalid(m, "a PriceRuleStack")
+    at = ""
+    try:
+        at = "Duration"
+        duration = m.duration
+        if type(duration) is not int or not 0 <= duration <= 4294967295:
+            raise invalid(duration, "an integer (0..4294967295)")
+        x = put_uint(x << 2, duration)
+        x = x << 1
+        w, b = 1, 1
+        many = m.price_rule
+        at = "PriceRule"
+        if type(many) is not list or not 1 <= len(many) <= 8:
+            raise invalid(many, "a list of 1 to 8")
+        x = x << w | 1 - b
+        for position, one in enumerate(many):
+            at = f"PriceRule[{position}]"
+            if position:
+                x <<= 2
+            x = encode_PriceRule(x, one)
+        if len(many) == 8:
+            w, b = 1, 2
+        else:
+            w, b = 2, 1
+        x = x << w | 2 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PriceRuleStackList(n: int, e: int) -> tuple[PriceRuleStackList, int]:
+    """PriceRuleStackList up to its end."""
+    price_rule_stack: list[PriceRuleStack] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "PriceRuleStack"
+        whole, window = n, Window(n, e, 4888)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 4888 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "PriceRuleStack"
+            one, e = decode_PriceRuleStack(n, e)
+            price_rule_stack.append(one)
+            if len(price_rule_stack) == 1024:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "PriceRuleStack":
+            at = f"{at}[{len(price_rule_stack)}]"
+        raise within(error, at, e, base) from None
+    return PriceRuleStackList(price_rule_stack), e
+
+
+def encode_PriceRuleStackList(x: int, m: PriceRuleStackList) -> int:
+    """Append PriceRuleStackList and its end."""
+    if type(m) is not PriceRuleStackList:
+        raise invalid(m, "a PriceRuleStackList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.price_rule_stack
+        at = "PriceRuleStack"
+        if type(many) is not list or not 1 <= len(many) <= 1024:
+            raise invalid(many, "a list of 1 to 1024")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"PriceRuleStack[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_PriceRuleStack(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 1024:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_OverstayRule(n: int, e: int) -> tuple[OverstayRule, int]:
+    """OverstayRule up to its end."""
+    overstay_rule_description: str | None = None
+    at = ""
+    try:
+        e -= 2
+        c = n >> e & 3
+        if c > 1:
+            raise unexpected(e)
+        if c == 0:
+            at = "OverstayRuleDescription"
+            overstay_rule_description, e = read_string(n, e, 160)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "StartTime"
+        e -= 9
+        v = n >> e & 0x1ff
+        if v & 0x100:
+            raise unexpected(e)
+        start_time = v & 255
+        if start_time > 127:
+            start_time, e = read_more(n, e, start_time, 5)
+        if start_time > 4294967295:
+            raise out_of_range(start_time, "0..4294967295", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "OverstayFee"
+        overstay_fee, e = decode_RationalNumber(n, e)
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        overstay_fee_period = v & 255
+        if overstay_fee_period > 127:
+            overstay_fee_period, e = read_more(n, e, overstay_fee_period, 5)
+        if overstay_fee_period > 4294967295:
+            raise out_of_range(overstay_fee_period, "0..4294967295", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return OverstayRule(start_time, overstay_fee, overstay_fee_period, overstay_rule_description), e
+
+
+def encode_OverstayRule(x: int, m: OverstayRule) -> int:
+    """Append OverstayRule and its end."""
+    if type(m) is not OverstayRule:
+        raise invalid(m, "a OverstayRule")
+    at = ""
+    try:
+        w, b = 2, 0
+        if m.overstay_rule_description is not None:
+            at = "OverstayRuleDescription"
+            x = x << w | 0 - b
+            x = put_string(x << 1, m.overstay_rule_description, 160)
+            x = x << 1
+            w, b = 1, 1
+        at = "StartTime"
+        x = x << w | 1 - b
+        start_time = m.start_time
+        if type(start_time) is not int or not 0 <= start_time <= 4294967295:
+            raise invalid(start_time, "an integer (0..4294967295)")
+        x = put_uint(x << 1, start_time)
+        at = "OverstayFee"
+        x = encode_RationalNumber(x << 2, m.overstay_fee)
+        at = "OverstayFeePeriod"
+        overstay_fee_period = m.overstay_fee_period
+        if type(overstay_fee_period) is not int or not 0 <= overstay_fee_period <= 4294967295:
+            raise invalid(overstay_fee_period, "an integer (0..4294967295)")
+        x = put_uint(x << 2, overstay_fee_period)
+        return x << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_OverstayRuleList(n: int, e: int) -> tuple[OverstayRuleList, int]:
+    """OverstayRuleList up to its end."""
+    overstay_time_threshold: int | None = None
+    overstay_power_threshold: RationalNumber | None = None
+    overstay_rule: list[OverstayRule] = []
+    at = ""
+    try:
+        e -= 2
+        c = n >> e & 3
+        if c > 2:
+            raise unexpected(e)
+        if c == 0:
+            at = "OverstayTimeThreshold"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            overstay_time_threshold = v & 255
+            if overstay_time_threshold > 127:
+                overstay_time_threshold, e = read_more(n, e, overstay_time_threshold, 5)
+            if overstay_time_threshold > 4294967295:
+                raise out_of_range(overstay_time_threshold, "0..4294967295", e)
+            e -= 3
+            v = n >> e & 0x7
+            if v & 0x4:
+                raise unexpected(e)
+            c = (v & 3) + 1
+            if c > 2:
+                raise unexpected(e)
+        if c == 1:
+            at = "OverstayPowerThreshold"
+            overstay_power_threshold, e = decode_RationalNumber(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "OverstayRule"
+        while True:
+            at = "OverstayRule"
+            one, e = decode_OverstayRule(n, e)
+            overstay_rule.append(one)
+            if len(overstay_rule) == 5:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "OverstayRule":
+            at = f"{at}[{len(overstay_rule)}]"
+        raise within(error, at, e) from None
+    return OverstayRuleList(overstay_rule, overstay_time_threshold, overstay_power_threshold), e
+
+
+def encode_OverstayRuleList(x: int, m: OverstayRuleList) -> int:
+    """Append OverstayRuleList and its end."""
+    if type(m) is not OverstayRuleList:
+        raise invalid(m, "a OverstayRuleList")
+    at = ""
+    try:
+        w, b = 2, 0
+        if m.overstay_time_threshold is not None:
+            at = "OverstayTimeThreshold"
+            x = x << w | 0 - b
+            overstay_time_threshold = m.overstay_time_threshold
+            if type(overstay_time_threshold) is not int or not 0 <= overstay_time_threshold <= 4294967295:
+                raise invalid(overstay_time_threshold, "an integer (0..4294967295)")
+            x = put_uint(x << 1, overstay_time_threshold)
+            x = x << 1
+            w, b = 2, 1
+        if m.overstay_power_threshold is not None:
+            at = "OverstayPowerThreshold"
+            x = x << w | 1 - b
+            x = encode_RationalNumber(x, m.overstay_power_threshold)
+            w, b = 1, 2
+        many = m.overstay_rule
+        at = "OverstayRule"
+        if type(many) is not list or not 1 <= len(many) <= 5:
+            raise invalid(many, "a list of 1 to 5")
+        x = x << w | 2 - b
+        for position, one in enumerate(many):
+            at = f"OverstayRule[{position}]"
+            if position:
+                x <<= 2
+            x = encode_OverstayRule(x, one)
+        if len(many) == 5:
+            w, b = 1, 3
+        else:
+            w, b = 2, 2
+        x = x << w | 3 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_AdditionalService(n: int, e: int) -> tuple[AdditionalService, int]:
+    """AdditionalService up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ServiceName"
+        service_name, e = read_string(n, e, 80)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ServiceFee"
+        service_fee, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return AdditionalService(service_name, service_fee), e
+
+
+def encode_AdditionalService(x: int, m: AdditionalService) -> int:
+    """Append AdditionalService and its end."""
+    if type(m) is not AdditionalService:
+        raise invalid(m, "a AdditionalService")
+    at = ""
+    try:
+        at = "ServiceName"
+        x = put_string(x << 2, m.service_name, 80)
+        at = "ServiceFee"
+        x = encode_RationalNumber(x << 2, m.service_fee)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_AdditionalServiceList(n: int, e: int) -> tuple[AdditionalServiceList, int]:
+    """AdditionalServiceList up to its end."""
+    additional_service: list[AdditionalService] = []
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "AdditionalService"
+        while True:
+            at = "AdditionalService"
+            one, e = decode_AdditionalService(n, e)
+            additional_service.append(one)
+            if len(additional_service) == 5:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "AdditionalService":
+            at = f"{at}[{len(additional_service)}]"
+        raise within(error, at, e) from None
+    return AdditionalServiceList(additional_service), e
+
+
+def encode_AdditionalServiceList(x: int, m: AdditionalServiceList) -> int:
+    """Append AdditionalServiceList and its end."""
+    if type(m) is not AdditionalServiceList:
+        raise invalid(m, "a AdditionalServiceList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.additional_service
+        at = "AdditionalService"
+        if type(many) is not list or not 1 <= len(many) <= 5:
+            raise invalid(many, "a list of 1 to 5")
+        x = x << w | 0 - b
+        for position, one in enumerate(many):
+            at = f"AdditionalService[{position}]"
+            if position:
+                x <<= 2
+            x = encode_AdditionalService(x, one)
+        if len(many) == 5:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_AbsolutePriceSchedule(n: int, e: int) -> tuple[AbsolutePriceSchedule, int]:
+    """AbsolutePriceSchedule up to its end."""
+    id: str | None = None
+    price_schedule_description: str | None = None
+    minimum_cost: RationalNumber | None = None
+    maximum_cost: RationalNumber | None = None
+    tax_rules: TaxRuleList | None = None
+    overstay_rules: OverstayRuleList | None = None
+    additional_selected_services: AdditionalServiceList | None = None
+    at = ""
+    try:
+        e -= 2
+        c = n >> e & 3
+        if c > 1:
+            raise unexpected(e)
+        if c == 0:
+            at = "Id"
+            id, e = read_characters(n, e, 4096)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "TimeAnchor"
+        e -= 9
+        v = n >> e & 0x1ff
+        if v & 0x100:
+            raise unexpected(e)
+        time_anchor = v & 255
+        if time_anchor > 127:
+            time_anchor, e = read_more(n, e, time_anchor, 10)
+        if time_anchor > 18446744073709551615:
+            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        e -= 11
+        v = n >> e & 0x7ff
+        if v & 0x700:
+            raise unexpected(e)
+        price_schedule_id = v & 255
+        if price_schedule_id > 127:
+            price_schedule_id, e = read_more(n, e, price_schedule_id, 5)
+        if not 1 <= price_schedule_id <= 4294967295:
+            raise out_of_range(price_schedule_id, "1..4294967295", e)
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 3
+        if c > 4:
+            raise unexpected(e)
+        if c == 3:
+            at = "PriceScheduleDescription"
+            price_schedule_description, e = read_string(n, e, 160)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "Currency"
+        currency, e = read_string(n, e, 3)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Language"
+        language, e = read_string(n, e, 3)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "PriceAlgorithm"
+        price_algorithm, e = read_string(n, e, 255)
+        e -= 3
+        c = (n >> e & 7) + 7
+        if c > 10:
+            raise unexpected(e)
+        if c == 7:
+            at = "MinimumCost"
+            minimum_cost, e = decode_RationalNumber(n, e)
+            e -= 2
+            c = (n >> e & 3) + 8
+            if c > 10:
+                raise unexpected(e)
+        if c == 8:
+            at = "MaximumCost"
+            maximum_cost, e = decode_RationalNumber(n, e)
+            e -= 2
+            c = (n >> e & 3) + 9
+            if c > 10:
+                raise unexpected(e)
+        if c == 9:
+            at = "TaxRules"
+            tax_rules, e = decode_TaxRuleList(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "PriceRuleStacks"
+        price_rule_stacks, e = decode_PriceRuleStackList(n, e)
+        e -= 2
+        c = (n >> e & 3) + 11
+        if c > 13:
+            raise unexpected(e)
+        if c == 11:
+            at = "OverstayRules"
+            overstay_rules, e = decode_OverstayRuleList(n, e)
+            e -= 2
+            c = (n >> e & 3) + 12
+            if c > 13:
+                raise unexpected(e)
+        if c == 12:
+            at = "AdditionalSelectedServices"
+            additional_selected_services, e = decode_AdditionalServiceList(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return AbsolutePriceSchedule(
+        time_anchor, price_schedule_id, currency, language, price_algorithm, price_rule_stacks, id,
+        price_schedule_description, minimum_cost, maximum_cost, tax_rules, overstay_rules,
+        additional_selected_services,
+    ), e
+
+
+def encode_AbsolutePriceSchedule(x: int, m: AbsolutePriceSchedule) -> int:
+    """Append AbsolutePriceSchedule and its end."""
+    if type(m) is not AbsolutePriceSchedule:
+        raise invalid(m, "a AbsolutePriceSchedule")
+    at = ""
+    try:
+        w, b = 2, 0
+        if m.id is not None:
+            at = "Id"
+            x = x << w | 0 - b
+            x = put_string(x, m.id, 4096)
+            w, b = 1, 1
+        at = "TimeAnchor"
+        x = x << w | 1 - b
+        time_anchor = m.time_anchor
+        if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
+            raise invalid(time_anchor, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 1, time_anchor)
+        at = "PriceScheduleID"
+        price_schedule_id = m.price_schedule_id
+        if type(price_schedule_id) is not int or not 1 <= price_schedule_id <= 4294967295:
+            raise invalid(price_schedule_id, "an integer (1..4294967295)")
+        x = put_uint(x << 3, price_schedule_id)
+        x = x << 1
+        w, b = 2, 3
+        if m.price_schedule_description is not None:
+            at = "PriceScheduleDescription"
+            x = x << w | 3 - b
+            x = put_string(x << 1, m.price_schedule_description, 160)
+            x = x << 1
+            w, b = 1, 4
+        at = "Currency"
+        x = x << w | 4 - b
+        x = put_string(x << 1, m.currency, 3)
+        at = "Language"
+        x = put_string(x << 3, m.language, 3)
+        at = "PriceAlgorithm"
+        x = put_string(x << 3, m.price_algorithm, 255)
+        x = x << 1
+        w, b = 3, 7
+        if m.minimum_cost is not None:
+            at = "MinimumCost"
+            x = x << w | 7 - b
+            x = encode_RationalNumber(x, m.minimum_cost)
+            w, b = 2, 8
+        if m.maximum_cost is not None:
+            at = "MaximumCost"
+            x = x << w | 8 - b
+            x = encode_RationalNumber(x, m.maximum_cost)
+            w, b = 2, 9
+        if m.tax_rules is not None:
+            at = "TaxRules"
+            x = x << w | 9 - b
+            x = encode_TaxRuleList(x, m.tax_rules)
+            w, b = 1, 10
+        at = "PriceRuleStacks"
+        x = x << w | 10 - b
+        x = encode_PriceRuleStackList(x, m.price_rule_stacks)
+        w, b = 2, 11
+        if m.overstay_rules is not None:
+            at = "OverstayRules"
+            x = x << w | 11 - b
+            x = encode_OverstayRuleList(x, m.overstay_rules)
+            w, b = 2, 12
+        if m.additional_selected_services is not None:
+            at = "AdditionalSelectedServices"
+            x = x << w | 12 - b
+            x = encode_AdditionalServiceList(x, m.additional_selected_services)
+            w, b = 1, 13
+        x = x << w | 13 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PriceLevelScheduleEntry(n: int, e: int) -> tuple[PriceLevelScheduleEntry, int]:
+    """PriceLevelScheduleEntry up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        duration = v & 255
+        if duration > 127:
+            duration, e = read_more(n, e, duration, 5)
+        if duration > 4294967295:
+            raise out_of_range(duration, "0..4294967295", e)
+        e -= 13
+        v = n >> e & 0x1fff
+        if v & 0x1c03:
+            raise unexpected(e)
+        price_level = v >> 2 & 255
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return PriceLevelScheduleEntry(duration, price_level), e
+
+
+def encode_PriceLevelScheduleEntry(x: int, m: PriceLevelScheduleEntry) -> int:
+    """Append PriceLevelScheduleEntry and its end."""
+    if type(m) is not PriceLevelScheduleEntry:
+        raise invalid(m, "a PriceLevelScheduleEntry")
+    at = ""
+    try:
+        at = "Duration"
+        duration = m.duration
+        if type(duration) is not int or not 0 <= duration <= 4294967295:
+            raise invalid(duration, "an integer (0..4294967295)")
+        x = put_uint(x << 2, duration)
+        at = "PriceLevel"
+        price_level = m.price_level
+        if type(price_level) is not int or not 0 <= price_level <= 255:
+            raise invalid(price_level, "an integer (0..255)")
+        return x << 13 | (price_level) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PriceLevelScheduleEntryList(n: int, e: int) -> tuple[PriceLevelScheduleEntryList, int]:
+    """PriceLevelScheduleEntryList up to its end."""
+    price_level_schedule_entry: list[PriceLevelScheduleEntry] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "PriceLevelScheduleEntry"
+        whole, window = n, Window(n, e, 200)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 200 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "PriceLevelScheduleEntry"
+            one, e = decode_PriceLevelScheduleEntry(n, e)
+            price_level_schedule_entry.append(one)
+            if len(price_level_schedule_entry) == 1024:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "PriceLevelScheduleEntry":
+            at = f"{at}[{len(price_level_schedule_entry)}]"
+        raise within(error, at, e, base) from None
+    return PriceLevelScheduleEntryList(price_level_schedule_entry), e
+
+
+def encode_PriceLevelScheduleEntryList(x: int, m: PriceLevelScheduleEntryList) -> int:
+    """Append PriceLevelScheduleEntryList and its end."""
+    if type(m) is not PriceLevelScheduleEntryList:
+        raise invalid(m, "a PriceLevelScheduleEntryList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.price_level_schedule_entry
+        at = "PriceLevelScheduleEntry"
+        if type(many) is not list or not 1 <= len(many) <= 1024:
+            raise invalid(many, "a list of 1 to 1024")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"PriceLevelScheduleEntry[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_PriceLevelScheduleEntry(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 1024:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PriceLevelSchedule(n: int, e: int) -> tuple[PriceLevelSchedule, int]:
+    """PriceLevelSchedule up to its end."""
+    id: str | None = None
+    price_schedule_description: str | None = None
+    at = ""
+    try:
+        e -= 2
+        c = n >> e & 3
+        if c > 1:
+            raise unexpected(e)
+        if c == 0:
+            at = "Id"
+            id, e = read_characters(n, e, 4096)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "TimeAnchor"
+        e -= 9
+        v = n >> e & 0x1ff
+        if v & 0x100:
+            raise unexpected(e)
+        time_anchor = v & 255
+        if time_anchor > 127:
+            time_anchor, e = read_more(n, e, time_anchor, 10)
+        if time_anchor > 18446744073709551615:
+            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        e -= 11
+        v = n >> e & 0x7ff
+        if v & 0x700:
+            raise unexpected(e)
+        price_schedule_id = v & 255
+        if price_schedule_id > 127:
+            price_schedule_id, e = read_more(n, e, price_schedule_id, 5)
+        if not 1 <= price_schedule_id <= 4294967295:
+            raise out_of_range(price_schedule_id, "1..4294967295", e)
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 3
+        if c > 4:
+            raise unexpected(e)
+        if c == 3:
+            at = "PriceScheduleDescription"
+            price_schedule_description, e = read_string(n, e, 160)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "NumberOfPriceLevels"
+        e -= 11
+        v = n >> e & 0x7ff
+        if v & 0x403:
+            raise unexpected(e)
+        number_of_price_levels = v >> 2 & 255
+        at = "PriceLevelScheduleEntries"
+        price_level_schedule_entries, e = decode_PriceLevelScheduleEntryList(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return PriceLevelSchedule(
+        time_anchor, price_schedule_id, number_of_price_levels, price_level_schedule_entries, id,
+        price_schedule_description,
+    ), e
+
+
+def encode_PriceLevelSchedule(x: int, m: PriceLevelSchedule) -> int:
+    """Append PriceLevelSchedule and its end."""
+    if type(m) is not PriceLevelSchedule:
+        raise invalid(m, "a PriceLevelSchedule")
+    at = ""
+    try:
+        w, b = 2, 0
+        if m.id is not None:
+            at = "Id"
+            x = x << w | 0 - b
+            x = put_string(x, m.id, 4096)
+            w, b = 1, 1
+        at = "TimeAnchor"
+        x = x << w | 1 - b
+        time_anchor = m.time_anchor
+        if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
+            raise invalid(time_anchor, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 1, time_anchor)
+        at = "PriceScheduleID"
+        price_schedule_id = m.price_schedule_id
+        if type(price_schedule_id) is not int or not 1 <= price_schedule_id <= 4294967295:
+            raise invalid(price_schedule_id, "an integer (1..4294967295)")
+        x = put_uint(x << 3, price_schedule_id)
+        x = x << 1
+        w, b = 2, 3
+        if m.price_schedule_description is not None:
+            at = "PriceScheduleDescription"
+            x = x << w | 3 - b
+            x = put_string(x << 1, m.price_schedule_description, 160)
+            x = x << 1
+            w, b = 1, 4
+        at = "NumberOfPriceLevels"
+        x = x << w | 4 - b
+        number_of_price_levels = m.number_of_price_levels
+        if type(number_of_price_levels) is not int or not 0 <= number_of_price_levels <= 255:
+            raise invalid(number_of_price_levels, "an integer (0..255)")
+        at = "PriceLevelScheduleEntries"
+        x = encode_PriceLevelScheduleEntryList(x << 11 | (number_of_price_levels) << 2, m.price_level_schedule_entries)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_Dynamic_SEResControlMode(n: int, e: int) -> tuple[Dynamic_SEResControlMode, int]:
+    """Dynamic_SEResControlMode up to its end."""
+    departure_time: int | None = None
+    minimum_soc: int | None = None
+    target_soc: int | None = None
+    absolute_price_schedule: AbsolutePriceSchedule | None = None
+    price_level_schedule: PriceLevelSchedule | None = None
+    at = ""
+    try:
+        e -= 3
+        c = n >> e & 7
+        if c > 5:
+            raise unexpected(e)
+        if c == 0:
+            at = "DepartureTime"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            departure_time = v & 255
+            if departure_time > 127:
+                departure_time, e = read_more(n, e, departure_time, 5)
+            if departure_time > 4294967295:
+                raise out_of_range(departure_time, "0..4294967295", e)
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0x8:
+                raise unexpected(e)
+            c = (v & 7) + 1
+            if c > 5:
+                raise unexpected(e)
+        if c == 1:
+            at = "MinimumSOC"
+            e -= 12
+            v = n >> e & 0xfff
+            if v & 0x808:
+                raise unexpected(e)
+            minimum_soc = v >> 4 & 127
+            c = (v & 7) + 2
+            if minimum_soc > 100:
+                raise out_of_range(minimum_soc, "0..100", e)
+            if c > 5:
+                raise unexpected(e)
+        if c == 2:
+            at = "TargetSOC"
+            e -= 11
+            v = n >> e & 0x7ff
+            if v & 0x404:
+                raise unexpected(e)
+            target_soc = v >> 3 & 127
+            c = (v & 3) + 3
+            if target_soc > 100:
+                raise out_of_range(target_soc, "0..100", e)
+            if c > 5:
+                raise unexpected(e)
+        if c == 3:
+            at = "AbsolutePriceSchedule"
+            absolute_price_schedule, e = decode_AbsolutePriceSchedule(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        elif c == 4:
+            at = "PriceLevelSchedule"
+            price_level_schedule, e = decode_PriceLevelSchedule(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return Dynamic_SEResControlMode(
+        departure_time, minimum_soc, target_soc, absolute_price_schedule, price_level_schedule,
+    ), e
+
+
+def encode_Dynamic_SEResControlMode(x: int, m: Dynamic_SEResControlMode) -> int:
+    """Append Dynamic_SEResControlMode and its end."""
+    if type(m) is not Dynamic_SEResControlMode:
+        raise invalid(m, "a Dynamic_SEResControlMode")
+    at = ""
+    try:
+        w, b = 3, 0
+        if m.departure_time is not None:
+            at = "DepartureTime"
+            x = x << w | 0 - b
+            departure_time = m.departure_time
+            if type(departure_time) is not int or not 0 <= departure_time <= 4294967295:
+                raise invalid(departure_time, "an integer (0..4294967295)")
+            x = put_uint(x << 1, departure_time)
+            x = x << 1
+            w, b = 3, 1
+        if m.minimum_soc is not None:
+            at = "MinimumSOC"
+            x = x << w | 1 - b
+            minimum_soc = m.minimum_soc
+            if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
+                raise invalid(minimum_soc, "an integer (0..100)")
+            x = x << 9 | (minimum_soc) << 1
+            w, b = 3, 2
+        if m.target_soc is not None:
+            at = "TargetSOC"
+            x = x << w | 2 - b
+            target_soc = m.target_soc
+            if type(target_soc) is not int or not 0 <= target_soc <= 100:
+                raise invalid(target_soc, "an integer (0..100)")
+            x = x << 9 | (target_soc) << 1
+            w, b = 2, 3
+        at = ""
+        chosen = count_set(m.absolute_price_schedule, m.price_level_schedule)
+        if chosen > 1:
+            raise wrong_choice("at most", "AbsolutePriceSchedule", "PriceLevelSchedule")
+        if m.absolute_price_schedule is not None:
+            at = "AbsolutePriceSchedule"
+            x = x << w | 3 - b
+            x = encode_AbsolutePriceSchedule(x, m.absolute_price_schedule)
+            w, b = 1, 5
+        elif m.price_level_schedule is not None:
+            at = "PriceLevelSchedule"
+            x = x << w | 4 - b
+            x = encode_PriceLevelSchedule(x, m.price_level_schedule)
+            w, b = 1, 5
+        x = x << w | 5 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PowerScheduleEntry(n: int, e: int) -> tuple[PowerScheduleEntry, int]:
+    """PowerScheduleEntry up to its end."""
+    power_l2: RationalNumber | None = None
+    power_l3: RationalNumber | None = None
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        duration = v & 255
+        if duration > 127:
+            duration, e = read_more(n, e, duration, 5)
+        if duration > 4294967295:
+            raise out_of_range(duration, "0..4294967295", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "Power"
+        power, e = decode_RationalNumber(n, e)
+        e -= 2
+        c = (n >> e & 3) + 2
+        if c > 4:
+            raise unexpected(e)
+        if c == 2:
+            at = "Power_L2"
+            power_l2, e = decode_RationalNumber(n, e)
+            e -= 2
+            c = (n >> e & 3) + 3
+            if c > 4:
+                raise unexpected(e)
+        if c == 3:
+            at = "Power_L3"
+            power_l3, e = decode_RationalNumber(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return PowerScheduleEntry(duration, power, power_l2, power_l3), e
+
+
+def encode_PowerScheduleEntry(x: int, m: PowerScheduleEntry) -> int:
+    """Append PowerScheduleEntry and its end."""
+    if type(m) is not PowerScheduleEntry:
+        raise invalid(m, "a PowerScheduleEntry")
+    at = ""
+    try:
+        at = "Duration"
+        duration = m.duration
+        if type(duration) is not int or not 0 <= duration <= 4294967295:
+            raise invalid(duration, "an integer (0..4294967295)")
+        x = put_uint(x << 2, duration)
+        at = "Power"
+        x = encode_RationalNumber(x << 2, m.power)
+        w, b = 2, 2
+        if m.power_l2 is not None:
+            at = "Power_L2"
+            x = x << w | 2 - b
+            x = encode_RationalNumber(x, m.power_l2)
+            w, b = 2, 3
+        if m.power_l3 is not None:
+            at = "Power_L3"
+            x = x << w | 3 - b
+            x = encode_RationalNumber(x, m.power_l3)
+            w, b = 1, 4
+        x = x << w | 4 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PowerScheduleEntryList(n: int, e: int) -> tuple[PowerScheduleEntryList, int]:
+    """PowerScheduleEntryList up to its end."""
+    power_schedule_entry: list[PowerScheduleEntry] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "PowerScheduleEntry"
+        whole, window = n, Window(n, e, 536)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 536 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "PowerScheduleEntry"
+            one, e = decode_PowerScheduleEntry(n, e)
+            power_schedule_entry.append(one)
+            if len(power_schedule_entry) == 1024:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "PowerScheduleEntry":
+            at = f"{at}[{len(power_schedule_entry)}]"
+        raise within(error, at, e, base) from None
+    return PowerScheduleEntryList(power_schedule_entry), e
+
+
+def encode_PowerScheduleEntryList(x: int, m: PowerScheduleEntryList) -> int:
+    """Append PowerScheduleEntryList and its end."""
+    if type(m) is not PowerScheduleEntryList:
+        raise invalid(m, "a PowerScheduleEntryList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.power_schedule_entry
+        at = "PowerScheduleEntry"
+        if type(many) is not list or not 1 <= len(many) <= 1024:
+            raise invalid(many, "a list of 1 to 1024")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"PowerScheduleEntry[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_PowerScheduleEntry(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 1024:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PowerSchedule(n: int, e: int) -> tuple[PowerSchedule, int]:
+    """PowerSchedule up to its end."""
+    available_energy: RationalNumber | None = None
+    power_tolerance: RationalNumber | None = None
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        time_anchor = v & 255
+        if time_anchor > 127:
+            time_anchor, e = read_more(n, e, time_anchor, 10)
+        if time_anchor > 18446744073709551615:
+            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 1
+        if c > 3:
+            raise unexpected(e)
+        if c == 1:
+            at = "AvailableEnergy"
+            available_energy, e = decode_RationalNumber(n, e)
+            e -= 2
+            c = (n >> e & 3) + 2
+            if c > 3:
+                raise unexpected(e)
+        if c == 2:
+            at = "PowerTolerance"
+            power_tolerance, e = decode_RationalNumber(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "PowerScheduleEntries"
+        power_schedule_entries, e = decode_PowerScheduleEntryList(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return PowerSchedule(time_anchor, power_schedule_entries, available_energy, power_tolerance), e
+
+
+def encode_PowerSchedule(x: int, m: PowerSchedule) -> int:
+    """Append PowerSchedule and its end."""
+    if type(m) is not PowerSchedule:
+        raise invalid(m, "a PowerSchedule")
+    at = ""
+    try:
+        at = "TimeAnchor"
+        time_anchor = m.time_anchor
+        if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
+            raise invalid(time_anchor, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 2, time_anchor)
+        x = x << 1
+        w, b = 2, 1
+        if m.available_energy is not None:
+            at = "AvailableEnergy"
+            x = x << w | 1 - b
+            x = encode_RationalNumber(x, m.available_energy)
+            w, b = 2, 2
+        if m.power_tolerance is not None:
+            at = "PowerTolerance"
+            x = x << w | 2 - b
+            x = encode_RationalNumber(x, m.power_tolerance)
+            w, b = 1, 3
+        at = "PowerScheduleEntries"
+        x = x << w | 3 - b
+        x = encode_PowerScheduleEntryList(x, m.power_schedule_entries)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ChargingSchedule(n: int, e: int) -> tuple[ChargingSchedule, int]:
+    """ChargingSchedule up to its end."""
+    absolute_price_schedule: AbsolutePriceSchedule | None = None
+    price_level_schedule: PriceLevelSchedule | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "PowerSchedule"
+        power_schedule, e = decode_PowerSchedule(n, e)
+        e -= 2
+        c = (n >> e & 3) + 1
+        if c > 3:
+            raise unexpected(e)
+        if c == 1:
+            at = "AbsolutePriceSchedule"
+            absolute_price_schedule, e = decode_AbsolutePriceSchedule(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        elif c == 2:
+            at = "PriceLevelSchedule"
+            price_level_schedule, e = decode_PriceLevelSchedule(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ChargingSchedule(power_schedule, absolute_price_schedule, price_level_schedule), e
+
+
+def encode_ChargingSchedule(x: int, m: ChargingSchedule) -> int:
+    """Append ChargingSchedule and its end."""
+    if type(m) is not ChargingSchedule:
+        raise invalid(m, "a ChargingSchedule")
+    at = ""
+    try:
+        at = "PowerSchedule"
+        x = encode_PowerSchedule(x << 1, m.power_schedule)
+        w, b = 2, 1
+        at = ""
+        chosen = count_set(m.absolute_price_schedule, m.price_level_schedule)
+        if chosen > 1:
+            raise wrong_choice("at most", "AbsolutePriceSchedule", "PriceLevelSchedule")
+        if m.absolute_price_schedule is not None:
+            at = "AbsolutePriceSchedule"
+            x = x << w | 1 - b
+            x = encode_AbsolutePriceSchedule(x, m.absolute_price_schedule)
+            w, b = 1, 3
+        elif m.price_level_schedule is not None:
+            at = "PriceLevelSchedule"
+            x = x << w | 2 - b
+            x = encode_PriceLevelSchedule(x, m.price_level_schedule)
+            w, b = 1, 3
+        x = x << w | 3 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ScheduleTuple(n: int, e: int) -> tuple[ScheduleTuple, int]:
+    """ScheduleTuple up to its end."""
+    discharging_schedule: ChargingSchedule | None = None
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        schedule_tuple_id = v & 255
+        if schedule_tuple_id > 127:
+            schedule_tuple_id, e = read_more(n, e, schedule_tuple_id, 5)
+        if not 1 <= schedule_tuple_id <= 4294967295:
+            raise out_of_range(schedule_tuple_id, "1..4294967295", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "ChargingSchedule"
+        charging_schedule, e = decode_ChargingSchedule(n, e)
+        e -= 2
+        c = (n >> e & 3) + 2
+        if c > 3:
+            raise unexpected(e)
+        if c == 2:
+            at = "DischargingSchedule"
+            discharging_schedule, e = decode_ChargingSchedule(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ScheduleTuple(schedule_tuple_id, charging_schedule, discharging_schedule), e
+
+
+def encode_ScheduleTuple(x: int, m: ScheduleTuple) -> int:
+    """Append ScheduleTuple and its end."""
+    if type(m) is not ScheduleTuple:
+        raise invalid(m, "a ScheduleTuple")
+    at = ""
+    try:
+        at = "ScheduleTupleID"
+        schedule_tuple_id = m.schedule_tuple_id
+        if type(schedule_tuple_id) is not int or not 1 <= schedule_tuple_id <= 4294967295:
+            raise invalid(schedule_tuple_id, "an integer (1..4294967295)")
+        x = put_uint(x << 2, schedule_tuple_id)
+        at = "ChargingSchedule"
+        x = encode_ChargingSchedule(x << 2, m.charging_schedule)
+        w, b = 2, 2
+        if m.discharging_schedule is not None:
+            at = "DischargingSchedule"
+            x = x << w | 2 - b
+            x = encode_ChargingSchedule(x, m.discharging_schedule)
+            w, b = 1, 3
+        x = x << w | 3 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_Scheduled_SEResControlMode(n: int, e: int) -> tuple[Scheduled_SEResControlMode, int]:
+    """Scheduled_SEResControlMode up to its end."""
+    schedule_tuple: list[ScheduleTuple] = []
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ScheduleTuple"
+        while True:
+            at = "ScheduleTuple"
+            one, e = decode_ScheduleTuple(n, e)
+            schedule_tuple.append(one)
+            if len(schedule_tuple) == 3:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "ScheduleTuple":
+            at = f"{at}[{len(schedule_tuple)}]"
+        raise within(error, at, e) from None
+    return Scheduled_SEResControlMode(schedule_tuple), e
+
+
+def encode_Scheduled_SEResControlMode(x: int, m: Scheduled_SEResControlMode) -> int:
+    """Append Scheduled_SEResControlMode and its end."""
+    if type(m) is not Scheduled_SEResControlMode:
+        raise invalid(m, "a Scheduled_SEResControlMode")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.schedule_tuple
+        at = "ScheduleTuple"
+        if type(many) is not list or not 1 <= len(many) <= 3:
+            raise invalid(many, "a list of 1 to 3")
+        x = x << w | 0 - b
+        for position, one in enumerate(many):
+            at = f"ScheduleTuple[{position}]"
+            if position:
+                x <<= 2
+            x = encode_ScheduleTuple(x, one)
+        if len(many) == 3:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ScheduleExchangeRes(n: int, e: int) -> tuple[ScheduleExchangeRes, int]:
+    """ScheduleExchangeRes up to its end."""
+    go_to_pause: bool | None = None
+    dynamic_se_res_control_mode: Dynamic_SEResControlMode | None = None
+    scheduled_se_res_control_mode: Scheduled_SEResControlMode | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 5
+        v = n >> e & 0x1f
+        if v & 0x1c:
+            raise unexpected(e)
+        i = v & 3
+        if i >= 3:
+            raise out_of_range(i, "the 3 values of Processing", e)
+        evse_processing = PROCESSING_MEMBERS[i]
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 3
+        if c > 5:
+            raise unexpected(e)
+        if c == 3:
+            at = "GoToPause"
+            e -= 5
+            v = n >> e & 0x1f
+            if v & 0x14:
+                raise unexpected(e)
+            go_to_pause = (v >> 3 & 1) == 1
+            c = (v & 3) + 4
+            if c > 5:
+                raise unexpected(e)
+        if c == 4:
+            at = "Dynamic_SEResControlMode"
+            dynamic_se_res_control_mode, e = decode_Dynamic_SEResControlMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        else:
+            at = "Scheduled_SEResControlMode"
+            scheduled_se_res_control_mode, e = decode_Scheduled_SEResControlMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return ScheduleExchangeRes(
+        header, response_code, evse_processing, go_to_pause, dynamic_se_res_control_mode,
+        scheduled_se_res_control_mode,
+    ), e
+
+
+def encode_ScheduleExchangeRes(x: int, m: ScheduleExchangeRes) -> int:
+    """Append ScheduleExchangeRes and its end."""
+    if type(m) is not ScheduleExchangeRes:
+        raise invalid(m, "a ScheduleExchangeRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        at = "EVSEProcessing"
+        evse_processing = m.evse_processing
+        if type(evse_processing) is not Processing:
+            raise invalid(evse_processing, "a Processing")
+        x = x << 14 | (response_code) << 6 | (evse_processing) << 1
+        w, b = 2, 3
+        if m.go_to_pause is not None:
+            at = "GoToPause"
+            x = x << w | 3 - b
+            go_to_pause = m.go_to_pause
+            if type(go_to_pause) is not bool:
+                raise invalid(go_to_pause, "True or False")
+            x = x << 3 | (go_to_pause) << 1
+            w, b = 2, 4
+        at = ""
+        chosen = count_set(m.dynamic_se_res_control_mode, m.scheduled_se_res_control_mode)
+        if chosen != 1:
+            raise wrong_choice("exactly", "Dynamic_SEResControlMode", "Scheduled_SEResControlMode")
+        if m.dynamic_se_res_control_mode is not None:
+            at = "Dynamic_SEResControlMode"
+            x = x << w | 4 - b
+            x = encode_Dynamic_SEResControlMode(x, m.dynamic_se_res_control_mode)
+        elif m.scheduled_se_res_control_mode is not None:
+            at = "Scheduled_SEResControlMode"
+            x = x << w | 5 - b
+            x = encode_Scheduled_SEResControlMode(x, m.scheduled_se_res_control_mode)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_Dynamic_EVPPTControlMode(n: int, e: int) -> tuple[Dynamic_EVPPTControlMode, int]:
+    """Dynamic_EVPPTControlMode up to its end."""
+    e -= 1
+    if n >> e & 1:
+        raise unexpected(e)
+    return Dynamic_EVPPTControlMode(), e
+
+
+def encode_Dynamic_EVPPTControlMode(x: int, m: Dynamic_EVPPTControlMode) -> int:
+    """Append Dynamic_EVPPTControlMode and its end."""
+    if type(m) is not Dynamic_EVPPTControlMode:
+        raise invalid(m, "a Dynamic_EVPPTControlMode")
+    return x << 1
+
+
+def decode_Scheduled_EVPPTControlMode(n: int, e: int) -> tuple[Scheduled_EVPPTControlMode, int]:
+    """Scheduled_EVPPTControlMode up to its end."""
+    power_tolerance_acceptance: PowerToleranceAcceptance | None = None
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        selected_schedule_tuple_id = v & 255
+        if selected_schedule_tuple_id > 127:
+            selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 5)
+        if not 1 <= selected_schedule_tuple_id <= 4294967295:
+            raise out_of_range(selected_schedule_tuple_id, "1..4294967295", e)
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 1
+        if c > 2:
+            raise unexpected(e)
+        if c == 1:
+            at = "PowerToleranceAcceptance"
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0xb:
+                raise unexpected(e)
+            power_tolerance_acceptance = POWERTOLERANCEACCEPTANCE_MEMBERS[v >> 2 & 1]
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return Scheduled_EVPPTControlMode(selected_schedule_tuple_id, power_tolerance_acceptance), e
+
+
+def encode_Scheduled_EVPPTControlMode(x: int, m: Scheduled_EVPPTControlMode) -> int:
+    """Append Scheduled_EVPPTControlMode and its end."""
+    if type(m) is not Scheduled_EVPPTControlMode:
+        raise invalid(m, "a Scheduled_EVPPTControlMode")
+    at = ""
+    try:
+        at = "SelectedScheduleTupleID"
+        selected_schedule_tuple_id = m.selected_schedule_tuple_id
+        if type(selected_schedule_tuple_id) is not int or not 1 <= selected_schedule_tuple_id <= 4294967295:
+            raise invalid(selected_schedule_tuple_id, "an integer (1..4294967295)")
+        x = put_uint(x << 2, selected_schedule_tuple_id)
+        x = x << 1
+        w, b = 2, 1
+        if m.power_tolerance_acceptance is not None:
+            at = "PowerToleranceAcceptance"
+            x = x << w | 1 - b
+            power_tolerance_acceptance = m.power_tolerance_acceptance
+            if type(power_tolerance_acceptance) is not PowerToleranceAcceptance:
+                raise invalid(power_tolerance_acceptance, "a PowerToleranceAcceptance")
+            x = x << 3 | (power_tolerance_acceptance) << 1
+            w, b = 1, 2
+        x = x << w | 2 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVPowerProfileEntryList(n: int, e: int) -> tuple[EVPowerProfileEntryList, int]:
+    """EVPowerProfileEntryList up to its end."""
+    ev_power_profile_entry: list[PowerScheduleEntry] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EVPowerProfileEntry"
+        whole, window = n, Window(n, e, 536)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 536 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "EVPowerProfileEntry"
+            one, e = decode_PowerScheduleEntry(n, e)
+            ev_power_profile_entry.append(one)
+            if len(ev_power_profile_entry) == 2048:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "EVPowerProfileEntry":
+            at = f"{at}[{len(ev_power_profile_entry)}]"
+        raise within(error, at, e, base) from None
+    return EVPowerProfileEntryList(ev_power_profile_entry), e
+
+
+def encode_EVPowerProfileEntryList(x: int, m: EVPowerProfileEntryList) -> int:
+    """Append EVPowerProfileEntryList and its end."""
+    if type(m) is not EVPowerProfileEntryList:
+        raise invalid(m, "a EVPowerProfileEntryList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.ev_power_profile_entry
+        at = "EVPowerProfileEntry"
+        if type(many) is not list or not 1 <= len(many) <= 2048:
+            raise invalid(many, "a list of 1 to 2048")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"EVPowerProfileEntry[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_PowerScheduleEntry(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 2048:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVPowerProfile(n: int, e: int) -> tuple[EVPowerProfile, int]:
+    """EVPowerProfile up to its end."""
+    dynamic_evppt_control_mode: Dynamic_EVPPTControlMode | None = None
+    scheduled_evppt_control_mode: Scheduled_EVPPTControlMode | None = None
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        time_anchor = v & 255
+        if time_anchor > 127:
+            time_anchor, e = read_more(n, e, time_anchor, 10)
+        if time_anchor > 18446744073709551615:
+            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 1
+        if c > 2:
+            raise unexpected(e)
+        if c == 1:
+            at = "Dynamic_EVPPTControlMode"
+            dynamic_evppt_control_mode, e = decode_Dynamic_EVPPTControlMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        else:
+            at = "Scheduled_EVPPTControlMode"
+            scheduled_evppt_control_mode, e = decode_Scheduled_EVPPTControlMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        at = "EVPowerProfileEntries"
+        ev_power_profile_entries, e = decode_EVPowerProfileEntryList(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return EVPowerProfile(
+        time_anchor, ev_power_profile_entries, dynamic_evppt_control_mode, scheduled_evppt_control_mode,
+    ), e
+
+
+def encode_EVPowerProfile(x: int, m: EVPowerProfile) -> int:
+    """Append EVPowerProfile and its end."""
+    if type(m) is not EVPowerProfile:
+        raise invalid(m, "a EVPowerProfile")
+    at = ""
+    try:
+        at = "TimeAnchor"
+        time_anchor = m.time_anchor
+        if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
+            raise invalid(time_anchor, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 2, time_anchor)
+        x = x << 1
+        at = ""
+        chosen = count_set(m.dynamic_evppt_control_mode, m.scheduled_evppt_control_mode)
+        if chosen != 1:
+            raise wrong_choice("exactly", "Dynamic_EVPPTControlMode", "Scheduled_EVPPTControlMode")
+        if m.dynamic_evppt_control_mode is not None:
+            at = "Dynamic_EVPPTControlMode"
+            x = encode_Dynamic_EVPPTControlMode(x << 2, m.dynamic_evppt_control_mode)
+        elif m.scheduled_evppt_control_mode is not None:
+            at = "Scheduled_EVPPTControlMode"
+            x = encode_Scheduled_EVPPTControlMode(x << 2 | 0x1, m.scheduled_evppt_control_mode)
+        at = "EVPowerProfileEntries"
+        x = encode_EVPowerProfileEntryList(x << 1, m.ev_power_profile_entries)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
+    """PowerDeliveryReq up to its end."""
+    ev_power_profile: EVPowerProfile | None = None
+    bpt_channel_selection: ChannelSelection | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 4
+        v = n >> e & 0xf
+        if v & 0xc:
+            raise unexpected(e)
+        i = v & 3
+        if i >= 3:
+            raise out_of_range(i, "the 3 values of Processing", e)
+        ev_processing = PROCESSING_MEMBERS[i]
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xe4:
+            raise unexpected(e)
+        charge_progress = CHARGEPROGRESS_MEMBERS[v >> 3 & 3]
+        c = (v & 3) + 3
+        if c > 5:
+            raise unexpected(e)
+        if c == 3:
+            at = "EVPowerProfile"
+            ev_power_profile, e = decode_EVPowerProfile(n, e)
+            e -= 2
+            c = (n >> e & 3) + 4
+            if c > 5:
+                raise unexpected(e)
+        if c == 4:
+            at = "BPT_ChannelSelection"
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0xb:
+                raise unexpected(e)
+            bpt_channel_selection = CHANNELSELECTION_MEMBERS[v >> 2 & 1]
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return PowerDeliveryReq(header, ev_processing, charge_progress, ev_power_profile, bpt_channel_selection), e
+
+
+def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
+    """Append PowerDeliveryReq and its end."""
+    if type(m) is not PowerDeliveryReq:
+        raise invalid(m, "a PowerDeliveryReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "EVProcessing"
+        ev_processing = m.ev_processing
+        if type(ev_processing) is not Processing:
+            raise invalid(ev_processing, "a Processing")
+        at = "ChargeProgress"
+        charge_progress = m.charge_progress
+        if type(charge_progress) is not ChargeProgress:
+            raise invalid(charge_progress, "a ChargeProgress")
+        x = x << 10 | (ev_processing) << 6 | (charge_progress) << 1
+        w, b = 2, 3
+        if m.ev_power_profile is not None:
+            at = "EVPowerProfile"
+            x = x << w | 3 - b
+            x = encode_EVPowerProfile(x, m.ev_power_profile)
+            w, b = 2, 4
+        if m.bpt_channel_selection is not None:
+            at = "BPT_ChannelSelection"
+            x = x << w | 4 - b
+            bpt_channel_selection = m.bpt_channel_selection
+            if type(bpt_channel_selection) is not ChannelSelection:
+                raise invalid(bpt_channel_selection, "a ChannelSelection")
+            x = x << 3 | (bpt_channel_selection) << 1
+            w, b = 1, 5
+        x = x << w | 5 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_PowerDeliveryRes(n: int, e: int) -> tuple[PowerDeliveryRes, int]:
+    """PowerDeliveryRes up to its end."""
+    evse_status: EVSEStatus | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 2
+        if c > 3:
+            raise unexpected(e)
+        if c == 2:
+            at = "EVSEStatus"
+            evse_status, e = decode_EVSEStatus(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return PowerDeliveryRes(header, response_code, evse_status), e
+
+
+def encode_PowerDeliveryRes(x: int, m: PowerDeliveryRes) -> int:
+    """Append PowerDeliveryRes and its end."""
+    if type(m) is not PowerDeliveryRes:
+        raise invalid(m, "a PowerDeliveryRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        x = x << 9 | (response_code) << 1
+        w, b = 2, 2
+        if m.evse_status is not None:
+            at = "EVSEStatus"
+            x = x << w | 2 - b
+            x = encode_EVSEStatus(x, m.evse_status)
+            w, b = 1, 3
+        x = x << w | 3 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_Dynamic_SMDTControlMode(n: int, e: int) -> tuple[Dynamic_SMDTControlMode, int]:
+    """Dynamic_SMDTControlMode up to its end."""
+    e -= 1
+    if n >> e & 1:
+        raise unexpected(e)
+    return Dynamic_SMDTControlMode(), e
+
+
+def encode_Dynamic_SMDTControlMode(x: int, m: Dynamic_SMDTControlMode) -> int:
+    """Append Dynamic_SMDTControlMode and its end."""
+    if type(m) is not Dynamic_SMDTControlMode:
+        raise invalid(m, "a Dynamic_SMDTControlMode")
+    return x << 1
+
+
+def decode_Scheduled_SMDTControlMode(n: int, e: int) -> tuple[Scheduled_SMDTControlMode, int]:
+    """Scheduled_SMDTControlMode up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        selected_schedule_tuple_id = v & 255
+        if selected_schedule_tuple_id > 127:
+            selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 5)
+        if not 1 <= selected_schedule_tuple_id <= 4294967295:
+            raise out_of_range(selected_schedule_tuple_id, "1..4294967295", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return Scheduled_SMDTControlMode(selected_schedule_tuple_id), e
+
+
+def encode_Scheduled_SMDTControlMode(x: int, m: Scheduled_SMDTControlMode) -> int:
+    """Append Scheduled_SMDTControlMode and its end."""
+    if type(m) is not Scheduled_SMDTControlMode:
+        raise invalid(m, "a Scheduled_SMDTControlMode")
+    at = ""
+    try:
+        at = "SelectedScheduleTupleID"
+        selected_schedule_tuple_id = m.selected_schedule_tuple_id
+        if type(selected_schedule_tuple_id) is not int or not 1 <= selected_schedule_tuple_id <= 4294967295:
+            raise invalid(selected_schedule_tuple_id, "an integer (1..4294967295)")
+        x = put_uint(x << 2, selected_schedule_tuple_id)
+        return x << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SignedMeteringData(n: int, e: int) -> tuple[SignedMeteringData, int]:
+    """SignedMeteringData up to its end."""
+    receipt: Receipt | None = None
+    dynamic_smdt_control_mode: Dynamic_SMDTControlMode | None = None
+    scheduled_smdt_control_mode: Scheduled_SMDTControlMode | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Id"
+        id, e = read_characters(n, e, 4096)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "SessionID"
+        session_id, e = read_binary(n, e, 0, 8)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "MeterInfo"
+        meter_info, e = decode_MeterInfo(n, e)
+        e -= 2
+        c = (n >> e & 3) + 3
+        if c > 5:
+            raise unexpected(e)
+        if c == 3:
+            at = "Receipt"
+            receipt, e = decode_Receipt(n, e)
+            e -= 2
+            c = (n >> e & 3) + 4
+            if c > 5:
+                raise unexpected(e)
+        if c == 4:
+            at = "Dynamic_SMDTControlMode"
+            dynamic_smdt_control_mode, e = decode_Dynamic_SMDTControlMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        else:
+            at = "Scheduled_SMDTControlMode"
+            scheduled_smdt_control_mode, e = decode_Scheduled_SMDTControlMode(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return SignedMeteringData(
+        id, session_id, meter_info, receipt, dynamic_smdt_control_mode, scheduled_smdt_control_mode,
+    ), e
+
+
+def encode_SignedMeteringData(x: int, m: SignedMeteringData) -> int:
+    """Append SignedMeteringData and its end."""
+    if type(m) is not SignedMeteringData:
+        raise invalid(m, "a SignedMeteringData")
+    at = ""
+    try:
+        at = "Id"
+        x = put_string(x << 1, m.id, 4096)
+        at = "SessionID"
+        x = put_binary(x << 2, m.session_id, 8, 8)
+        at = "MeterInfo"
+        x = encode_MeterInfo(x << 2, m.meter_info)
+        w, b = 2, 3
+        if m.receipt is not None:
+            at = "Receipt"
+            x = x << w | 3 - b
+            x = encode_Receipt(x, m.receipt)
+            w, b = 2, 4
+        at = ""
+        chosen = count_set(m.dynamic_smdt_control_mode, m.scheduled_smdt_control_mode)
+        if chosen != 1:
+            raise wrong_choice("exactly", "Dynamic_SMDTControlMode", "Scheduled_SMDTControlMode")
+        if m.dynamic_smdt_control_mode is not None:
+            at = "Dynamic_SMDTControlMode"
+            x = x << w | 4 - b
+            x = encode_Dynamic_SMDTControlMode(x, m.dynamic_smdt_control_mode)
+        elif m.scheduled_smdt_control_mode is not None:
+            at = "Scheduled_SMDTControlMode"
+            x = x << w | 5 - b
+            x = encode_Scheduled_SMDTControlMode(x, m.scheduled_smdt_control_mode)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_MeteringConfirmationReq(n: int, e: int) -> tuple[MeteringConfirmationReq, int]:
+    """MeteringConfirmationReq up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "SignedMeteringData"
+        signed_metering_data, e = decode_SignedMeteringData(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return MeteringConfirmationReq(header, signed_metering_data), e
+
+
+def encode_MeteringConfirmationReq(x: int, m: MeteringConfirmationReq) -> int:
+    """Append MeteringConfirmationReq and its end."""
+    if type(m) is not MeteringConfirmationReq:
+        raise invalid(m, "a MeteringConfirmationReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "SignedMeteringData"
+        x = encode_SignedMeteringData(x << 1, m.signed_metering_data)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_MeteringConfirmationRes(n: int, e: int) -> tuple[MeteringConfirmationRes, int]:
+    """MeteringConfirmationRes up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return MeteringConfirmationRes(header, response_code), e
+
+
+def encode_MeteringConfirmationRes(x: int, m: MeteringConfirmationRes) -> int:
+    """Append MeteringConfirmationRes and its end."""
+    if type(m) is not MeteringConfirmationRes:
+        raise invalid(m, "a MeteringConfirmationRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        return x << 10 | (response_code) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SessionStopReq(n: int, e: int) -> tuple[SessionStopReq, int]:
+    """SessionStopReq up to its end."""
+    ev_termination_code: str | None = None
+    ev_termination_explanation: str | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 4
+        v = n >> e & 0xf
+        if v & 0xc:
+            raise unexpected(e)
+        i = v & 3
+        if i >= 3:
+            raise out_of_range(i, "the 3 values of ChargingSession", e)
+        charging_session = CHARGINGSESSION_MEMBERS[i]
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 2
+        if c > 4:
+            raise unexpected(e)
+        if c == 2:
+            at = "EVTerminationCode"
+            ev_termination_code, e = read_string(n, e, 80)
+            e -= 2
+            c = (n >> e & 3) + 3
+            if c > 4:
+                raise unexpected(e)
+        if c == 3:
+            at = "EVTerminationExplanation"
+            ev_termination_explanation, e = read_string(n, e, 160)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return SessionStopReq(header, charging_session, ev_termination_code, ev_termination_explanation), e
+
+
+def encode_SessionStopReq(x: int, m: SessionStopReq) -> int:
+    """Append SessionStopReq and its end."""
+    if type(m) is not SessionStopReq:
+        raise invalid(m, "a SessionStopReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ChargingSession"
+        charging_session = m.charging_session
+        if type(charging_session) is not ChargingSession:
+            raise invalid(charging_session, "a ChargingSession")
+        x = x << 5 | (charging_session) << 1
+        w, b = 2, 2
+        if m.ev_termination_code is not None:
+            at = "EVTerminationCode"
+            x = x << w | 2 - b
+            x = put_string(x << 1, m.ev_termination_code, 80)
+            x = x << 1
+            w, b = 2, 3
+        if m.ev_termination_explanation is not None:
+            at = "EVTerminationExplanation"
+            x = x << w | 3 - b
+            x = put_string(x << 1, m.ev_termination_explanation, 160)
+            x = x << 1
+            w, b = 1, 4
+        x = x << w | 4 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SessionStopRes(n: int, e: int) -> tuple[SessionStopRes, int]:
+    """SessionStopRes up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return SessionStopRes(header, response_code), e
+
+
+def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
+    """Append SessionStopRes and its end."""
+    if type(m) is not SessionStopRes:
+        raise invalid(m, "a SessionStopRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        return x << 10 | (response_code) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SignedCertificateChain(n: int, e: int) -> tuple[SignedCertificateChain, int]:
+    """SignedCertificateChain up to its end."""
+    sub_certificates: SubCertificates | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Id"
+        id, e = read_characters(n, e, 4096)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Certificate"
+        certificate, e = read_binary(n, e, 0, 1600)
+        e -= 2
+        c = (n >> e & 3) + 2
+        if c > 3:
+            raise unexpected(e)
+        if c == 2:
+            at = "SubCertificates"
+            sub_certificates, e = decode_SubCertificates(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return SignedCertificateChain(id, certificate, sub_certificates), e
+
+
+def encode_SignedCertificateChain(x: int, m: SignedCertificateChain) -> int:
+    """Append SignedCertificateChain and its end."""
+    if type(m) is not SignedCertificateChain:
+        raise invalid(m, "a SignedCertificateChain")
+    at = ""
+    try:
+        at = "Id"
+        x = put_string(x << 1, m.id, 4096)
+        at = "Certificate"
+        x = put_binary(x << 2, m.certificate, 0, 1600)
+        x = x << 1
+        w, b = 2, 2
+        if m.sub_certificates is not None:
+            at = "SubCertificates"
+            x = x << w | 2 - b
+            x = encode_SubCertificates(x, m.sub_certificates)
+            w, b = 1, 3
+        x = x << w | 3 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EMAIDList(n: int, e: int) -> tuple[EMAIDList, int]:
+    """EMAIDList up to its end."""
+    emaid: list[str] = []
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "EMAID"
+        while True:
+            at = "EMAID"
+            one, e = read_string(n, e, 255)
+            emaid.append(one)
+            if len(emaid) == 8:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+    except ValueError as error:
+        if at == "EMAID":
+            at = f"{at}[{len(emaid)}]"
+        raise within(error, at, e) from None
+    return EMAIDList(emaid), e
+
+
+def encode_EMAIDList(x: int, m: EMAIDList) -> int:
+    """Append EMAIDList and its end."""
+    if type(m) is not EMAIDList:
+        raise invalid(m, "a EMAIDList")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.emaid
+        at = "EMAID"
+        if type(many) is not list or not 1 <= len(many) <= 8:
+            raise invalid(many, "a list of 1 to 8")
+        x = x << w | 0 - b
+        for position, one in enumerate(many):
+            at = f"EMAID[{position}]"
+            if position:
+                x <<= 2
+            x = put_string(x << 1, one, 255)
+            x = x << 1
+        if len(many) == 8:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_CertificateInstallationReq(n: int, e: int) -> tuple[CertificateInstallationReq, int]:
+    """CertificateInstallationReq up to its end."""
+    prioritized_emaids: EMAIDList | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "OEMProvisioningCertificateChain"
+        oem_provisioning_certificate_chain, e = decode_SignedCertificateChain(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ListOfRootCertificateIDs"
+        list_of_root_certificate_ids, e = decode_ListOfRootCertificateIDs(n, e)
+        e -= 13
+        v = n >> e & 0x1fff
+        if v & 0x1804:
+            raise unexpected(e)
+        maximum_contract_certificate_chains = v >> 3 & 255
+        c = (v & 3) + 4
+        if c > 5:
+            raise unexpected(e)
+        if c == 4:
+            at = "PrioritizedEMAIDs"
+            prioritized_emaids, e = decode_EMAIDList(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return CertificateInstallationReq(
+        header, oem_provisioning_certificate_chain, list_of_root_certificate_ids, maximum_contract_certificate_chains,
+        prioritized_emaids,
+    ), e
+
+
+def encode_CertificateInstallationReq(x: int, m: CertificateInstallationReq) -> int:
+    """Append CertificateInstallationReq and its end."""
+    if type(m) is not CertificateInstallationReq:
+        raise invalid(m, "a CertificateInstallationReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "OEMProvisioningCertificateChain"
+        x = encode_SignedCertificateChain(x << 1, m.oem_provisioning_certificate_chain)
+        at = "ListOfRootCertificateIDs"
+        x = encode_ListOfRootCertificateIDs(x << 1, m.list_of_root_certificate_ids)
+        at = "MaximumContractCertificateChains"
+        maximum_contract_certificate_chains = m.maximum_contract_certificate_chains
+        if type(maximum_contract_certificate_chains) is not int or not 0 <= maximum_contract_certificate_chains <= 255:
+            raise invalid(maximum_contract_certificate_chains, "an integer (0..255)")
+        x = x << 11 | (maximum_contract_certificate_chains) << 1
+        w, b = 2, 4
+        if m.prioritized_emaids is not None:
+            at = "PrioritizedEMAIDs"
+            x = x << w | 4 - b
+            x = encode_EMAIDList(x, m.prioritized_emaids)
+            w, b = 1, 5
+        x = x << w | 5 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_CertificateChain(n: int, e: int) -> tuple[CertificateChain, int]:
+    """CertificateChain up to its end."""
+    sub_certificates: SubCertificates | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Certificate"
+        certificate, e = read_binary(n, e, 0, 1600)
+        e -= 2
+        c = (n >> e & 3) + 1
+        if c > 2:
+            raise unexpected(e)
+        if c == 1:
+            at = "SubCertificates"
+            sub_certificates, e = decode_SubCertificates(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return CertificateChain(certificate, sub_certificates), e
+
+
+def encode_CertificateChain(x: int, m: CertificateChain) -> int:
+    """Append CertificateChain and its end."""
+    if type(m) is not CertificateChain:
+        raise invalid(m, "a CertificateChain")
+    at = ""
+    try:
+        at = "Certificate"
+        x = put_binary(x << 2, m.certificate, 0, 1600)
+        x = x << 1
+        w, b = 2, 1
+        if m.sub_certificates is not None:
+            at = "SubCertificates"
+            x = x << w | 1 - b
+            x = encode_SubCertificates(x, m.sub_certificates)
+            w, b = 1, 2
+        x = x << w | 2 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_SignedInstallationData(n: int, e: int) -> tuple[SignedInstallationData, int]:
+    """SignedInstallationData up to its end."""
+    secp521_encrypted_private_key: bytes | None = None
+    x448_encrypted_private_key: bytes | None = None
+    tpm_encrypted_private_key: bytes | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Id"
+        id, e = read_characters(n, e, 4096)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "ContractCertificateChain"
+        contract_certificate_chain, e = decode_ContractCertificateChain(n, e)
+        e -= 5
+        v = n >> e & 0x1f
+        if v & 0x1b:
+            raise unexpected(e)
+        ecdh_curve = ECDHCURVE_MEMBERS[v >> 2 & 1]
+        at = "DHPublicKey"
+        dh_public_key, e = read_binary(n, e, 133, 133)
+        e -= 2
+        c = (n >> e & 3) + 4
+        if c > 6:
+            raise unexpected(e)
+        if c == 4:
+            at = "SECP521_EncryptedPrivateKey"
+            secp521_encrypted_private_key, e = read_binary(n, e, 94, 94)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        elif c == 5:
+            at = "X448_EncryptedPrivateKey"
+            x448_encrypted_private_key, e = read_binary(n, e, 84, 84)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+        else:
+            at = "TPM_EncryptedPrivateKey"
+            tpm_encrypted_private_key, e = read_binary(n, e, 206, 206)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return SignedInstallationData(
+        id, contract_certificate_chain, ecdh_curve, dh_public_key, secp521_encrypted_private_key,
+        x448_encrypted_private_key, tpm_encrypted_private_key,
+    ), e
+
+
+def encode_SignedInstallationData(x: int, m: SignedInstallationData) -> int:
+    """Append SignedInstallationData and its end."""
+    if type(m) is not SignedInstallationData:
+        raise invalid(m, "a SignedInstallationData")
+    at = ""
+    try:
+        at = "Id"
+        x = put_string(x << 1, m.id, 4096)
+        at = "ContractCertificateChain"
+        x = encode_ContractCertificateChain(x << 1, m.contract_certificate_chain)
+        at = "ECDHCurve"
+        ecdh_curve = m.ecdh_curve
+        if type(ecdh_curve) is not EcdhCurve:
+            raise invalid(ecdh_curve, "a EcdhCurve")
+        at = "DHPublicKey"
+        x = put_binary(x << 6 | (ecdh_curve) << 3, m.dh_public_key, 133, 133)
+        x = x << 1
+        at = ""
+        chosen = count_set(m.secp521_encrypted_private_key, m.x448_encrypted_private_key, m.tpm_encrypted_private_key)
+        if chosen != 1:
+            raise wrong_choice("exactly", 
+                "SECP521_EncryptedPrivateKey", "X448_EncryptedPrivateKey", "TPM_EncryptedPrivateKey",
+            )
+        if m.secp521_encrypted_private_key is not None:
+            at = "SECP521_EncryptedPrivateKey"
+            x = put_binary(x << 3, m.secp521_encrypted_private_key, 94, 94)
+            x = x << 1
+        elif m.x448_encrypted_private_key is not None:
+            at = "X448_EncryptedPrivateKey"
+            x = put_binary(x << 3 | 0x2, m.x448_encrypted_private_key, 84, 84)
+            x = x << 1
+        elif m.tpm_encrypted_private_key is not None:
+            at = "TPM_EncryptedPrivateKey"
+            x = put_binary(x << 3 | 0x4, m.tpm_encrypted_private_key, 206, 206)
+            x = x << 1
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstallationRes, int]:
+    """CertificateInstallationRes up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 5
+        v = n >> e & 0x1f
+        if v & 0x1c:
+            raise unexpected(e)
+        i = v & 3
+        if i >= 3:
+            raise out_of_range(i, "the 3 values of Processing", e)
+        evse_processing = PROCESSING_MEMBERS[i]
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "CPSCertificateChain"
+        cps_certificate_chain, e = decode_CertificateChain(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "SignedInstallationData"
+        signed_installation_data, e = decode_SignedInstallationData(n, e)
+        e -= 12
+        v = n >> e & 0xfff
+        if v & 0xc03:
+            raise unexpected(e)
+        remaining_contract_certificate_chains = v >> 2 & 255
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return CertificateInstallationRes(
+        header, response_code, evse_processing, cps_certificate_chain, signed_installation_data,
+        remaining_contract_certificate_chains,
+    ), e
+
+
+def encode_CertificateInstallationRes(x: int, m: CertificateInstallationRes) -> int:
+    """Append CertificateInstallationRes and its end."""
+    if type(m) is not CertificateInstallationRes:
+        raise invalid(m, "a CertificateInstallationRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        at = "EVSEProcessing"
+        evse_processing = m.evse_processing
+        if type(evse_processing) is not Processing:
+            raise invalid(evse_processing, "a Processing")
+        at = "CPSCertificateChain"
+        x = encode_CertificateChain(x << 15 | (response_code) << 7 | (evse_processing) << 2, m.cps_certificate_chain)
+        at = "SignedInstallationData"
+        x = encode_SignedInstallationData(x << 1, m.signed_installation_data)
+        at = "RemainingContractCertificateChains"
+        remaining_contract_certificate_chains = m.remaining_contract_certificate_chains
+        if type(remaining_contract_certificate_chains) is not int or not 0 <= remaining_contract_certificate_chains <= 255:
+            raise invalid(remaining_contract_certificate_chains, "an integer (0..255)")
+        return x << 12 | (remaining_contract_certificate_chains) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
+    """VehicleCheckInReq up to its end."""
+    vehicle_frame: int | None = None
+    device_offset: int | None = None
+    vehicle_travel: int | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 4
+        v = n >> e & 0xf
+        if v & 0xc:
+            raise unexpected(e)
+        i = v & 3
+        if i >= 3:
+            raise out_of_range(i, "the 3 values of EvCheckInStatus", e)
+        ev_check_in_status = EVCHECKINSTATUS_MEMBERS[i]
+        e -= 5
+        v = n >> e & 0x1f
+        if v & 0x1c:
+            raise unexpected(e)
+        i = v & 3
+        if i >= 3:
+            raise out_of_range(i, "the 3 values of ParkingMethod", e)
+        parking_method = PARKINGMETHOD_MEMBERS[i]
+        e -= 4
+        v = n >> e & 0xf
+        if v & 0x8:
+            raise unexpected(e)
+        c = (v & 7) + 3
+        if c > 6:
+            raise unexpected(e)
+        if c == 3:
+            at = "VehicleFrame"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x200:
+                raise unexpected(e)
+            s = v >> 8 & 1
+            vehicle_frame = v & 255
+            if vehicle_frame > 127:
+                vehicle_frame, e = read_more(n, e, vehicle_frame, 3)
+            if s:
+                vehicle_frame = -1 - vehicle_frame
+            if not -32768 <= vehicle_frame <= 32767:
+                raise out_of_range(vehicle_frame, "-32768..32767", e)
+            e -= 3
+            v = n >> e & 0x7
+            if v & 0x4:
+                raise unexpected(e)
+            c = (v & 3) + 4
+            if c > 6:
+                raise unexpected(e)
+        if c == 4:
+            at = "DeviceOffset"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x200:
+                raise unexpected(e)
+            s = v >> 8 & 1
+            device_offset = v & 255
+            if device_offset > 127:
+                device_offset, e = read_more(n, e, device_offset, 3)
+            if s:
+                device_offset = -1 - device_offset
+            if not -32768 <= device_offset <= 32767:
+                raise out_of_range(device_offset, "-32768..32767", e)
+            e -= 3
+            v = n >> e & 0x7
+            if v & 0x4:
+                raise unexpected(e)
+            c = (v & 3) + 5
+            if c > 6:
+                raise unexpected(e)
+        if c == 5:
+            at = "VehicleTravel"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x200:
+                raise unexpected(e)
+            s = v >> 8 & 1
+            vehicle_travel = v & 255
+            if vehicle_travel > 127:
+                vehicle_travel, e = read_more(n, e, vehicle_travel, 3)
+            if s:
+                vehicle_travel = -1 - vehicle_travel
+            if not -32768 <= vehicle_travel <= 32767:
+                raise out_of_range(vehicle_travel, "-32768..32767", e)
+            e -= 2
+            v = n >> e & 0x3
+            if v & 0x3:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return VehicleCheckInReq(
+        header, ev_check_in_status, parking_method, vehicle_frame, device_offset, vehicle_travel,
+    ), e
+
+
+def encode_VehicleCheckInReq(x: int, m: VehicleCheckInReq) -> int:
+    """Append VehicleCheckInReq and its end."""
+    if type(m) is not VehicleCheckInReq:
+        raise invalid(m, "a VehicleCheckInReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "EVCheckInStatus"
+        ev_check_in_status = m.ev_check_in_status
+        if type(ev_check_in_status) is not EvCheckInStatus:
+            raise invalid(ev_check_in_status, "a EvCheckInStatus")
+        at = "ParkingMethod"
+        parking_method = m.parking_method
+        if type(parking_method) is not ParkingMethod:
+            raise invalid(parking_method, "a ParkingMethod")
+        x = x << 10 | (ev_check_in_status) << 6 | (parking_method) << 1
+        w, b = 3, 3
+        if m.vehicle_frame is not None:
+            at = "VehicleFrame"
+            x = x << w | 3 - b
+            vehicle_frame = m.vehicle_frame
+            if type(vehicle_frame) is not int or not -32768 <= vehicle_frame <= 32767:
+                raise invalid(vehicle_frame, "an integer (-32768..32767)")
+            x = x << 1
+            x = put_uint(x << 1, vehicle_frame) if vehicle_frame >= 0 else put_uint(x << 1 | 1, -1 - vehicle_frame)
+            x = x << 1
+            w, b = 2, 4
+        if m.device_offset is not None:
+            at = "DeviceOffset"
+            x = x << w | 4 - b
+            device_offset = m.device_offset
+            if type(device_offset) is not int or not -32768 <= device_offset <= 32767:
+                raise invalid(device_offset, "an integer (-32768..32767)")
+            x = x << 1
+            x = put_uint(x << 1, device_offset) if device_offset >= 0 else put_uint(x << 1 | 1, -1 - device_offset)
+            x = x << 1
+            w, b = 2, 5
+        if m.vehicle_travel is not None:
+            at = "VehicleTravel"
+            x = x << w | 5 - b
+            vehicle_travel = m.vehicle_travel
+            if type(vehicle_travel) is not int or not -32768 <= vehicle_travel <= 32767:
+                raise invalid(vehicle_travel, "an integer (-32768..32767)")
+            x = x << 1
+            x = put_uint(x << 1, vehicle_travel) if vehicle_travel >= 0 else put_uint(x << 1 | 1, -1 - vehicle_travel)
+            x = x << 1
+            w, b = 1, 6
+        x = x << w | 6 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
+    """VehicleCheckInRes up to its end."""
+    parking_space: int | None = None
+    device_location: int | None = None
+    target_distance: int | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 4
+        v = n >> e & 0xf
+        if v & 0x8:
+            raise unexpected(e)
+        c = (v & 7) + 2
+        if c > 5:
+            raise unexpected(e)
+        if c == 2:
+            at = "ParkingSpace"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x200:
+                raise unexpected(e)
+            s = v >> 8 & 1
+            parking_space = v & 255
+            if parking_space > 127:
+                parking_space, e = read_more(n, e, parking_space, 3)
+            if s:
+                parking_space = -1 - parking_space
+            if not -32768 <= parking_space <= 32767:
+                raise out_of_range(parking_space, "-32768..32767", e)
+            e -= 3
+            v = n >> e & 0x7
+            if v & 0x4:
+                raise unexpected(e)
+            c = (v & 3) + 3
+            if c > 5:
+                raise unexpected(e)
+        if c == 3:
+            at = "DeviceLocation"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x200:
+                raise unexpected(e)
+            s = v >> 8 & 1
+            device_location = v & 255
+            if device_location > 127:
+                device_location, e = read_more(n, e, device_location, 3)
+            if s:
+                device_location = -1 - device_location
+            if not -32768 <= device_location <= 32767:
+                raise out_of_range(device_location, "-32768..32767", e)
+            e -= 3
+            v = n >> e & 0x7
+            if v & 0x4:
+                raise unexpected(e)
+            c = (v & 3) + 4
+            if c > 5:
+                raise unexpected(e)
+        if c == 4:
+            at = "TargetDistance"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x200:
+                raise unexpected(e)
+            s = v >> 8 & 1
+            target_distance = v & 255
+            if target_distance > 127:
+                target_distance, e = read_more(n, e, target_distance, 3)
+            if s:
+                target_distance = -1 - target_distance
+            if not -32768 <= target_distance <= 32767:
+                raise out_of_range(target_distance, "-32768..32767", e)
+            e -= 2
+            v = n >> e & 0x3
+            if v & 0x3:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return VehicleCheckInRes(header, response_code, parking_space, device_location, target_distance), e
+
+
+def encode_VehicleCheckInRes(x: int, m: VehicleCheckInRes) -> int:
+    """Append VehicleCheckInRes and its end."""
+    if type(m) is not VehicleCheckInRes:
+        raise invalid(m, "a VehicleCheckInRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        x = x << 9 | (response_code) << 1
+        w, b = 3, 2
+        if m.parking_space is not None:
+            at = "ParkingSpace"
+            x = x << w | 2 - b
+            parking_space = m.parking_space
+            if type(parking_space) is not int or not -32768 <= parking_space <= 32767:
+                raise invalid(parking_space, "an integer (-32768..32767)")
+            x = x << 1
+            x = put_uint(x << 1, parking_space) if parking_space >= 0 else put_uint(x << 1 | 1, -1 - parking_space)
+            x = x << 1
+            w, b = 2, 3
+        if m.device_location is not None:
+            at = "DeviceLocation"
+            x = x << w | 3 - b
+            device_location = m.device_location
+            if type(device_location) is not int or not -32768 <= device_location <= 32767:
+                raise invalid(device_location, "an integer (-32768..32767)")
+            x = x << 1
+            x = put_uint(x << 1, device_location) if device_location >= 0 else put_uint(x << 1 | 1, -1 - device_location)
+            x = x << 1
+            w, b = 2, 4
+        if m.target_distance is not None:
+            at = "TargetDistance"
+            x = x << w | 4 - b
+            target_distance = m.target_distance
+            if type(target_distance) is not int or not -32768 <= target_distance <= 32767:
+                raise invalid(target_distance, "an integer (-32768..32767)")
+            x = x << 1
+            x = put_uint(x << 1, target_distance) if target_distance >= 0 else put_uint(x << 1 | 1, -1 - target_distance)
+            x = x << 1
+            w, b = 1, 5
+        x = x << w | 5 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_VehicleCheckOutReq(n: int, e: int) -> tuple[VehicleCheckOutReq, int]:
+    """VehicleCheckOutReq up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 4
+        v = n >> e & 0xf
+        if v & 0xc:
+            raise unexpected(e)
+        i = v & 3
+        if i >= 3:
+            raise out_of_range(i, "the 3 values of EvCheckOutStatus", e)
+        ev_check_out_status = EVCHECKOUTSTATUS_MEMBERS[i]
+        e -= 11
+        v = n >> e & 0x7ff
+        if v & 0x700:
+            raise unexpected(e)
+        check_out_time = v & 255
+        if check_out_time > 127:
+            check_out_time, e = read_more(n, e, check_out_time, 10)
+        if check_out_time > 18446744073709551615:
+            raise out_of_range(check_out_time, "0..18446744073709551615", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return VehicleCheckOutReq(header, ev_check_out_status, check_out_time), e
+
+
+def encode_VehicleCheckOutReq(x: int, m: VehicleCheckOutReq) -> int:
+    """Append VehicleCheckOutReq and its end."""
+    if type(m) is not VehicleCheckOutReq:
+        raise invalid(m, "a VehicleCheckOutReq")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "EVCheckOutStatus"
+        ev_check_out_status = m.ev_check_out_status
+        if type(ev_check_out_status) is not EvCheckOutStatus:
+            raise invalid(ev_check_out_status, "a EvCheckOutStatus")
+        at = "CheckOutTime"
+        check_out_time = m.check_out_time
+        if type(check_out_time) is not int or not 0 <= check_out_time <= 18446744073709551615:
+            raise invalid(check_out_time, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 7 | (ev_check_out_status) << 3, check_out_time)
+        return x << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_VehicleCheckOutRes(n: int, e: int) -> tuple[VehicleCheckOutRes, int]:
+    """VehicleCheckOutRes up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Header"
+        header, e = decode_MessageHeader(n, e)
+        e -= 8
+        v = n >> e & 0xff
+        if v & 0xc0:
+            raise unexpected(e)
+        i = v & 63
+        if i >= 40:
+            raise out_of_range(i, "the 40 values of ResponseCode", e)
+        response_code = RESPONSECODE_MEMBERS[i]
+        e -= 6
+        v = n >> e & 0x3f
+        if v & 0x3b:
+            raise unexpected(e)
+        evse_check_out_status = EVSECHECKOUTSTATUS_MEMBERS[v >> 2 & 1]
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return VehicleCheckOutRes(header, response_code, evse_check_out_status), e
+
+
+def encode_VehicleCheckOutRes(x: int, m: VehicleCheckOutRes) -> int:
+    """Append VehicleCheckOutRes and its end."""
+    if type(m) is not VehicleCheckOutRes:
+        raise invalid(m, "a VehicleCheckOutRes")
+    at = ""
+    try:
+        at = "Header"
+        x = encode_MessageHeader(x << 1, m.header)
+        at = "ResponseCode"
+        response_code = m.response_code
+        if type(response_code) is not ResponseCode:
+            raise invalid(response_code, "a ResponseCode")
+        at = "EVSECheckOutStatus"
+        evse_check_out_status = m.evse_check_out_status
+        if type(evse_check_out_status) is not EvseCheckOutStatus:
+            raise invalid(evse_check_out_status, "a EvseCheckOutStatus")
+        return x << 14 | (response_code) << 6 | (evse_check_out_status) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_TargetPosition(n: int, e: int) -> tuple[TargetPosition, int]:
+    """TargetPosition up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        target_offset_x = v & 255
+        if target_offset_x > 127:
+            target_offset_x, e = read_more(n, e, target_offset_x, 3)
+        if target_offset_x > 65535:
+            raise out_of_range(target_offset_x, "0..65535", e)
+        e -= 11
+        v = n >> e & 0x7ff
+        if v & 0x700:
+            raise unexpected(e)
+        target_offset_y = v & 255
+        if target_offset_y > 127:
+            target_offset_y, e = read_more(n, e, target_offset_y, 3)
+        if target_offset_y > 65535:
+            raise out_of_range(target_offset_y, "0..65535", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return TargetPosition(target_offset_x, target_offset_y), e
+
+
+def encode_TargetPosition(x: int, m: TargetPosition) -> int:
+    """Append TargetPosition and its end."""
+    if type(m) is not TargetPosition:
+        raise invalid(m, "a TargetPosition")
+    at = ""
+    try:
+        at = "TargetOffsetX"
+        target_offset_x = m.target_offset_x
+        if type(target_offset_x) is not int or not 0 <= target_offset_x <= 65535:
+            raise invalid(target_offset_x, "an integer (0..65535)")
+        x = put_uint(x << 2, target_offset_x)
+        at = "TargetOffsetY"
+        target_offset_y = m.target_offset_y
+        if type(target_offset_y) is not int or not 0 <= target_offset_y <= 65535:
+            raise invalid(target_offset_y, "an integer (0..65535)")
+        x = put_uint(x << 3, target_offset_y)
+        return x << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+DOCUMENT_BITS = 6
+ROOT_DECODERS: RootDecoders = {
+    0: ("AuthorizationReq", decode_AuthorizationReq),
+    1: ("AuthorizationRes", decode_AuthorizationRes),
+    2: ("AuthorizationSetupReq", decode_AuthorizationSetupReq),
+    3: ("AuthorizationSetupRes", decode_AuthorizationSetupRes),
+    7: ("CertificateInstallationReq", decode_CertificateInstallationReq),
+    8: ("CertificateInstallationRes", decode_CertificateInstallationRes),
+    16: ("MeteringConfirmationReq", decode_MeteringConfirmationReq),
+    17: ("MeteringConfirmationRes", decode_MeteringConfirmationRes),
+    21: ("PowerDeliveryReq", decode_PowerDeliveryReq),
+    22: ("PowerDeliveryRes", decode_PowerDeliveryRes),
+    27: ("ScheduleExchangeReq", decode_ScheduleExchangeReq),
+    28: ("ScheduleExchangeRes", decode_ScheduleExchangeRes),
+    29: ("ServiceDetailReq", decode_ServiceDetailReq),
+    30: ("ServiceDetailRes", decode_ServiceDetailRes),
+    31: ("ServiceDiscoveryReq", decode_ServiceDiscoveryReq),
+    32: ("ServiceDiscoveryRes", decode_ServiceDiscoveryRes),
+    33: ("ServiceSelectionReq", decode_ServiceSelectionReq),
+    34: ("ServiceSelectionRes", decode_ServiceSelectionRes),
+    35: ("SessionSetupReq", decode_SessionSetupReq),
+    36: ("SessionSetupRes", decode_SessionSetupRes),
+    37: ("SessionStopReq", decode_SessionStopReq),
+    38: ("SessionStopRes", decode_SessionStopRes),
+    45: ("SignedInstallationData", decode_SignedInstallationData),
+    46: ("SignedMeteringData", decode_SignedMeteringData),
+    49: ("VehicleCheckInReq", decode_VehicleCheckInReq),
+    50: ("VehicleCheckInRes", decode_VehicleCheckInRes),
+    51: ("VehicleCheckOutReq", decode_VehicleCheckOutReq),
+    52: ("VehicleCheckOutRes", decode_VehicleCheckOutRes),
+}
+ROOT_ENCODERS: RootEncoders = {
+    AuthorizationReq: (0, encode_AuthorizationReq),
+    AuthorizationRes: (1, encode_AuthorizationRes),
+    AuthorizationSetupReq: (2, encode_AuthorizationSetupReq),
+    AuthorizationSetupRes: (3, encode_AuthorizationSetupRes),
+    CertificateInstallationReq: (7, encode_CertificateInstallationReq),
+    CertificateInstallationRes: (8, encode_CertificateInstallationRes),
+    MeteringConfirmationReq: (16, encode_MeteringConfirmationReq),
+    MeteringConfirmationRes: (17, encode_MeteringConfirmationRes),
+    PowerDeliveryReq: (21, encode_PowerDeliveryReq),
+    PowerDeliveryRes: (22, encode_PowerDeliveryRes),
+    ScheduleExchangeReq: (27, encode_ScheduleExchangeReq),
+    ScheduleExchangeRes: (28, encode_ScheduleExchangeRes),
+    ServiceDetailReq: (29, encode_ServiceDetailReq),
+    ServiceDetailRes: (30, encode_ServiceDetailRes),
+    ServiceDiscoveryReq: (31, encode_ServiceDiscoveryReq),
+    ServiceDiscoveryRes: (32, encode_ServiceDiscoveryRes),
+    ServiceSelectionReq: (33, encode_ServiceSelectionReq),
+    ServiceSelectionRes: (34, encode_ServiceSelectionRes),
+    SessionSetupReq: (35, encode_SessionSetupReq),
+    SessionSetupRes: (36, encode_SessionSetupRes),
+    SessionStopReq: (37, encode_SessionStopReq),
+    SessionStopRes: (38, encode_SessionStopRes),
+    SignedInstallationData: (45, encode_SignedInstallationData),
+    SignedMeteringData: (46, encode_SignedMeteringData),
+    VehicleCheckInReq: (49, encode_VehicleCheckInReq),
+    VehicleCheckInRes: (50, encode_VehicleCheckInRes),
+    VehicleCheckOutReq: (51, encode_VehicleCheckOutReq),
+    VehicleCheckOutRes: (52, encode_VehicleCheckOutRes),
+}

@@ -7,10 +7,26 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from evse_controller.messages.base import Field, Kind, Node
+from evse_controller.exi.bits import (
+    PART,
+    Window,
+    join,
+    put_binary,
+    put_string,
+    put_uint,
+    read_binary,
+    read_more,
+    read_string,
+)
+from evse_controller.exi.errors import invalid, out_of_range, unexpected, within
+from evse_controller.messages.base import Field, Kind, Node, Schema
 from evse_controller.messages.generated.xmldsig import (
     Signature,
     X509IssuerSerial,
+    decode_Signature,
+    decode_X509IssuerSerial,
+    encode_Signature,
+    encode_X509IssuerSerial,
 )
 
 
@@ -76,6 +92,11 @@ class ResponseCode(IntEnum):
     FAILED_SignatureError = 37
     FAILED_UnknownSession = 38
     FAILED_WrongChargeParameter = 39
+
+
+EVSENOTIFICATION_MEMBERS = tuple(EvseNotification)
+PROCESSING_MEMBERS = tuple(Processing)
+RESPONSECODE_MEMBERS = tuple(ResponseCode)
 
 
 class MessageHeader(Node):
@@ -376,3 +397,903 @@ class ListOfRootCertificateIDs(Node):
         root_certificate_id: list[X509IssuerSerial],
     ) -> None:
         self.root_certificate_id = root_certificate_id
+
+
+def decode_MessageHeader(n: int, e: int) -> tuple[MessageHeader, int]:
+    """MessageHeader up to its end."""
+    signature: Signature | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "SessionID"
+        session_id, e = read_binary(n, e, 0, 8)
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        time_stamp = v & 255
+        if time_stamp > 127:
+            time_stamp, e = read_more(n, e, time_stamp, 10)
+        if time_stamp > 18446744073709551615:
+            raise out_of_range(time_stamp, "0..18446744073709551615", e)
+        e -= 3
+        v = n >> e & 0x7
+        if v & 0x4:
+            raise unexpected(e)
+        c = (v & 3) + 2
+        if c > 3:
+            raise unexpected(e)
+        if c == 2:
+            at = "Signature"
+            signature, e = decode_Signature(n, e)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return MessageHeader(session_id, time_stamp, signature), e
+
+
+def encode_MessageHeader(x: int, m: MessageHeader) -> int:
+    """Append MessageHeader and its end."""
+    if type(m) is not MessageHeader:
+        raise invalid(m, "a MessageHeader")
+    at = ""
+    try:
+        at = "SessionID"
+        x = put_binary(x << 2, m.session_id, 8, 8)
+        at = "TimeStamp"
+        time_stamp = m.time_stamp
+        if type(time_stamp) is not int or not 0 <= time_stamp <= 18446744073709551615:
+            raise invalid(time_stamp, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 3, time_stamp)
+        x = x << 1
+        w, b = 2, 2
+        if m.signature is not None:
+            at = "Signature"
+            x = x << w | 2 - b
+            x = encode_Signature(x, m.signature)
+            w, b = 1, 3
+        x = x << w | 3 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_RationalNumber(n: int, e: int) -> tuple[RationalNumber, int]:
+    """RationalNumber up to its end."""
+    at = ""
+    try:
+        e -= 22
+        v = n >> e & 0x3fffff
+        if v & 0x300e00:
+            raise unexpected(e)
+        exponent = (v >> 12 & 255) - 128
+        s = v >> 8 & 1
+        value = v & 255
+        if value > 127:
+            value, e = read_more(n, e, value, 3)
+        if s:
+            value = -1 - value
+        if not -32768 <= value <= 32767:
+            raise out_of_range(value, "-32768..32767", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return RationalNumber(exponent, value), e
+
+
+def encode_RationalNumber(x: int, m: RationalNumber) -> int:
+    """Append RationalNumber and its end."""
+    if type(m) is not RationalNumber:
+        raise invalid(m, "a RationalNumber")
+    at = ""
+    try:
+        at = "Exponent"
+        exponent = m.exponent
+        if type(exponent) is not int or not -128 <= exponent <= 127:
+            raise invalid(exponent, "an integer (-128..127)")
+        at = "Value"
+        value = m.value
+        if type(value) is not int or not -32768 <= value <= 32767:
+            raise invalid(value, "an integer (-32768..32767)")
+        x = x << 13 | (exponent + 128) << 3
+        x = put_uint(x << 1, value) if value >= 0 else put_uint(x << 1 | 1, -1 - value)
+        return x << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
+    """DisplayParameters up to its end."""
+    present_soc: int | None = None
+    minimum_soc: int | None = None
+    target_soc: int | None = None
+    maximum_soc: int | None = None
+    remaining_time_to_minimum_soc: int | None = None
+    remaining_time_to_target_soc: int | None = None
+    remaining_time_to_maximum_soc: int | None = None
+    charging_complete: bool | None = None
+    battery_energy_capacity: RationalNumber | None = None
+    inlet_hot: bool | None = None
+    at = ""
+    try:
+        e -= 4
+        c = n >> e & 15
+        if c > 10:
+            raise unexpected(e)
+        if c == 0:
+            at = "PresentSOC"
+            e -= 13
+            v = n >> e & 0x1fff
+            if v & 0x1010:
+                raise unexpected(e)
+            present_soc = v >> 5 & 127
+            c = (v & 15) + 1
+            if present_soc > 100:
+                raise out_of_range(present_soc, "0..100", e)
+            if c > 10:
+                raise unexpected(e)
+        if c == 1:
+            at = "MinimumSOC"
+            e -= 13
+            v = n >> e & 0x1fff
+            if v & 0x1010:
+                raise unexpected(e)
+            minimum_soc = v >> 5 & 127
+            c = (v & 15) + 2
+            if minimum_soc > 100:
+                raise out_of_range(minimum_soc, "0..100", e)
+            if c > 10:
+                raise unexpected(e)
+        if c == 2:
+            at = "TargetSOC"
+            e -= 13
+            v = n >> e & 0x1fff
+            if v & 0x1010:
+                raise unexpected(e)
+            target_soc = v >> 5 & 127
+            c = (v & 15) + 3
+            if target_soc > 100:
+                raise out_of_range(target_soc, "0..100", e)
+            if c > 10:
+                raise unexpected(e)
+        if c == 3:
+            at = "MaximumSOC"
+            e -= 12
+            v = n >> e & 0xfff
+            if v & 0x808:
+                raise unexpected(e)
+            maximum_soc = v >> 4 & 127
+            c = (v & 7) + 4
+            if maximum_soc > 100:
+                raise out_of_range(maximum_soc, "0..100", e)
+            if c > 10:
+                raise unexpected(e)
+        if c == 4:
+            at = "RemainingTimeToMinimumSOC"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            remaining_time_to_minimum_soc = v & 255
+            if remaining_time_to_minimum_soc > 127:
+                remaining_time_to_minimum_soc, e = read_more(n, e, remaining_time_to_minimum_soc, 5)
+            if remaining_time_to_minimum_soc > 4294967295:
+                raise out_of_range(remaining_time_to_minimum_soc, "0..4294967295", e)
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0x8:
+                raise unexpected(e)
+            c = (v & 7) + 5
+            if c > 10:
+                raise unexpected(e)
+        if c == 5:
+            at = "RemainingTimeToTargetSOC"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            remaining_time_to_target_soc = v & 255
+            if remaining_time_to_target_soc > 127:
+                remaining_time_to_target_soc, e = read_more(n, e, remaining_time_to_target_soc, 5)
+            if remaining_time_to_target_soc > 4294967295:
+                raise out_of_range(remaining_time_to_target_soc, "0..4294967295", e)
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0x8:
+                raise unexpected(e)
+            c = (v & 7) + 6
+            if c > 10:
+                raise unexpected(e)
+        if c == 6:
+            at = "RemainingTimeToMaximumSOC"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            remaining_time_to_maximum_soc = v & 255
+            if remaining_time_to_maximum_soc > 127:
+                remaining_time_to_maximum_soc, e = read_more(n, e, remaining_time_to_maximum_soc, 5)
+            if remaining_time_to_maximum_soc > 4294967295:
+                raise out_of_range(remaining_time_to_maximum_soc, "0..4294967295", e)
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0x8:
+                raise unexpected(e)
+            c = (v & 7) + 7
+            if c > 10:
+                raise unexpected(e)
+        if c == 7:
+            at = "ChargingComplete"
+            e -= 5
+            v = n >> e & 0x1f
+            if v & 0x14:
+                raise unexpected(e)
+            charging_complete = (v >> 3 & 1) == 1
+            c = (v & 3) + 8
+            if c > 10:
+                raise unexpected(e)
+        if c == 8:
+            at = "BatteryEnergyCapacity"
+            battery_energy_capacity, e = decode_RationalNumber(n, e)
+            e -= 2
+            c = (n >> e & 3) + 9
+            if c > 10:
+                raise unexpected(e)
+        if c == 9:
+            at = "InletHot"
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0xb:
+                raise unexpected(e)
+            inlet_hot = (v >> 2 & 1) == 1
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return DisplayParameters(
+        present_soc, minimum_soc, target_soc, maximum_soc, remaining_time_to_minimum_soc, remaining_time_to_target_soc,
+        remaining_time_to_maximum_soc, charging_complete, battery_energy_capacity, inlet_hot,
+    ), e
+
+
+def encode_DisplayParameters(x: int, m: DisplayParameters) -> int:
+    """Append DisplayParameters and its end."""
+    if type(m) is not DisplayParameters:
+        raise invalid(m, "a DisplayParameters")
+    at = ""
+    try:
+        w, b = 4, 0
+        if m.present_soc is not None:
+            at = "PresentSOC"
+            x = x << w | 0 - b
+            present_soc = m.present_soc
+            if type(present_soc) is not int or not 0 <= present_soc <= 100:
+                raise invalid(present_soc, "an integer (0..100)")
+            x = x << 9 | (present_soc) << 1
+            w, b = 4, 1
+        if m.minimum_soc is not None:
+            at = "MinimumSOC"
+            x = x << w | 1 - b
+            minimum_soc = m.minimum_soc
+            if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
+                raise invalid(minimum_soc, "an integer (0..100)")
+            x = x << 9 | (minimum_soc) << 1
+            w, b = 4, 2
+        if m.target_soc is not None:
+            at = "TargetSOC"
+            x = x << w | 2 - b
+            target_soc = m.target_soc
+            if type(target_soc) is not int or not 0 <= target_soc <= 100:
+                raise invalid(target_soc, "an integer (0..100)")
+            x = x << 9 | (target_soc) << 1
+            w, b = 4, 3
+        if m.maximum_soc is not None:
+            at = "MaximumSOC"
+            x = x << w | 3 - b
+            maximum_soc = m.maximum_soc
+            if type(maximum_soc) is not int or not 0 <= maximum_soc <= 100:
+                raise invalid(maximum_soc, "an integer (0..100)")
+            x = x << 9 | (maximum_soc) << 1
+            w, b = 3, 4
+        if m.remaining_time_to_minimum_soc is not None:
+            at = "RemainingTimeToMinimumSOC"
+            x = x << w | 4 - b
+            remaining_time_to_minimum_soc = m.remaining_time_to_minimum_soc
+            if type(remaining_time_to_minimum_soc) is not int or not 0 <= remaining_time_to_minimum_soc <= 4294967295:
+                raise invalid(remaining_time_to_minimum_soc, "an integer (0..4294967295)")
+            x = put_uint(x << 1, remaining_time_to_minimum_soc)
+            x = x << 1
+            w, b = 3, 5
+        if m.remaining_time_to_target_soc is not None:
+            at = "RemainingTimeToTargetSOC"
+            x = x << w | 5 - b
+            remaining_time_to_target_soc = m.remaining_time_to_target_soc
+            if type(remaining_time_to_target_soc) is not int or not 0 <= remaining_time_to_target_soc <= 4294967295:
+                raise invalid(remaining_time_to_target_soc, "an integer (0..4294967295)")
+            x = put_uint(x << 1, remaining_time_to_target_soc)
+            x = x << 1
+            w, b = 3, 6
+        if m.remaining_time_to_maximum_soc is not None:
+            at = "RemainingTimeToMaximumSOC"
+            x = x << w | 6 - b
+            remaining_time_to_maximum_soc = m.remaining_time_to_maximum_soc
+            if type(remaining_time_to_maximum_soc) is not int or not 0 <= remaining_time_to_maximum_soc <= 4294967295:
+                raise invalid(remaining_time_to_maximum_soc, "an integer (0..4294967295)")
+            x = put_uint(x << 1, remaining_time_to_maximum_soc)
+            x = x << 1
+            w, b = 3, 7
+        if m.charging_complete is not None:
+            at = "ChargingComplete"
+            x = x << w | 7 - b
+            charging_complete = m.charging_complete
+            if type(charging_complete) is not bool:
+                raise invalid(charging_complete, "True or False")
+            x = x << 3 | (charging_complete) << 1
+            w, b = 2, 8
+        if m.battery_energy_capacity is not None:
+            at = "BatteryEnergyCapacity"
+            x = x << w | 8 - b
+            x = encode_RationalNumber(x, m.battery_energy_capacity)
+            w, b = 2, 9
+        if m.inlet_hot is not None:
+            at = "InletHot"
+            x = x << w | 9 - b
+            inlet_hot = m.inlet_hot
+            if type(inlet_hot) is not bool:
+                raise invalid(inlet_hot, "True or False")
+            x = x << 3 | (inlet_hot) << 1
+            w, b = 1, 10
+        x = x << w | 10 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_EVSEStatus(n: int, e: int) -> tuple[EVSEStatus, int]:
+    """EVSEStatus up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        notification_max_delay = v & 255
+        if notification_max_delay > 127:
+            notification_max_delay, e = read_more(n, e, notification_max_delay, 3)
+        if notification_max_delay > 65535:
+            raise out_of_range(notification_max_delay, "0..65535", e)
+        e -= 6
+        v = n >> e & 0x3f
+        if v & 0x38:
+            raise unexpected(e)
+        i = v & 7
+        if i >= 6:
+            raise out_of_range(i, "the 6 values of EvseNotification", e)
+        evse_notification = EVSENOTIFICATION_MEMBERS[i]
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return EVSEStatus(notification_max_delay, evse_notification), e
+
+
+def encode_EVSEStatus(x: int, m: EVSEStatus) -> int:
+    """Append EVSEStatus and its end."""
+    if type(m) is not EVSEStatus:
+        raise invalid(m, "a EVSEStatus")
+    at = ""
+    try:
+        at = "NotificationMaxDelay"
+        notification_max_delay = m.notification_max_delay
+        if type(notification_max_delay) is not int or not 0 <= notification_max_delay <= 65535:
+            raise invalid(notification_max_delay, "an integer (0..65535)")
+        x = put_uint(x << 2, notification_max_delay)
+        at = "EVSENotification"
+        evse_notification = m.evse_notification
+        if type(evse_notification) is not EvseNotification:
+            raise invalid(evse_notification, "a EvseNotification")
+        return x << 8 | (evse_notification) << 2
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
+    """MeterInfo up to its end."""
+    bpt_discharged_energy_reading_wh: int | None = None
+    capacitive_energy_reading_varh: int | None = None
+    bpt_inductive_energy_reading_varh: int | None = None
+    meter_signature: bytes | None = None
+    meter_status: int | None = None
+    meter_timestamp: int | None = None
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "MeterID"
+        meter_id, e = read_string(n, e, 32)
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        charged_energy_reading_wh = v & 255
+        if charged_energy_reading_wh > 127:
+            charged_energy_reading_wh, e = read_more(n, e, charged_energy_reading_wh, 10)
+        if charged_energy_reading_wh > 18446744073709551615:
+            raise out_of_range(charged_energy_reading_wh, "0..18446744073709551615", e)
+        e -= 4
+        v = n >> e & 0xf
+        if v & 0x8:
+            raise unexpected(e)
+        c = (v & 7) + 2
+        if c > 8:
+            raise unexpected(e)
+        if c == 2:
+            at = "BPT_DischargedEnergyReadingWh"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            bpt_discharged_energy_reading_wh = v & 255
+            if bpt_discharged_energy_reading_wh > 127:
+                bpt_discharged_energy_reading_wh, e = read_more(n, e, bpt_discharged_energy_reading_wh, 10)
+            if bpt_discharged_energy_reading_wh > 18446744073709551615:
+                raise out_of_range(bpt_discharged_energy_reading_wh, "0..18446744073709551615", e)
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0x8:
+                raise unexpected(e)
+            c = (v & 7) + 3
+            if c > 8:
+                raise unexpected(e)
+        if c == 3:
+            at = "CapacitiveEnergyReadingVARh"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            capacitive_energy_reading_varh = v & 255
+            if capacitive_energy_reading_varh > 127:
+                capacitive_energy_reading_varh, e = read_more(n, e, capacitive_energy_reading_varh, 10)
+            if capacitive_energy_reading_varh > 18446744073709551615:
+                raise out_of_range(capacitive_energy_reading_varh, "0..18446744073709551615", e)
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0x8:
+                raise unexpected(e)
+            c = (v & 7) + 4
+            if c > 8:
+                raise unexpected(e)
+        if c == 4:
+            at = "BPT_InductiveEnergyReadingVARh"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            bpt_inductive_energy_reading_varh = v & 255
+            if bpt_inductive_energy_reading_varh > 127:
+                bpt_inductive_energy_reading_varh, e = read_more(n, e, bpt_inductive_energy_reading_varh, 10)
+            if bpt_inductive_energy_reading_varh > 18446744073709551615:
+                raise out_of_range(bpt_inductive_energy_reading_varh, "0..18446744073709551615", e)
+            e -= 4
+            v = n >> e & 0xf
+            if v & 0x8:
+                raise unexpected(e)
+            c = (v & 7) + 5
+            if c > 8:
+                raise unexpected(e)
+        if c == 5:
+            at = "MeterSignature"
+            meter_signature, e = read_binary(n, e, 0, 64)
+            e -= 2
+            c = (n >> e & 3) + 6
+            if c > 8:
+                raise unexpected(e)
+        if c == 6:
+            at = "MeterStatus"
+            e -= 10
+            v = n >> e & 0x3ff
+            if v & 0x200:
+                raise unexpected(e)
+            s = v >> 8 & 1
+            meter_status = v & 255
+            if meter_status > 127:
+                meter_status, e = read_more(n, e, meter_status, 3)
+            if s:
+                meter_status = -1 - meter_status
+            if not -32768 <= meter_status <= 32767:
+                raise out_of_range(meter_status, "-32768..32767", e)
+            e -= 3
+            v = n >> e & 0x7
+            if v & 0x4:
+                raise unexpected(e)
+            c = (v & 3) + 7
+            if c > 8:
+                raise unexpected(e)
+        if c == 7:
+            at = "MeterTimestamp"
+            e -= 9
+            v = n >> e & 0x1ff
+            if v & 0x100:
+                raise unexpected(e)
+            meter_timestamp = v & 255
+            if meter_timestamp > 127:
+                meter_timestamp, e = read_more(n, e, meter_timestamp, 10)
+            if meter_timestamp > 18446744073709551615:
+                raise out_of_range(meter_timestamp, "0..18446744073709551615", e)
+            e -= 2
+            v = n >> e & 0x3
+            if v & 0x3:
+                raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return MeterInfo(
+        meter_id, charged_energy_reading_wh, bpt_discharged_energy_reading_wh, capacitive_energy_reading_varh,
+        bpt_inductive_energy_reading_varh, meter_signature, meter_status, meter_timestamp,
+    ), e
+
+
+def encode_MeterInfo(x: int, m: MeterInfo) -> int:
+    """Append MeterInfo and its end."""
+    if type(m) is not MeterInfo:
+        raise invalid(m, "a MeterInfo")
+    at = ""
+    try:
+        at = "MeterID"
+        x = put_string(x << 2, m.meter_id, 32)
+        at = "ChargedEnergyReadingWh"
+        charged_energy_reading_wh = m.charged_energy_reading_wh
+        if type(charged_energy_reading_wh) is not int or not 0 <= charged_energy_reading_wh <= 18446744073709551615:
+            raise invalid(charged_energy_reading_wh, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 3, charged_energy_reading_wh)
+        x = x << 1
+        w, b = 3, 2
+        if m.bpt_discharged_energy_reading_wh is not None:
+            at = "BPT_DischargedEnergyReadingWh"
+            x = x << w | 2 - b
+            bpt_discharged_energy_reading_wh = m.bpt_discharged_energy_reading_wh
+            if type(bpt_discharged_energy_reading_wh) is not int or not 0 <= bpt_discharged_energy_reading_wh <= 18446744073709551615:
+                raise invalid(bpt_discharged_energy_reading_wh, "an integer (0..18446744073709551615)")
+            x = put_uint(x << 1, bpt_discharged_energy_reading_wh)
+            x = x << 1
+            w, b = 3, 3
+        if m.capacitive_energy_reading_varh is not None:
+            at = "CapacitiveEnergyReadingVARh"
+            x = x << w | 3 - b
+            capacitive_energy_reading_varh = m.capacitive_energy_reading_varh
+            if type(capacitive_energy_reading_varh) is not int or not 0 <= capacitive_energy_reading_varh <= 18446744073709551615:
+                raise invalid(capacitive_energy_reading_varh, "an integer (0..18446744073709551615)")
+            x = put_uint(x << 1, capacitive_energy_reading_varh)
+            x = x << 1
+            w, b = 3, 4
+        if m.bpt_inductive_energy_reading_varh is not None:
+            at = "BPT_InductiveEnergyReadingVARh"
+            x = x << w | 4 - b
+            bpt_inductive_energy_reading_varh = m.bpt_inductive_energy_reading_varh
+            if type(bpt_inductive_energy_reading_varh) is not int or not 0 <= bpt_inductive_energy_reading_varh <= 18446744073709551615:
+                raise invalid(bpt_inductive_energy_reading_varh, "an integer (0..18446744073709551615)")
+            x = put_uint(x << 1, bpt_inductive_energy_reading_varh)
+            x = x << 1
+            w, b = 3, 5
+        if m.meter_signature is not None:
+            at = "MeterSignature"
+            x = x << w | 5 - b
+            x = put_binary(x << 1, m.meter_signature, 0, 64)
+            x = x << 1
+            w, b = 2, 6
+        if m.meter_status is not None:
+            at = "MeterStatus"
+            x = x << w | 6 - b
+            meter_status = m.meter_status
+            if type(meter_status) is not int or not -32768 <= meter_status <= 32767:
+                raise invalid(meter_status, "an integer (-32768..32767)")
+            x = x << 1
+            x = put_uint(x << 1, meter_status) if meter_status >= 0 else put_uint(x << 1 | 1, -1 - meter_status)
+            x = x << 1
+            w, b = 2, 7
+        if m.meter_timestamp is not None:
+            at = "MeterTimestamp"
+            x = x << w | 7 - b
+            meter_timestamp = m.meter_timestamp
+            if type(meter_timestamp) is not int or not 0 <= meter_timestamp <= 18446744073709551615:
+                raise invalid(meter_timestamp, "an integer (0..18446744073709551615)")
+            x = put_uint(x << 1, meter_timestamp)
+            x = x << 1
+            w, b = 1, 8
+        x = x << w | 8 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_DetailedCost(n: int, e: int) -> tuple[DetailedCost, int]:
+    """DetailedCost up to its end."""
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "Amount"
+        amount, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "CostPerUnit"
+        cost_per_unit, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return DetailedCost(amount, cost_per_unit), e
+
+
+def encode_DetailedCost(x: int, m: DetailedCost) -> int:
+    """Append DetailedCost and its end."""
+    if type(m) is not DetailedCost:
+        raise invalid(m, "a DetailedCost")
+    at = ""
+    try:
+        at = "Amount"
+        x = encode_RationalNumber(x << 1, m.amount)
+        at = "CostPerUnit"
+        x = encode_RationalNumber(x << 1, m.cost_per_unit)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_DetailedTax(n: int, e: int) -> tuple[DetailedTax, int]:
+    """DetailedTax up to its end."""
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        tax_rule_id = v & 255
+        if tax_rule_id > 127:
+            tax_rule_id, e = read_more(n, e, tax_rule_id, 5)
+        if not 1 <= tax_rule_id <= 4294967295:
+            raise out_of_range(tax_rule_id, "1..4294967295", e)
+        e -= 2
+        v = n >> e & 0x3
+        if v & 0x3:
+            raise unexpected(e)
+        at = "Amount"
+        amount, e = decode_RationalNumber(n, e)
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return DetailedTax(tax_rule_id, amount), e
+
+
+def encode_DetailedTax(x: int, m: DetailedTax) -> int:
+    """Append DetailedTax and its end."""
+    if type(m) is not DetailedTax:
+        raise invalid(m, "a DetailedTax")
+    at = ""
+    try:
+        at = "TaxRuleID"
+        tax_rule_id = m.tax_rule_id
+        if type(tax_rule_id) is not int or not 1 <= tax_rule_id <= 4294967295:
+            raise invalid(tax_rule_id, "an integer (1..4294967295)")
+        x = put_uint(x << 2, tax_rule_id)
+        at = "Amount"
+        x = encode_RationalNumber(x << 2, m.amount)
+        return x << 1
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_Receipt(n: int, e: int) -> tuple[Receipt, int]:
+    """Receipt up to its end."""
+    energy_costs: DetailedCost | None = None
+    occupancy_costs: DetailedCost | None = None
+    additional_services_costs: DetailedCost | None = None
+    overstay_costs: DetailedCost | None = None
+    tax_costs: list[DetailedTax] | None = None
+    at = ""
+    try:
+        e -= 10
+        v = n >> e & 0x3ff
+        if v & 0x300:
+            raise unexpected(e)
+        time_anchor = v & 255
+        if time_anchor > 127:
+            time_anchor, e = read_more(n, e, time_anchor, 10)
+        if time_anchor > 18446744073709551615:
+            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        e -= 4
+        v = n >> e & 0xf
+        if v & 0x8:
+            raise unexpected(e)
+        c = (v & 7) + 1
+        if c > 6:
+            raise unexpected(e)
+        if c == 1:
+            at = "EnergyCosts"
+            energy_costs, e = decode_DetailedCost(n, e)
+            e -= 3
+            c = (n >> e & 7) + 2
+            if c > 6:
+                raise unexpected(e)
+        if c == 2:
+            at = "OccupancyCosts"
+            occupancy_costs, e = decode_DetailedCost(n, e)
+            e -= 3
+            c = (n >> e & 7) + 3
+            if c > 6:
+                raise unexpected(e)
+        if c == 3:
+            at = "AdditionalServicesCosts"
+            additional_services_costs, e = decode_DetailedCost(n, e)
+            e -= 2
+            c = (n >> e & 3) + 4
+            if c > 6:
+                raise unexpected(e)
+        if c == 4:
+            at = "OverstayCosts"
+            overstay_costs, e = decode_DetailedCost(n, e)
+            e -= 2
+            c = (n >> e & 3) + 5
+            if c > 6:
+                raise unexpected(e)
+        if c == 5:
+            at = "TaxCosts"
+            tax_costs = []
+            while True:
+                at = "TaxCosts"
+                one, e = decode_DetailedTax(n, e)
+                tax_costs.append(one)
+                if len(tax_costs) == 10:
+                    e -= 1
+                    if n >> e & 1:
+                        raise unexpected(e)
+                    break
+                e -= 2
+                c = n >> e & 3
+                if c:
+                    if c > 1:
+                        raise unexpected(e)
+                    break
+    except ValueError as error:
+        if at == "TaxCosts":
+            at = f"{at}[{len(tax_costs or ())}]"
+        raise within(error, at, e) from None
+    return Receipt(time_anchor, energy_costs, occupancy_costs, additional_services_costs, overstay_costs, tax_costs), e
+
+
+def encode_Receipt(x: int, m: Receipt) -> int:
+    """Append Receipt and its end."""
+    if type(m) is not Receipt:
+        raise invalid(m, "a Receipt")
+    at = ""
+    try:
+        at = "TimeAnchor"
+        time_anchor = m.time_anchor
+        if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
+            raise invalid(time_anchor, "an integer (0..18446744073709551615)")
+        x = put_uint(x << 2, time_anchor)
+        x = x << 1
+        w, b = 3, 1
+        if m.energy_costs is not None:
+            at = "EnergyCosts"
+            x = x << w | 1 - b
+            x = encode_DetailedCost(x, m.energy_costs)
+            w, b = 3, 2
+        if m.occupancy_costs is not None:
+            at = "OccupancyCosts"
+            x = x << w | 2 - b
+            x = encode_DetailedCost(x, m.occupancy_costs)
+            w, b = 3, 3
+        if m.additional_services_costs is not None:
+            at = "AdditionalServicesCosts"
+            x = x << w | 3 - b
+            x = encode_DetailedCost(x, m.additional_services_costs)
+            w, b = 2, 4
+        if m.overstay_costs is not None:
+            at = "OverstayCosts"
+            x = x << w | 4 - b
+            x = encode_DetailedCost(x, m.overstay_costs)
+            w, b = 2, 5
+        many = m.tax_costs
+        if many is not None:
+            at = "TaxCosts"
+            if type(many) is not list or not 1 <= len(many) <= 10:
+                raise invalid(many, "a list of 1 to 10")
+            x = x << w | 5 - b
+            for position, one in enumerate(many):
+                at = f"TaxCosts[{position}]"
+                if position:
+                    x <<= 2
+                x = encode_DetailedTax(x, one)
+            if len(many) == 10:
+                w, b = 1, 6
+            else:
+                w, b = 2, 5
+        x = x << w | 6 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+def decode_ListOfRootCertificateIDs(n: int, e: int) -> tuple[ListOfRootCertificateIDs, int]:
+    """ListOfRootCertificateIDs up to its end."""
+    root_certificate_id: list[X509IssuerSerial] = []
+    base = 0
+    at = ""
+    try:
+        e -= 1
+        if n >> e & 1:
+            raise unexpected(e)
+        at = "RootCertificateID"
+        whole, window = n, Window(n, e, 98704)
+        n, e = window.slide(0)
+        base = window.base
+        while True:
+            if e < 98704 and base:
+                n, e = window.slide(e)
+                base = window.base
+            at = "RootCertificateID"
+            one, e = decode_X509IssuerSerial(n, e)
+            root_certificate_id.append(one)
+            if len(root_certificate_id) == 20:
+                e -= 1
+                if n >> e & 1:
+                    raise unexpected(e)
+                break
+            e -= 2
+            c = n >> e & 3
+            if c:
+                if c > 1:
+                    raise unexpected(e)
+                break
+        n, e, base = whole, e + base, 0
+    except ValueError as error:
+        if at == "RootCertificateID":
+            at = f"{at}[{len(root_certificate_id)}]"
+        raise within(error, at, e, base) from None
+    return ListOfRootCertificateIDs(root_certificate_id), e
+
+
+def encode_ListOfRootCertificateIDs(x: int, m: ListOfRootCertificateIDs) -> int:
+    """Append ListOfRootCertificateIDs and its end."""
+    if type(m) is not ListOfRootCertificateIDs:
+        raise invalid(m, "a ListOfRootCertificateIDs")
+    at = ""
+    try:
+        w, b = 1, 0
+        many = m.root_certificate_id
+        at = "RootCertificateID"
+        if type(many) is not list or not 1 <= len(many) <= 20:
+            raise invalid(many, "a list of 1 to 20")
+        x = x << w | 0 - b
+        parts = []
+        for position, one in enumerate(many):
+            at = f"RootCertificateID[{position}]"
+            if position:
+                x <<= 2
+                if x > PART:
+                    parts.append(x)
+                    x = 1
+            x = encode_X509IssuerSerial(x, one)
+        if parts:
+            x = join([*parts, x])
+        if len(many) == 20:
+            w, b = 1, 1
+        else:
+            w, b = 2, 0
+        x = x << w | 1 - b
+        return x
+    except ValueError as error:
+        raise within(error, at) from None

@@ -1,0 +1,199 @@
+"""Reading and writing EXI's built-in datatypes (EXI 1.0, 7.1) on big integers.
+
+Decoding: the whole payload is one int `n`, `e` counts the bits that are left; a value of w bits is
+`n >> (e - w) & mask`. Encoding: `x` collects the bits behind a leading one bit that marks the start.
+"""
+
+from __future__ import annotations
+
+from evse_controller.exi.errors import ExiError, invalid, unexpected
+
+MAX_TEXT = 4096  # characters of a string whose type has no maxLength
+MAX_BINARY = 8192  # octets of a binary value whose type has no maxLength
+MAX_ITEMS = 128  # items of a list that the schema does not bound
+PART = 1 << 8192  # an encoder of a long list starts a new number when the old one has grown to this
+BIG_GROUPS = 29  # octets of an unbounded integer: enough for the serial number of any certificate
+
+
+def read_more(n: int, e: int, low: int, groups: int) -> tuple[int, int]:
+    """The rest of an unsigned integer (7.1.6) whose first octet, `low`, announced more."""
+    value = low & 127
+    shift = 7
+    while True:
+        e -= 8
+        octet = n >> e & 255
+        value |= (octet & 127) << shift
+        if octet < 128:
+            return value, e
+        shift += 7
+        if shift >= 7 * groups:
+            raise ExiError(f"an integer of more than {groups} octets", e)
+
+
+def read_uint(n: int, e: int, groups: int) -> tuple[int, int]:
+    """An unsigned integer (7.1.6)."""
+    e -= 8
+    octet = n >> e & 255
+    return (octet, e) if octet < 128 else read_more(n, e, octet, groups)
+
+
+def read_characters(n: int, e: int, most: int) -> tuple[str, int]:
+    """A string as value (7.1.10, 7.3.3): length plus two, then code points; 0 and 1 would be string table hits."""
+    start = e
+    length, e = read_uint(n, e, 5)
+    if length < 2:
+        raise ExiError("a string table hit, which charging protocols exclude", start)
+    length -= 2
+    if length > most:
+        raise ExiError(f"a string of {length} characters where {most} are allowed", start)
+    end = e - 8 * length
+    octets = (n >> end & ((1 << 8 * length) - 1)).to_bytes(length, "big")
+    if octets.isascii():
+        return octets.decode("ascii"), end
+    # Some code point takes more than one octet: from here on character by character, on a window of the string.
+    span = min(e, 24 * length)
+    n = n >> (e - span) & ((1 << span) - 1)
+    rest = e - span
+    left = span
+    characters = []
+    for _ in range(length):
+        point, left = read_uint(n, left, 3)
+        if point > 0x10FFFF or 0xD800 <= point <= 0xDFFF:
+            raise ExiError(f"{point:#x} is no character", left + rest)
+        characters.append(chr(point))
+    return "".join(characters), left + rest
+
+
+def read_octets(n: int, e: int, least: int, most: int) -> tuple[bytes, int]:
+    """A binary value (7.1.1)."""
+    start = e
+    length, e = read_uint(n, e, 5)
+    if not least <= length <= most:
+        raise ExiError(f"{length} bytes where {least} to {most} are allowed", start)
+    e -= 8 * length
+    return (n >> e & ((1 << 8 * length) - 1)).to_bytes(length, "big"), e
+
+
+def read_string(n: int, e: int, most: int) -> tuple[str, int]:
+    """Content and end of a string element. An empty one may also end by the second-level end event `1 000`."""
+    e -= 1
+    if n >> e & 1:
+        return "", _empty(n, e)
+    value, e = read_characters(n, e, most)
+    e -= 1
+    if n >> e & 1:
+        raise unexpected(e)
+    return value, e
+
+
+def read_binary(n: int, e: int, least: int, most: int) -> tuple[bytes, int]:
+    """Content and end of a binary element; an empty one as in `read_string`."""
+    e -= 1
+    if n >> e & 1:
+        e = _empty(n, e)
+        if least:
+            raise ExiError(f"0 bytes where {least} to {most} are allowed", e)
+        return b"", e
+    value, e = read_octets(n, e, least, most)
+    e -= 1
+    if n >> e & 1:
+        raise unexpected(e)
+    return value, e
+
+
+def read_integer(n: int, e: int) -> tuple[int, int]:
+    """Content and end of an element whose type is an unbounded integer (7.1.5)."""
+    e -= 2
+    head = n >> e & 3
+    if head > 1:
+        raise unexpected(e)
+    value, e = read_uint(n, e, BIG_GROUPS)
+    e -= 1
+    if n >> e & 1:
+        raise unexpected(e)
+    return (-1 - value if head else value), e
+
+
+def _empty(n: int, e: int) -> int:
+    """Accept the second-level end element (8.5.4.4.1), the first of seven productions there."""
+    e -= 3
+    if n >> e & 7:
+        raise ExiError("a deviation from the schema (second-level event)", e)
+    return e
+
+
+class Window:
+    """A view of a part of a long payload, so that the cost of reading a list stays linear in its length."""
+
+    __slots__ = ("_data", "_size", "base")
+
+    def __init__(self, n: int, e: int, need: int) -> None:
+        """Over the last `e` bits of `n`; `need` is the most that one item can take."""
+        e = max(e, 0)
+        self._data = (n & ((1 << e) - 1)).to_bytes((e + 7) // 8, "big")
+        self._size = 4 * need + 2048
+        self.base = e  # bits below the window
+
+    def slide(self, e: int) -> tuple[int, int]:
+        """Move the window to where `e` bits of it are left; the new number and what is left of it."""
+        left = e + self.base
+        base = max(0, left - self._size) & ~7
+        self.base = base
+        end = len(self._data) - base // 8
+        start = len(self._data) - (left + 7) // 8
+        return int.from_bytes(self._data[start:end], "big"), left - base
+
+
+def put_uint(x: int, value: int) -> int:
+    """Append an unsigned integer (7.1.6)."""
+    if value < 128:
+        return x << 8 | value
+    if value < 16384:
+        return x << 16 | (value & 127 | 128) << 8 | value >> 7
+    while value > 127:
+        x = x << 8 | value & 127 | 128
+        value >>= 7
+    return x << 8 | value
+
+
+def put_integer(x: int, value: int) -> int:
+    """Append content and end of an element whose type is an unbounded integer (7.1.5)."""
+    if type(value) is not int:
+        raise invalid(value, "an integer")
+    return (put_uint(x << 2, value) if value >= 0 else put_uint(x << 2 | 1, -1 - value)) << 1
+
+
+def put_string(x: int, value: str, most: int) -> int:
+    """Append a string as value (7.1.10): never a table hit."""
+    if type(value) is not str or len(value) > most:
+        raise invalid(value, f"a string of at most {most} characters")
+    x = put_uint(x, len(value) + 2)
+    if value.isascii():
+        return x << 8 * len(value) | int.from_bytes(value.encode("ascii"), "big")
+    for character in value:
+        point = ord(character)
+        if 0xD800 <= point <= 0xDFFF:
+            raise ExiError(f"{point:#x} is no character")
+        x = put_uint(x, point)
+    return x
+
+
+def put_binary(x: int, value: bytes, least: int, most: int) -> int:
+    """Append a binary value (7.1.1)."""
+    if type(value) is not bytes or not least <= len(value) <= most:
+        raise invalid(value, f"a value of {least} to {most} bytes")
+    return put_uint(x, len(value)) << 8 * len(value) | int.from_bytes(value, "big")
+
+
+def join(parts: list[int]) -> int:
+    """Concatenate numbers that each begin with the marking one bit, in n log n instead of n squared."""
+    while len(parts) > 1:
+        merged = []
+        for index in range(0, len(parts) - 1, 2):
+            second = parts[index + 1]
+            width = second.bit_length() - 1
+            merged.append(parts[index] << width | second ^ (1 << width))
+        if len(parts) % 2:
+            merged.append(parts[-1])
+        parts = merged
+    return parts[0]

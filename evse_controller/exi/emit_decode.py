@@ -1,0 +1,341 @@
+"""Step 4b of the generator: straight-line decoders.
+
+Fixed-width pieces that follow each other without a branch (event codes, bounded integers, enumerations, the
+CH and EE of simple elements) are fused into one read, checked by one mask. `c` holds the number of the terminal
+that comes next wherever the schema leaves a choice; `at` names the element being read, for error messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evse_controller.exi.emit_classes import is_optional, type_name
+from evse_controller.exi.emit_common import (
+    LONG_LIST,
+    Code,
+    Row,
+    binary_limit,
+    fixed_bits,
+    groups,
+    is_fixed,
+    is_unsigned,
+    item_limit,
+    text_limit,
+    value_bound,
+)
+from evse_controller.exi.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
+from evse_controller.exi.layout import bracketed, union
+from evse_controller.exi.xsd import UNBOUNDED, Complex, Simple
+
+
+class BitRun:
+    """Fixed-width pieces not yet written to the source."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.parts: list[tuple[int, str]] = []
+        self.after: list[str] = []
+
+    def zero(self, width: int = 1) -> None:
+        """Bits that must be zero: the only first-level event code of a state."""
+        self.parts.append((width, ""))
+
+    def value(self, width: int, target: str, form: str = "{}", after: tuple[str, ...] = ()) -> None:
+        """Bits that become a variable by the expression `form`; `after` lines follow the whole read."""
+        self.parts.append((width, f"{target}\t{form}"))
+        self.after += after
+
+    def flush(self) -> None:
+        """Write one read for all pieces."""
+        if not self.parts:
+            return
+        total = sum(width for width, _ in self.parts)
+        add = self.code.add
+        add(f"e -= {total}")
+        mask = 0
+        left = total
+        values = []
+        for width, what in self.parts:
+            left -= width
+            if what:
+                target, form = what.split("\t")
+                values.append((left, width, target, form))
+            else:
+                mask |= ((1 << width) - 1) << left
+        if not values and total == 1:
+            add("if n >> e & 1:")
+            add("    raise unexpected(e)")
+        elif len(self.parts) == 1:
+            _, width, target, form = values[0]
+            add(f"{target} = {form.format(f'n >> e & {(1 << width) - 1}')}")
+        else:
+            add(f"v = n >> e & {hex((1 << total) - 1)}")
+            if mask:
+                add(f"if v & {hex(mask)}:")
+                add("    raise unexpected(e)")
+            for shift, width, target, form in values:
+                expression = f"v >> {shift} & {(1 << width) - 1}" if shift else f"v & {(1 << width) - 1}"
+                if shift + width == total:
+                    expression = f"v >> {shift}" if shift else "v"
+                add(f"{target} = {form.format(expression)}")
+        for line in self.after:
+            add(line)
+        self.parts, self.after = [], []
+
+
+class DecoderEmitter:
+    """Writes the decoder of one type."""
+
+    def __init__(self, plan: TypePlan, plan_of: Callable[[Complex], TypePlan]) -> None:
+        self.plan, self.plan_of = plan, plan_of
+        self.row = Row(plan.items)
+        self.code = Code(2)
+        self.run = BitRun(self.code)
+
+    def emit(self) -> list[str]:
+        """The function's lines."""
+        name = self.plan.class_name
+        head = [f"def decode_{name}(n: int, e: int) -> tuple[{name}, int]:", f'    """{name} up to its end."""']
+        if self.plan.states is not None:
+            return head + self._irregular()
+        if not self.plan.slots:
+            return [*head, "    e -= 1", "    if n >> e & 1:", "        raise unexpected(e)", f"    return {name}(), e"]
+        windowed = any(item_limit(item) > LONG_LIST for item in self.plan.items)
+        start = Code(1)
+        for slot in self.plan.slots:
+            if slot.is_list and not is_optional(slot):
+                start.lines += union(f"{slot.name}: ", [f"list[{type_name(self._single(slot))}]"], " = []", 4)
+            elif is_optional(slot) or slot.is_list:
+                words = [f"list[{type_name(self._single(slot))}]"] if slot.is_list else [type_name(self._single(slot))]
+                start.lines += union(f"{slot.name}: ", [*words, "None"], " = None", 4)
+            elif isinstance(slot.type, dict):
+                words = [type_name(kind) for kind in slot.type.values() if kind is not None]
+                start.lines += union(f"{slot.name}: ", words, "", 4)
+        if windowed:
+            start.add("base = 0")
+        start.add('at = ""')
+        start.add("try:")
+        self._items()
+        self.run.flush()
+        end = Code(1)
+        end.add("except ValueError as error:")
+        for slot in self.plan.slots:
+            if slot.is_list:
+                count = f"len({slot.name} or ())" if is_optional(slot) else f"len({slot.name})"
+                end.add(f'    if at == "{slot.element}":')
+                end.add(f'        at = f"{{at}}[{{{count}}}]"')
+        end.add(f"    raise within(error, at, e{', base' if windowed else ''}) from None")
+        ordered = sorted(self.plan.slots, key=is_optional)
+        end.lines += bracketed(f"return {name}(", [slot.name for slot in ordered], "), e", 4, trailing=False)
+        return head + start.lines + self.code.lines + end.lines
+
+    def _single(self, slot: Slot) -> Simple | Complex:
+        if isinstance(slot.type, dict):
+            kinds = [kind for kind in slot.type.values() if kind is not None]
+            if len(kinds) != 1:
+                raise TypeError(f"{slot.name} has several types")
+            return kinds[0]
+        return slot.type
+
+    def _next(self, state: int) -> None:
+        """Read the event code of the state before item `state`."""
+        productions, base = self.row.productions(state), self.row.base[state]
+        if productions == 1:
+            self.run.zero(1)
+            return
+        form = f"({{}}) + {base}" if base else "{}"
+        check = (f"if c > {base + productions - 1}:", "    raise unexpected(e)")
+        self.run.value(code_bits(productions), "c", form, check)
+
+    def _items(self) -> None:
+        self._next(0)
+        for index, item in enumerate(self.plan.items):
+            base = self.row.base[index]
+            required = item.low > 0
+            if required and len(item.terminals) == 1:
+                self._content(index, item, item.terminals[0])
+                continue
+            self.run.flush()
+            for number, terminal in enumerate(item.terminals):
+                last = required and number == len(item.terminals) - 1
+                self.code.add("else:" if last else f"{'elif' if number else 'if'} c == {base + number}:")
+                self.code.indent += 1
+                self._content(index, item, terminal)
+                self.run.flush()
+                self.code.indent -= 1
+
+    def _content(self, index: int, item: Item, terminal: Terminal) -> None:
+        slot = terminal.slot
+        if terminal.abstract:
+            self.code.add(f'at = "{terminal.element}"')
+            self.code.add('raise ExiError("an abstract element stands in the data", e)')
+            return
+        if item.high > 1:
+            self.run.flush()
+            self._list(index, item, terminal)
+            return
+        if not self.run.parts:
+            self.code.add(f'at = "{terminal.element or slot.element}"')
+        self._value(terminal.type, slot.name, slot.place, terminal.element or slot.element)
+        self._next(index + 1)
+
+    def _list(self, index: int, item: Item, terminal: Terminal) -> None:
+        slot, add = terminal.slot, self.code.add
+        limit = item_limit(item)
+        after = self.row.productions(index + 1)
+        after_base = self.row.base[index + 1]
+        add(f'at = "{slot.element}"')
+        if is_optional(slot):
+            add(f"{slot.name} = []")
+        if limit > LONG_LIST:
+            need = value_bound(terminal.type, self.plan_of) + 64
+            add(f"whole, window = n, Window(n, e, {need})")
+            add("n, e = window.slide(0)")
+            add("base = window.base")
+        add("while True:")
+        self.code.indent += 1
+        if limit > LONG_LIST:
+            add(f"if e < {need} and base:")
+            add("    n, e = window.slide(e)")
+            add("    base = window.base")
+        self._value(terminal.type, "one", "element", slot.element)
+        self.run.flush()
+        add(f"{slot.name}.append(one)")
+        if item.high == UNBOUNDED:
+            add(f"if len({slot.name}) > {limit}:")
+            add(f'    raise ExiError("more than {limit} items", e)')
+        else:
+            add(f"if len({slot.name}) == {limit}:")
+            self.code.indent += 1
+            self._next(index + 1)
+            self.run.flush()
+            add("break")
+            self.code.indent -= 1
+        if item.low > 1:
+            add(f"if len({slot.name}) < {item.low}:")
+            self.code.indent += 1
+            self.run.zero(1)
+            self.run.flush()
+            add("continue")
+            self.code.indent -= 1
+        # One production more than in the state after the list: another item.
+        offset = after_base - 1
+        self.run.value(code_bits(after + 1), "c")
+        self.run.flush()
+        add("if c:")
+        add(f"    if c > {after}:")
+        add("        raise unexpected(e)")
+        if after > 1 and offset:
+            add(f"    c += {offset}")
+        add("    break")
+        self.code.indent -= 1
+        if limit > LONG_LIST:
+            add("n, e, base = whole, e + base, 0")
+
+    def _value(self, kind: Simple | Complex, target: str, place: str, element: str) -> None:
+        """Read a value of the type into a variable; elements of simple type include their CH and EE."""
+        run, add = self.run, self.code.add
+        boxed = place in ("element", "substitution")
+        if isinstance(kind, Complex):
+            run.flush()
+            self._at(element)
+            add(f"{target}, e = decode_{type_name(kind)}(n, e)")
+            return
+        if kind.kind in ("string", "hex", "base64"):
+            run.flush()
+            self._at(element)
+            if kind.kind == "string":
+                name, bounds = ("read_string" if boxed else "read_characters"), str(text_limit(kind))
+            else:
+                # Vehicles send session ids of 0 to 8 bytes: a fixed length of hexBinary is only an upper bound.
+                least = 0 if kind.kind == "hex" else kind.min_length
+                name, bounds = ("read_binary" if boxed else "read_octets"), f"{least}, {binary_limit(kind)}"
+            add(f"{target}, e = {name}(n, e, {bounds})")
+            return
+        if boxed:
+            run.zero(1)
+        if kind.kind == "boolean":
+            run.value(1, target, "({}) == 1")
+        elif kind.kind == "enum":
+            self._enum(kind, target)
+        elif is_fixed(kind):
+            self._fixed(kind, target)
+        else:
+            self._integer(kind, target, element)
+        if boxed:
+            run.zero(1)
+
+    def _at(self, element: str) -> None:
+        line = "    " * self.code.indent + f'at = "{element}"'
+        if self.code.lines[-1:] != [line]:
+            self.code.lines.append(line)
+
+    def _enum(self, kind: Simple, target: str) -> None:
+        width, count, members = bits_for(len(kind.values)), len(kind.values), f"{type_name(kind).upper()}_MEMBERS"
+        if count == 1 << width:
+            self.run.value(width, target, f"{members}[{{}}]")
+            return
+        self.run.value(width, "i", "{}", (
+            f"if i >= {count}:",
+            f'    raise out_of_range(i, "the {count} values of {type_name(kind)}", e)',
+            f"{target} = {members}[i]",
+        ))
+        # Two enumerations in one read would share the variable.
+        self.run.flush()
+
+    def _fixed(self, kind: Simple, target: str) -> None:
+        assert kind.low is not None and kind.high is not None
+        width, low = fixed_bits(kind), kind.low
+        form = f"({{}}) + {low}" if low > 0 else f"({{}}) - {-low}" if low else "{}"
+        checks: tuple[str, ...] = ()
+        if kind.high - low + 1 < 1 << width:
+            checks = (f"if {target} > {kind.high}:", f'    raise out_of_range({target}, "{low}..{kind.high}", e)')
+        self.run.value(width, target, form, checks)
+
+    def _integer(self, kind: Simple, target: str, element: str) -> None:
+        run, add = self.run, self.code.add
+        signed = not is_unsigned(kind)
+        if signed:
+            run.value(1, "s")
+        run.value(8, target)
+        run.flush()
+        add(f"if {target} > 127:")
+        add(f"    {target}, e = read_more(n, e, {target}, {groups(kind)})")
+        if signed:
+            add("if s:")
+            add(f"    {target} = -1 - {target}")
+        if kind.high is None and kind.low in (None, 0):
+            return
+        low, high = kind.low, kind.high
+        if low == 0 or low is None:
+            condition = f"{target} > {high}"
+        elif high is None:
+            condition = f"{target} < {low}"
+        else:
+            condition = f"not {low} <= {target} <= {high}"
+        add(f"if {condition}:")
+        add(f'    raise out_of_range({target}, "{low}..{high}", e)')
+
+    def _irregular(self) -> list[str]:
+        name = self.plan.class_name
+        lines = [f"    values, e = decode_states(n, e, {name}.STATES, {name}_NAMES, {name}_READERS)"]
+        lines += bracketed(f"return {name}(", [f"values[{self.plan.slots.index(s)}]" for s in
+                           sorted(self.plan.slots, key=is_optional)], "), e", 4, trailing=False)
+        return lines
+
+
+def reader(slot: Slot) -> str:
+    """An expression for the function that reads one value of a slot of an irregular type."""
+    kind = slot.type
+    if isinstance(kind, Complex):
+        return f"decode_{type_name(kind)}"
+    assert isinstance(kind, Simple)
+    boxed = slot.place == "element"
+    if kind.kind == "string":
+        return f"lambda n, e: {'read_string' if boxed else 'read_characters'}(n, e, {text_limit(kind)})"
+    if kind.kind in ("hex", "base64"):
+        limit = binary_limit(kind)
+        return f"lambda n, e: {'read_binary' if boxed else 'read_octets'}(n, e, {kind.min_length}, {limit})"
+    if kind.kind == "integer" and kind.low is None and kind.high is None and boxed:
+        return "read_integer"
+    raise TypeError(f"{slot.name}: {kind.kind} in an irregular type is not supported")

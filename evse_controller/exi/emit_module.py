@@ -1,0 +1,135 @@
+"""Step 4d of the generator: a module's text, put together from classes, coders and the document grammar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from evse_controller.exi.emit_classes import emit_class, emit_enum, type_name
+from evse_controller.exi.emit_decode import DecoderEmitter, reader
+from evse_controller.exi.emit_encode import EncoderEmitter, writer
+from evse_controller.exi.grammar import TypePlan, bits_for
+from evse_controller.exi.layout import bracketed
+from evse_controller.exi.xsd import Complex, Element, QName, SchemaSet, Simple
+
+PACKAGE = "evse_controller.messages.generated"
+
+# Where the names come from that generated code may use; only those that it does use are imported.
+_RUNTIME = {
+    "evse_controller.exi.bits": (
+        "PART", "Window", "join", "put_binary", "put_integer", "put_string", "put_uint", "read_binary",
+        "read_characters", "read_integer", "read_more", "read_octets", "read_string",
+    ),
+    "evse_controller.exi.errors": (
+        "ExiError", "count_set", "invalid", "out_of_range", "unexpected", "within", "wrong_choice",
+    ),
+    "evse_controller.exi.irregular": ("Names", "Reader", "Writer", "decode_states", "encode_states"),
+    "evse_controller.messages.base": (
+        "UNBOUNDED", "Field", "Kind", "Message", "Node", "RootDecoders", "RootEncoders", "Schema",
+    ),
+}
+
+
+class ModuleText:
+    """Writes one module."""
+
+    def __init__(self, schema: SchemaSet, plans: list[TypePlan], plan_of: Callable[[Complex], TypePlan],
+                 schema_name: str | None, module_of: Callable[[str], str]) -> None:
+        self.schema, self.plans, self.plan_of = schema, plans, plan_of
+        self.schema_name, self.module_of = schema_name, module_of
+        self.roots = self._roots()
+
+    def _roots(self) -> list[tuple[int, Element, Complex]]:
+        """Code, element and type of the global elements of this namespace that may begin a document."""
+        found = []
+        for code, name in enumerate(sorted(self.schema.elements)):
+            element = self.schema.elements[name]
+            kind = self.schema.type_of(element)
+            if name.uri == self.schema.uri and isinstance(kind, Complex) and not (kind.abstract or element.abstract):
+                found.append((code, element, kind))
+        return found
+
+    def text(self) -> str:
+        """The module's source."""
+        elements = {kind: element.name.local for _, element, kind in reversed(self.roots)}
+        enums = [k for k in self.schema.simple_types(self.schema.uri) if k.kind == "enum"]
+        blocks = [emit_enum(kind) for kind in enums]
+        if enums:
+            blocks.append([f"{type_name(k).upper()}_MEMBERS = tuple({type_name(k)})" for k in enums])
+        for plan in self.plans:
+            element = elements.get(plan.type) if self.schema_name else None
+            blocks.append(emit_class(plan, element, self.schema_name or ""))
+        for plan in self.plans:
+            blocks.append(DecoderEmitter(plan, self.plan_of).emit())
+            blocks.append(EncoderEmitter(plan).emit())
+        for plan in self.plans:
+            if plan.states is not None:
+                blocks.append(self._tables(plan))
+        if self.schema_name:
+            blocks.append(self._document())
+        body = "\n\n\n".join("\n".join(block) for block in blocks) + "\n"
+        return "\n".join(self._header(body)) + "\n\n\n" + body
+
+    def _tables(self, plan: TypePlan) -> list[str]:
+        name = plan.class_name
+        lines = bracketed(f"{name}_NAMES: Names = (", [f'("{s.element}", {s.is_list})' for s in plan.slots], ")", 0)
+        lines += bracketed(f"{name}_READERS: tuple[Reader, ...] = (", [reader(s) for s in plan.slots], ")", 0)
+        return lines + bracketed(f"{name}_WRITERS: tuple[Writer, ...] = (", [writer(s) for s in plan.slots], ")", 0)
+
+    def _document(self) -> list[str]:
+        """The document grammar: all global elements and SE(*) compete for the root (EXI 1.0, 8.5.1)."""
+        lines = [f"DOCUMENT_BITS = {bits_for(len(self.schema.elements) + 1)}"]
+        lines += ["ROOT_DECODERS: RootDecoders = {"]
+        lines += [f'    {code}: ("{e.name.local}", decode_{type_name(kind)}),' for code, e, kind in self.roots]
+        lines += ["}", "ROOT_ENCODERS: RootEncoders = {"]
+        done: set[Complex] = set()
+        for code, _, kind in self.roots:
+            if kind not in done:
+                lines.append(f"    {type_name(kind)}: ({code}, encode_{type_name(kind)}),")
+            done.add(kind)
+        return [*lines, "}"]
+
+    def _imports(self, body: str) -> dict[str, set[str]]:
+        """Names that come from other generated modules, by module."""
+        found: dict[str, set[str]] = {}
+
+        def note(name: QName, *texts: str) -> None:
+            if name.uri != self.schema.uri:
+                used = {text for text in texts if re.search(rf"\b{text}\b", body)}
+                found.setdefault(f"{PACKAGE}.{self.module_of(name.uri)}", set()).update(used)
+
+        for plan in self.plans:
+            for used in plan.uses:
+                if not used.abstract:
+                    text = type_name(used)
+                    note(used.name, text, f"decode_{text}", f"encode_{text}")
+            for slot in plan.slots:
+                if isinstance(slot.type, Simple) and slot.type.kind == "enum" and slot.type.name is not None:
+                    text = type_name(slot.type)
+                    note(slot.type.name, text, f"{text.upper()}_MEMBERS")
+        return found
+
+    def _header(self, body: str) -> list[str]:
+        lines = [
+            f'"""Messages of namespace {self.schema.uri}.',
+            "",
+            "Generated by `python -m evse_controller.exi generate`; do not edit.",
+            '"""',
+            "",
+            "from __future__ import annotations",
+            "",
+        ]
+        if "(IntEnum)" in body:
+            lines += ["from enum import IntEnum", ""]
+        code = re.sub(r'"[^"\n]*"', "", body)
+        imports = {m: {n for n in names if re.search(rf"\b{n}\b", code)} for m, names in _RUNTIME.items()}
+        imports |= self._imports(body)
+        for module, names in sorted(imports.items()):
+            if names:
+                ordered = sorted(names, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+                single = f"from {module} import {', '.join(ordered)}"
+                if len(single) <= 120:
+                    lines.append(single)
+                else:
+                    lines += [f"from {module} import (", *(f"    {name}," for name in ordered), ")"]
+        return lines

@@ -1,0 +1,88 @@
+"""EXI documents: typed messages to bytes and back.
+
+The options are those of all charging protocols: schema-informed, not strict, bit-packed, one header byte, no
+string table. The schema set is told by the payload type or the negotiated protocol, never guessed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Protocol, cast
+
+from evse_controller.exi.errors import ExiError, within
+from evse_controller.messages.base import Message, RootDecoders, RootEncoders, Schema
+
+HEADER = 0x80  # distinguishing bits 10, no options document, EXI version 1 (EXI 1.0, 5)
+DEFAULT_LIMIT = 256 * 1024  # bytes; the largest legal price schedules need up to 1.5 MB
+
+_PACKAGE = "evse_controller.messages.generated"
+_MODULES = {
+    Schema.APP_PROTOCOL: "app_protocol",
+    Schema.XMLDSIG: "xmldsig",
+    Schema.ISO20_COMMON: "common_messages",
+    Schema.ISO20_DC: "dc",
+    Schema.ISO20_AC: "ac",
+}
+
+
+class _Coders(Protocol):
+    DOCUMENT_BITS: int
+    ROOT_DECODERS: RootDecoders
+    ROOT_ENCODERS: RootEncoders
+
+
+@cache
+def coders(schema: Schema) -> _Coders:
+    """The generated module of a schema set, loaded when it is needed first."""
+    return cast("_Coders", import_module(f"{_PACKAGE}.{_MODULES[schema]}"))
+
+
+def schema_of(message: Message) -> Schema:
+    """The schema set that a message belongs to."""
+    return message.SCHEMA
+
+
+def encode(message: Message) -> bytes:
+    """The EXI document of a message. A message that the schema forbids raises ExiError with the element's path."""
+    if not isinstance(message, Message):
+        raise ExiError(f"{type(message).__name__} is not a message")
+    module = coders(message.SCHEMA)
+    code, encoder = module.ROOT_ENCODERS[type(message)]
+    try:
+        x = encoder((0x100 | HEADER) << module.DOCUMENT_BITS | code, message)
+    except ExiError as error:
+        located = within(error, message.ELEMENT)
+        located.schema = message.SCHEMA.name
+        raise located from None
+    bits = x.bit_length() - 1
+    x = (x ^ 1 << bits) << (-bits % 8)
+    return x.to_bytes((bits + 7) // 8, "big")
+
+
+def decode(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT) -> Message:
+    """The message in an EXI document of the schema set. Any other data raise ExiError; trailing bytes are ignored."""
+    if len(data) > limit:
+        raise _fault(schema, ExiError(f"{len(data)} bytes where {limit} are allowed"), 0)
+    if len(data) < 2 or data[0] != HEADER:
+        raise _fault(schema, ExiError("no EXI header (0x80) with a document behind it"), 0)
+    module = coders(schema)
+    total = 8 * len(data)
+    n = int.from_bytes(data, "big")
+    e = total - 8 - module.DOCUMENT_BITS
+    code = n >> e & (1 << module.DOCUMENT_BITS) - 1
+    root = module.ROOT_DECODERS.get(code)
+    if root is None:
+        raise _fault(schema, ExiError(f"root element code {code} is no message of this schema"), 8)
+    element, decoder = root
+    try:
+        return decoder(n, e)[0]
+    except ValueError as error:
+        located = within(error, element, e)
+        raise _fault(schema, located, total - (located.left or 0)) from None
+
+
+def _fault(schema: Schema, error: ExiError, offset: int) -> ExiError:
+    error.schema = schema.name
+    error.offset = offset
+    return error

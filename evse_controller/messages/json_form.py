@@ -1,0 +1,138 @@
+"""The JSON form of messages: the schema's own element names, as EXI-to-JSON bridges of this field write it.
+
+The root key is the element name. Binary values are base64, except hexBinary, which is upper-case hexadecimal;
+enumerations are their schema values; an element without content is an empty object; the characters of an element
+that has attributes too are under "value".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from enum import IntEnum
+from functools import cache
+from typing import Any, TypeVar
+
+from evse_controller.exi.errors import ExiError, invalid, within
+from evse_controller.messages.base import Field, Kind, Message, Node, Schema
+from evse_controller.messages.codec import coders
+
+NodeT = TypeVar("NodeT", bound=Node)
+
+
+def to_json(message: Message) -> dict[str, Any]:
+    """The JSON form of a message."""
+    return {message.ELEMENT: _object(message)}
+
+
+def _object(node: Node) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for field in node.FIELDS:
+        value = getattr(node, field.name)
+        if value is None:
+            continue
+        if isinstance(field.type, dict):
+            name = next((n for n, cls in field.type.items() if type(value) is cls), field.element)
+            result[name] = _object(value)
+        elif field.high > 1:
+            result[field.element] = [_value(field, item) for item in value]
+        else:
+            result[field.element] = _value(field, value)
+    return result
+
+
+def _value(field: Field, value: Any) -> Any:
+    if isinstance(value, Node):
+        return _object(value)
+    if isinstance(value, IntEnum):
+        return _schema_value(value)
+    if isinstance(value, bytes):
+        assert isinstance(field.type, Kind)
+        return value.hex().upper() if field.type.base == "hex" else base64.b64encode(value).decode("ascii")
+    return value
+
+
+def _schema_value(value: IntEnum) -> str:
+    values: dict[int, str] | None = getattr(type(value), "SCHEMA_VALUES", None)
+    return value.name if values is None else values.get(int(value), value.name)
+
+
+@cache
+def _by_schema_value(kind: type[IntEnum]) -> dict[str, IntEnum]:
+    return {_schema_value(member): member for member in kind}
+
+
+def from_json(schema: Schema, form: dict[str, Any]) -> Message:
+    """The message of a JSON form. What the schema has no place for raises ExiError; bounds are the encoder's matter."""
+    try:
+        if type(form) is not dict or len(form) != 1:
+            raise ExiError("a message is an object with one key, the element's name")
+        element, content = next(iter(form.items()))
+        roots = {cls.ELEMENT: cls for cls in coders(schema).ROOT_ENCODERS}
+        if element not in roots:
+            raise ExiError(f"{element!r} is no message of this schema")
+        try:
+            return _node(roots[element], content)
+        except ExiError as error:
+            raise within(error, element) from None
+    except ExiError as error:
+        error.schema = schema.name
+        raise
+
+
+def _node(cls: type[NodeT], form: Any) -> NodeT:
+    if type(form) is not dict:
+        raise ExiError("an object is expected")
+    rest = dict(form)
+    values: dict[str, Any] = {}
+    for field in cls.FIELDS:
+        at = field.element
+        try:
+            if isinstance(field.type, dict):
+                names = [name for name in field.type if name in rest]
+                if len(names) > 1:
+                    raise ExiError(f"only one may be set of {', '.join(names)}")
+                if names:
+                    at = names[0]
+                    values[field.name] = _node(field.type[at], rest.pop(at))
+                elif field.low:
+                    raise ExiError(f"missing, one of {', '.join(field.type)} is required")
+            elif at in rest:
+                value = rest.pop(at)
+                if field.high > 1:
+                    if type(value) is not list:
+                        raise ExiError("a list is expected")
+                    values[field.name] = [_parsed(field, item) for item in value]
+                else:
+                    values[field.name] = _parsed(field, value)
+            elif field.low and not field.choice:
+                raise ExiError("missing")
+        except ExiError as error:
+            raise within(error, at) from None
+    if rest:
+        raise ExiError(f"unknown content: {', '.join(sorted(map(str, rest)))}")
+    return cls(**values)
+
+
+def _parsed(field: Field, value: Any) -> Any:
+    kind = field.type
+    if isinstance(kind, Kind):
+        if kind.base == "boolean" and type(value) is bool:
+            return value
+        if kind.base == "integer" and type(value) is int:
+            return value
+        if kind.base == "string" and type(value) is str:
+            return value
+        if kind.base in ("hex", "base64") and type(value) is str:
+            try:
+                return bytes.fromhex(value) if kind.base == "hex" else base64.b64decode(value, validate=True)
+            except (ValueError, binascii.Error):
+                pass
+        raise invalid(value, f"a value of type {kind.base}")
+    assert not isinstance(kind, dict)
+    if issubclass(kind, IntEnum):
+        members = _by_schema_value(kind)
+        if type(value) is not str or value not in members:
+            raise invalid(value, f"one of {', '.join(members)}")
+        return members[value]
+    return _node(kind, value)

