@@ -1,0 +1,51 @@
+"""What the operator decides about the protocol. Every default is the strict one; lab switches have names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from evse_controller.model.commands import ControlMode
+from evse_controller.secc.iso20.timers import Timers
+
+PRICING_NONE = 0
+PRICING_ABSOLUTE = 1
+PRICING_LEVELS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SeccConfig:
+    """Configuration of all protocol sessions of one outlet.
+
+    `lab_tcp`: -20 is also selected on plain TCP (never on TLS 1.2). `services`: energy services in order of preference
+    (2 DC, 6 DC_BPT); a bidirectional one is offered only while the snapshot says the outlet is bidirectional.
+    `control_modes`: order of the parameter sets; many EVs take the first. `discharge_schedule_sign`: +1 or -1, sign of
+    the powers in a DischargingSchedule (public stacks disagree, + is what is seen in the field). `check_pilot`: hold
+    the rules that tie messages to pilot states (state C in CableCheck, state B after PowerDelivery(Stop)).
+    `local_price_per_kwh` prices the schedule that the session offers by itself when no plan arrived in time.
+    `accept_negative_discharge_limits`: quirk of cars that send discharge limits as negative numbers; else refused.
+    """
+
+    lab_tcp: bool = False
+    services: tuple[int, ...] = (2, 6)
+    control_modes: tuple[ControlMode, ...] = (ControlMode.SCHEDULED, ControlMode.DYNAMIC)
+    scheduled_pricing: int = PRICING_ABSOLUTE
+    dc_connector: int = 2
+    discharge_schedule_sign: int = 1
+    accept_negative_discharge_limits: bool = False
+    check_pilot: bool = True
+    free_service: bool = False
+    currency: str = "EUR"
+    language: str = "eng"
+    local_price_per_kwh: float = 0.0
+    timers: Timers = field(default_factory=Timers)
+
+    def __post_init__(self) -> None:
+        if set(self.control_modes) != {ControlMode.SCHEDULED, ControlMode.DYNAMIC} or len(self.control_modes) != 2:
+            raise ValueError("control_modes must name SCHEDULED and DYNAMIC once each [V2G20-2656]")
+        if self.scheduled_pricing not in (PRICING_NONE, PRICING_ABSOLUTE, PRICING_LEVELS):
+            raise ValueError(f"scheduled_pricing must be 0, 1 or 2, got {self.scheduled_pricing}")
+        if self.discharge_schedule_sign not in (1, -1):
+            raise ValueError(f"discharge_schedule_sign must be 1 or -1, got {self.discharge_schedule_sign}")
+        unknown = set(self.services) - {2, 6}
+        if unknown or not self.services:
+            raise ValueError(f"services must be chosen from 2 (DC) and 6 (DC_BPT), got {list(self.services)}")

@@ -1,0 +1,237 @@
+"""One TCP or TLS connection of an EV: frames, supportedAppProtocol, then the session of the negotiated protocol.
+
+The asyncio shell feeds bytes and time in and carries outputs out, in order: commands first, then bytes, then closing.
+It calls `on_timer` when `next_deadline_s` has passed and `on_sent` when a response really left the socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evse_controller.exi.errors import ExiError
+from evse_controller.messages import decode, encode
+from evse_controller.messages.base import Message, Schema
+from evse_controller.messages.generated.app_protocol import SupportedAppProtocolReq
+from evse_controller.model.commands import Command
+from evse_controller.model.snapshot import EvseSnapshot
+from evse_controller.secc import sap
+from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply, Session, Transport
+from evse_controller.secc.v2gtp import (
+    PAYLOAD_OF_SCHEMA,
+    SCHEMA_OF_PAYLOAD,
+    Frame,
+    FrameReader,
+    PayloadType,
+    encode_frame,
+)
+
+_SAP = "SupportedAppProtocol"
+_ENDED = "Ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One effect of a connection.
+
+    `data` is a whole V2GTP frame to send, None for nothing; `payload_type` and `message` describe it for the log.
+    `commands` go to the station before anything is sent. `close` set: close the socket now (after sending `data`).
+    """
+
+    data: bytes | None = None
+    payload_type: int | None = None
+    message: Message | None = None
+    request: Message | None = None
+    commands: tuple[Command, ...] = ()
+    event: MessageEvent | None = None
+    close: CloseReason | None = None
+
+
+class Connection:
+    """Everything from bytes to bytes of one EV connection. No method raises on anything that the EV can send.
+
+    `setup_deadline_s`: control time by which SessionSetupReq must have come (end of the communication set-up time).
+    `random_bytes` must be a cryptographic generator. Not thread safe; outputs are to be carried out before the next
+    call.
+    """
+
+    def __init__(
+        self,
+        config: SeccConfig,
+        transport: Transport,
+        random_bytes: RandomBytes,
+        opened_s: float,
+        setup_deadline_s: float | None = None,
+    ) -> None:
+        self.config = config
+        self.transport = transport
+        self._random_bytes = random_bytes
+        self._reader = FrameReader()
+        self._session: Session | None = None
+        self._protocol: sap.ProtocolKind | None = None
+        self._deadline_s: float | None = opened_s + config.timers.sequence_s
+        self._setup_deadline_s = setup_deadline_s
+        self._closing: CloseReason | None = None
+        self._closed = False
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """Control time at which `on_timer` must be called; None when closed."""
+        if self._closed:
+            return None
+        pending = [self._deadline_s]
+        if self._closing is None and self._setup_pending:
+            pending.append(self._setup_deadline_s)
+        return min((deadline for deadline in pending if deadline is not None), default=None)
+
+    @property
+    def state_name(self) -> str:
+        """State of the negotiated session, for status and log."""
+        if self._closed or self._closing is not None:
+            return _ENDED
+        return _SAP if self._session is None else self._session.state_name
+
+    @property
+    def session_id(self) -> str | None:
+        return None if self._session is None else self._session.session_id
+
+    @property
+    def protocol(self) -> str | None:
+        """Name of the negotiated protocol, None before."""
+        return None if self._protocol is None else self._protocol.name
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def ignored(self) -> dict[str, int]:
+        """How many frames were dropped silently, by reason."""
+        return dict(self._reader.ignored)
+
+    def receive(self, data: bytes, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
+        """Bytes from the EV, however split; one output per complete request, in order."""
+        if self._closed or self._closing is not None:
+            return []
+        outputs: list[Output] = []
+        for frame in self._reader.feed(data):
+            outputs.append(self._frame(frame, snapshot, now_s))
+            if self._closed or self._closing is not None:
+                return outputs
+        if self._reader.broken is not None:
+            outputs.append(self._end(CloseReason.FRAME_TOO_LONG, self._reader.broken, now_s))
+        return outputs
+
+    def on_sent(self, now_s: float) -> None:
+        """The last response left at `now_s`: sequence timers start now, not when the answer was computed."""
+        if self._session is not None and self._closing is None and not self._closed:
+            self._deadline_s = self._session.on_sent(now_s)
+
+    def on_timer(self, now_s: float, snapshot: EvseSnapshot) -> list[Output]:
+        """Acts on whatever deadline has passed; nothing when called early."""
+        deadline_s = self.next_deadline_s
+        if deadline_s is None or now_s < deadline_s:
+            return []
+        if self._closing is not None:
+            self._closed = True
+            return [Output(close=self._closing)]
+        if self._setup_pending and self._setup_deadline_s is not None and now_s >= self._setup_deadline_s:
+            return [self._end(CloseReason.SETUP_TIMEOUT, "no SessionSetupReq in the communication set-up time", now_s)]
+        if self._session is None:
+            return [self._end(CloseReason.SEQUENCE_TIMEOUT, "no supportedAppProtocolReq in time", now_s)]
+        reply = self._session.on_timer(now_s, snapshot)
+        return [] if reply is None else [self._output(reply, None, None, now_s)]
+
+    def on_disconnect(self, now_s: float) -> list[Output]:
+        """The EV closed, or the link broke. Ends the session unless it had ended already."""
+        if self._closed:
+            return []
+        reply = None if self._session is None else self._session.on_disconnect(now_s)
+        self._closed = True
+        if reply is None:
+            return [Output(close=self._closing or CloseReason.PEER_CLOSED)]
+        return [Output(commands=reply.commands, event=reply.event, close=CloseReason.PEER_CLOSED)]
+
+    def abort(self, reason: str, now_s: float) -> list[Output]:
+        """The shell gives this connection up (internal error, shutdown of the daemon): end the session and close."""
+        return [] if self._closed else [self._end(CloseReason.ABORTED, reason, now_s)]
+
+    @property
+    def _setup_pending(self) -> bool:
+        return self._session is None or self._session.session_id is None
+
+    def _frame(self, frame: Frame, snapshot: EvseSnapshot, now_s: float) -> Output:
+        if self._session is None:
+            return self._negotiate(frame, now_s)
+        # Some EVs frame CertificateInstallationReq as 0x8001; inside a -20 session that means CommonMessages.
+        schema = SCHEMA_OF_PAYLOAD.get(frame.payload_type, Schema.ISO20_COMMON)
+        try:
+            request = decode(schema, frame.payload)
+        except ExiError as error:
+            reply = self._session.handle_undecodable(frame.payload_type, str(error), now_s)
+            return self._output(reply, frame.payload_type, None, now_s)
+        reply = self._session.handle(request, snapshot, now_s)
+        return self._output(reply, frame.payload_type, request, now_s)
+
+    def _negotiate(self, frame: Frame, now_s: float) -> Output:
+        if frame.payload_type != PayloadType.APP_PROTOCOL:
+            return self._end(CloseReason.UNEXPECTED_MESSAGE, f"payload type {frame.payload_type:#06x} first", now_s)
+        try:
+            request = decode(Schema.APP_PROTOCOL, frame.payload)
+        except ExiError as error:
+            return self._end(CloseReason.UNDECODABLE, str(error), now_s)
+        if not isinstance(request, SupportedAppProtocolReq):
+            return self._end(CloseReason.UNEXPECTED_MESSAGE, f"{request.ELEMENT} from an EV", now_s)
+        response, protocol = sap.select(request, sap.served(self.config, self.transport))
+        if protocol is None:
+            self._closing = CloseReason.NO_NEGOTIATION
+            self._deadline_s = now_s + self.config.timers.close_after_failed_s
+            offered = ", ".join(entry.protocol_namespace for entry in request.app_protocol)
+            reason: str | None = f"nothing served on {self.transport.value} among: {offered}"
+        else:
+            self._protocol = protocol
+            self._session = _open_session(self.config, protocol, self._random_bytes, now_s)
+            self._deadline_s = now_s + self.config.timers.sequence_s
+            reason = f"{protocol.name} selected"
+        event = MessageEvent(
+            request.ELEMENT, response.ELEMENT, response.response_code.name, _SAP, self.state_name, reason, 1.5
+        )
+        data = encode_frame(PayloadType.APP_PROTOCOL, encode(response))
+        return Output(data, PayloadType.APP_PROTOCOL, response, request, (), event)
+
+    def _output(self, reply: Reply, payload_type: int | None, request: Message | None, now_s: float) -> Output:
+        """A session's reply as bytes; side streams are answered on the stream they came on."""
+        data: bytes | None = None
+        if reply.response is not None:
+            if payload_type is None or payload_type == PayloadType.APP_PROTOCOL:
+                payload_type = PAYLOAD_OF_SCHEMA[reply.response.SCHEMA]
+            data = encode_frame(payload_type, encode(reply.response))
+        else:
+            payload_type = None
+        self._deadline_s = reply.deadline_s
+        close: CloseReason | None = None
+        if reply.close is not None:
+            if reply.close_delay_s > 0:
+                self._closing = reply.close
+                self._deadline_s = now_s + reply.close_delay_s
+            else:
+                self._closed = True
+                close = reply.close
+        return Output(data, payload_type, reply.response, request, reply.commands, reply.event, close)
+
+    def _end(self, close: CloseReason, reason: str, now_s: float) -> Output:
+        """Ends without an answer, whatever phase the session is in."""
+        state = self.state_name
+        reply = None if self._session is None or self._closing is not None else self._session.abort(reason, now_s)
+        self._closed = True
+        commands = () if reply is None else reply.commands
+        return Output(commands=commands, event=MessageEvent("-", None, None, state, _ENDED, reason), close=close)
+
+
+def _open_session(
+    config: SeccConfig, protocol: sap.ProtocolKind, random_bytes: RandomBytes, now_s: float
+) -> Session:
+    # Imported here: a protocol's messages and coders are loaded when the first EV negotiates it.
+    from evse_controller.secc.iso20.session import Iso20Session
+
+    return Iso20Session(config, protocol.name, random_bytes, now_s)

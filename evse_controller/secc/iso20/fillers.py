@@ -1,0 +1,137 @@
+"""The paired negative response of every -20 request: right type, right payload, schema valid, and empty of meaning.
+
+A refusal must not leak anything: no challenge, no contract, no schedule, no measurement. Where the schema demands a
+value it is zero, false or the shortest legal text; control mode variants mirror the request [V2G20-1600].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from evse_controller.messages.base import Message, Schema
+from evse_controller.messages.generated import common_messages as cm
+from evse_controller.messages.generated import dc
+from evse_controller.messages.generated.common_types import MessageHeader, Processing, RationalNumber, ResponseCode
+
+
+class UnpairedMessage(LookupError):
+    """The message is no request: nothing can be answered to it."""
+
+
+Filler = Callable[[Any, MessageHeader, ResponseCode], Message]
+_NOTHING = "-"
+
+
+def refusal(request: Message, code: ResponseCode, header: MessageHeader) -> Message:
+    """The response that belongs to `request`, with this code. UnpairedMessage for anything that is no request."""
+    fillers = _FILLERS
+    if request.SCHEMA is Schema.ISO20_AC:
+        # AC messages are loaded only when somebody sends one.
+        from evse_controller.secc.iso20.fillers_ac import AC_FILLERS
+
+        fillers = AC_FILLERS
+    filler = fillers.get(request.ELEMENT)
+    if filler is None:
+        raise UnpairedMessage(f"{request.ELEMENT} is not a request of an EV")
+    return filler(request, header, code)
+
+
+def zero() -> RationalNumber:
+    return RationalNumber(exponent=0, value=0)
+
+
+def _authorization_setup(request: cm.AuthorizationSetupReq, header: MessageHeader, code: ResponseCode) -> Message:
+    return cm.AuthorizationSetupRes(
+        header, code, [cm.Authorization.EIM], False, eim_asres_authorization_mode=cm.EIM_ASResAuthorizationMode()
+    )
+
+
+def _service_discovery(request: cm.ServiceDiscoveryReq, header: MessageHeader, code: ResponseCode) -> Message:
+    return cm.ServiceDiscoveryRes(header, code, False, cm.ServiceList([cm.Service(0, False)]))
+
+
+def _service_detail(request: cm.ServiceDetailReq, header: MessageHeader, code: ResponseCode) -> Message:
+    nothing = cm.ParameterSet(0, [cm.Parameter(_NOTHING, bool_value=False)])
+    return cm.ServiceDetailRes(header, code, request.service_id, cm.ServiceParameterList([nothing]))
+
+
+def _schedule_exchange(request: cm.ScheduleExchangeReq, header: MessageHeader, code: ResponseCode) -> Message:
+    if request.dynamic_se_req_control_mode is not None:
+        return cm.ScheduleExchangeRes(
+            header, code, Processing.Finished, dynamic_se_res_control_mode=cm.Dynamic_SEResControlMode()
+        )
+    return cm.ScheduleExchangeRes(
+        header, code, Processing.Finished, scheduled_se_res_control_mode=placeholder_schedule()
+    )
+
+
+def placeholder_schedule() -> cm.Scheduled_SEResControlMode:
+    """One tuple of no power at all: the schema wants a tuple even while there is nothing to offer."""
+    entries = cm.PowerScheduleEntryList([cm.PowerScheduleEntry(duration=86400, power=zero())])
+    schedule = cm.ChargingSchedule(cm.PowerSchedule(time_anchor=0, power_schedule_entries=entries))
+    return cm.Scheduled_SEResControlMode([cm.ScheduleTuple(1, schedule)])
+
+
+def _certificate_installation(
+    request: cm.CertificateInstallationReq, header: MessageHeader, code: ResponseCode
+) -> Message:
+    empty = b"\x00"
+    contract = cm.ContractCertificateChain(empty, cm.SubCertificates([empty]))
+    data = cm.SignedInstallationData(
+        "refused", contract, cm.EcdhCurve.SECP521, bytes(133), secp521_encrypted_private_key=bytes(94)
+    )
+    return cm.CertificateInstallationRes(header, code, Processing.Finished, cm.CertificateChain(empty), data, 0)
+
+
+def _dc_parameters(request: dc.DC_ChargeParameterDiscoveryReq, header: MessageHeader, code: ResponseCode) -> Message:
+    mode: dc.BPT_DC_CPDResEnergyTransferMode | dc.DC_CPDResEnergyTransferMode
+    if isinstance(request.dc_cpd_req_energy_transfer_mode, dc.BPT_DC_CPDReqEnergyTransferMode):
+        mode = dc.BPT_DC_CPDResEnergyTransferMode(*(zero() for _ in range(10)))
+    else:
+        mode = dc.DC_CPDResEnergyTransferMode(*(zero() for _ in range(6)))
+    return dc.DC_ChargeParameterDiscoveryRes(header, code, mode)
+
+
+def _dc_loop(request: dc.DC_ChargeLoopReq, header: MessageHeader, code: ResponseCode) -> Message:
+    asked = request.cl_req_control_mode
+    mode: (
+        dc.BPT_Dynamic_DC_CLResControlMode
+        | dc.BPT_Scheduled_DC_CLResControlMode
+        | dc.Dynamic_DC_CLResControlMode
+        | dc.Scheduled_DC_CLResControlMode
+    )
+    if isinstance(asked, dc.BPT_Dynamic_DC_CLReqControlMode):
+        mode = dc.BPT_Dynamic_DC_CLResControlMode(*(zero() for _ in range(8)))
+    elif isinstance(asked, dc.Dynamic_DC_CLReqControlMode):
+        mode = dc.Dynamic_DC_CLResControlMode(*(zero() for _ in range(4)))
+    elif isinstance(asked, dc.BPT_Scheduled_DC_CLReqControlMode):
+        mode = dc.BPT_Scheduled_DC_CLResControlMode()
+    else:
+        mode = dc.Scheduled_DC_CLResControlMode()
+    return dc.DC_ChargeLoopRes(header, code, zero(), zero(), False, False, False, mode)
+
+
+_FILLERS: dict[str, Filler] = {
+    "SessionSetupReq": lambda _, header, code: cm.SessionSetupRes(header, code, _NOTHING),
+    "AuthorizationSetupReq": _authorization_setup,
+    "AuthorizationReq": lambda _, header, code: cm.AuthorizationRes(header, code, Processing.Finished),
+    "CertificateInstallationReq": _certificate_installation,
+    "ServiceDiscoveryReq": _service_discovery,
+    "ServiceDetailReq": _service_detail,
+    "ServiceSelectionReq": lambda _, header, code: cm.ServiceSelectionRes(header, code),
+    "ScheduleExchangeReq": _schedule_exchange,
+    "PowerDeliveryReq": lambda _, header, code: cm.PowerDeliveryRes(header, code),
+    "MeteringConfirmationReq": lambda _, header, code: cm.MeteringConfirmationRes(header, code),
+    "SessionStopReq": lambda _, header, code: cm.SessionStopRes(header, code),
+    "VehicleCheckInReq": lambda _, header, code: cm.VehicleCheckInRes(header, code),
+    "VehicleCheckOutReq": lambda _, header, code: cm.VehicleCheckOutRes(
+        header, code, cm.EvseCheckOutStatus.Completed
+    ),
+    "DC_ChargeParameterDiscoveryReq": _dc_parameters,
+    "DC_CableCheckReq": lambda _, header, code: dc.DC_CableCheckRes(header, code, Processing.Finished),
+    "DC_PreChargeReq": lambda _, header, code: dc.DC_PreChargeRes(header, code, zero()),
+    "DC_ChargeLoopReq": _dc_loop,
+    "DC_WeldingDetectionReq": lambda _, header, code: dc.DC_WeldingDetectionRes(header, code, zero()),
+}
+PAIRED_REQUESTS = frozenset(_FILLERS)

@@ -1,0 +1,191 @@
+"""The ISO 15118-20 session: looks a request up in the state table, calls its handler, pairs every refusal.
+
+Order of checks: does it decode (before us) -> is the session id right -> is it allowed in this state -> its content.
+A FAILED response ends the session, a WARNING never does.
+"""
+
+from __future__ import annotations
+
+from evse_controller.messages.base import Message
+from evse_controller.messages.generated.common_messages import SessionSetupReq
+from evse_controller.messages.generated.common_types import ResponseCode
+from evse_controller.model.commands import Command, EndKind, EnergyStop, SessionEnded
+from evse_controller.model.snapshot import EvseSnapshot, Notification
+from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.iso20 import services, table_common
+from evse_controller.secc.iso20.data import SessionData
+from evse_controller.secc.iso20.fillers import UnpairedMessage, refusal
+from evse_controller.secc.iso20.states import Accepted, Refused, Rows, State, Turn, response_header
+from evse_controller.secc.iso20.timers import performance_s
+from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply
+
+# In these states the EVSE has a voice (EVSEStatus) or the EV is leaving already; elsewhere it must refuse to stop.
+_TOLD_OTHERWISE = frozenset({State.POWER_DELIVERY, State.CHARGE_LOOP, State.WELDING_DETECTION, State.SESSION_STOP})
+_COMMON_ROWS = Rows(table_common.TABLE)
+
+
+class Iso20Session:
+    """One -20 session of one EV. `protocol` names what supportedAppProtocol selected."""
+
+    def __init__(self, config: SeccConfig, protocol: str, random_bytes: RandomBytes, opened_s: float) -> None:
+        self._config = config
+        self._protocol = protocol
+        self._random_bytes = random_bytes
+        self._data = SessionData()
+        self._state = State.SESSION_SETUP
+        self._rows = _COMMON_ROWS
+        self._sequence_s = config.timers.sequence_s
+        self._deadline_s: float | None = opened_s + self._sequence_s
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def state_name(self) -> str:
+        return self._state.value
+
+    @property
+    def session_id(self) -> str | None:
+        """Upper-case hex, None before SessionSetup."""
+        return self._data.session_id.hex().upper() if self._data.established else None
+
+    @property
+    def evccid(self) -> str:
+        return self._data.evccid
+
+    @property
+    def deadline_s(self) -> float | None:
+        return self._deadline_s
+
+    def handle(self, message: Message, snapshot: EvseSnapshot, now_s: float) -> Reply:
+        """Answers one decoded message. Each request gets exactly one response of its paired type.
+
+        No response at all: after the end of the session, or for a message that is no request (which ends it).
+        """
+        if self._state is State.ENDED:
+            return self._silent(message.ELEMENT, CloseReason.UNEXPECTED_MESSAGE, (), "the session is over")
+        refused = self._check(message, snapshot)
+        if refused is not None:
+            return self._refuse(message, refused, snapshot, now_s, [])
+        row = self._rows.find(self._state, type(message))
+        assert row is not None  # _check found it
+        turn = Turn(
+            self._data, self._state, self._config, snapshot, now_s, self._random_bytes, self._protocol
+        )
+        answer = row.handler(turn, message)
+        if isinstance(answer, Refused):
+            return self._refuse(message, answer, snapshot, now_s, turn.commands)
+        if answer.next_state not in row.then:
+            raise RuntimeError(f"{message.ELEMENT} in {self._state.value} led to {answer.next_state.value}, no row says so")
+        return self._accept(message, answer, now_s, turn.commands)
+
+    def handle_undecodable(self, payload_type: int, error: str, now_s: float) -> Reply:
+        """A frame that does not decode ends the session without an answer."""
+        reason = f"payload {payload_type:#06x} does not decode: {error}"
+        return self._give_up("-", CloseReason.UNDECODABLE, EndKind.FAILED, reason)
+
+    def on_sent(self, now_s: float) -> float | None:
+        """The response left at `now_s`: the sequence timer starts here."""
+        if self._deadline_s is not None:
+            self._deadline_s = now_s + self._sequence_s
+        return self._deadline_s
+
+    def on_timer(self, now_s: float, snapshot: EvseSnapshot) -> Reply | None:
+        """Ends the session without an answer when the sequence timer has run out [V2G20-443], [V2G20-1502]."""
+        if self._deadline_s is None or now_s < self._deadline_s:
+            return None
+        reason = f"no request within {self._sequence_s:g} s in {self._state.value}"
+        return self._give_up("-", CloseReason.SEQUENCE_TIMEOUT, EndKind.EV_TIMEOUT, reason)
+
+    def on_disconnect(self, now_s: float) -> Reply | None:
+        """The connection is gone. None when the session had ended before."""
+        if self._state is State.ENDED:
+            return None
+        reason = f"the EV closed the connection in {self._state.value}"
+        return self._give_up("-", CloseReason.PEER_CLOSED, EndKind.EV_CLOSED, reason)
+
+    def abort(self, reason: str, now_s: float) -> Reply | None:
+        """The shell gives up. None when the session had ended before."""
+        if self._state is State.ENDED:
+            return None
+        return self._give_up("-", CloseReason.ABORTED, EndKind.FAILED, reason)
+
+    def _check(self, message: Message, snapshot: EvseSnapshot) -> Refused | None:
+        """Session id, then state, then whether the station wants to end where the EV cannot be told otherwise."""
+        if self._data.established and not isinstance(message, SessionSetupReq):
+            header = getattr(message, "header", None)
+            if header is not None and header.session_id != self._data.session_id:
+                return Refused(ResponseCode.FAILED_UnknownSession, "session id is not the one of this session")
+        if self._rows.find(self._state, type(message)) is None:
+            allowed = ", ".join(request.ELEMENT for request in self._rows.allowed(self._state))
+            return Refused(
+                ResponseCode.FAILED_SequenceError, f"not allowed in {self._state.value}, which waits for {allowed}"
+            )
+        if self._state not in _TOLD_OTHERWISE:
+            if snapshot.emergency is not None:
+                return Refused(ResponseCode.FAILED, f"emergency: {snapshot.emergency}")
+            if snapshot.notification is Notification.TERMINATE:
+                return Refused(ResponseCode.FAILED, "the station ends the session")
+        return None
+
+    def _accept(self, message: Message, answer: Accepted, now_s: float, commands: list[Command]) -> Reply:
+        before, response = self._state, answer.response
+        self._state = answer.next_state
+        if self._state is State.CHARGE_PARAMETER_DISCOVERY and before is State.SERVICE_SELECTION:
+            self._rows = services.rows_of(self._data.selection.service_id)
+        over = self._state is State.ENDED
+        self._sequence_s = self._config.timers.sequence_after(response.ELEMENT)
+        self._deadline_s = None if over else now_s + self._sequence_s
+        return Reply(
+            response,
+            tuple(commands),
+            CloseReason.SESSION_STOPPED if over else None,
+            self._deadline_s,
+            _event(message.ELEMENT, response, before, self._state, answer.reason),
+            self._config.timers.close_after_stop_s if over else 0.0,
+        )
+
+    def _refuse(
+        self, message: Message, refused: Refused, snapshot: EvseSnapshot, now_s: float, commands: list[Command]
+    ) -> Reply:
+        """The paired FAILED response. The commands of ending come with it: hardware does not wait for the EV."""
+        before = self._state
+        reason = f"{message.ELEMENT}: {refused.reason}"
+        try:
+            response = refusal(message, refused.code, response_header(self._data, snapshot))
+        except UnpairedMessage:
+            return self._give_up(message.ELEMENT, CloseReason.UNEXPECTED_MESSAGE, EndKind.FAILED, reason)
+        ending = self._ending(EndKind.FAILED, f"{refused.code.name}: {reason}")
+        return Reply(
+            response,
+            (*commands, *ending),
+            CloseReason.FAILED,
+            None,
+            _event(message.ELEMENT, response, before, self._state, refused.reason),
+            self._config.timers.close_after_failed_s,
+        )
+
+    def _give_up(self, request: str, close: CloseReason, kind: EndKind, reason: str) -> Reply:
+        return self._silent(request, close, self._ending(kind, reason), reason)
+
+    def _silent(self, request: str, close: CloseReason, commands: tuple[Command, ...], reason: str) -> Reply:
+        event = MessageEvent(request, None, None, self._state.value, State.ENDED.value, reason)
+        return Reply(None, commands, close, None, event)
+
+    def _ending(self, kind: EndKind, reason: str) -> tuple[Command, ...]:
+        """Stops energy first if any may flow, then ends; the station is told exactly once."""
+        self._state = State.ENDED
+        self._deadline_s = None
+        commands: list[Command] = []
+        if self._data.energy_possible:
+            self._data.energy_possible = False
+            commands.append(EnergyStop(reason))
+        commands.append(SessionEnded(kind, reason))
+        return tuple(commands)
+
+
+def _event(request: str, response: Message, before: State, after: State, reason: str | None) -> MessageEvent:
+    code: ResponseCode = getattr(response, "response_code")  # noqa: B009 - every response of -20 has one
+    name = response.ELEMENT
+    return MessageEvent(request, name, code.name, before.value, after.value, reason, performance_s(name))

@@ -1,0 +1,55 @@
+"""Timers of ISO 15118-20 as data (seconds of control time).
+
+Sequence timers start when a response is sent and end with the next request; the response decides which one runs.
+Performance times are what the SECC promises; they are measured by the shell and never fail a session by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LOOP_RESPONSES = frozenset({"DC_ChargeLoopRes", "AC_ChargeLoopRes"})
+
+# How long a value that stood in the snapshot before we asked is not taken for the answer. The station rebuilds the
+# snapshot every 50 ms; half a second later what it says has been said knowing our request.
+SNAPSHOT_SETTLE_S = 0.5
+
+PERFORMANCE_S: dict[str, float] = {
+    "ServiceDetailRes": 4.5,
+    "CertificateInstallationRes": 4.5,
+    "DC_ChargeLoopRes": 0.25,
+    "AC_ChargeLoopRes": 0.25,
+}
+PERFORMANCE_DEFAULT_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Limits in seconds; the defaults are the standard's.
+
+    `loop_sequence_s` is the only one a lab switch (`lab-slow-loop`) may lengthen. [V2G20-1502], Table 217
+    """
+
+    sequence_s: float = 60.0  # V2G_SECC_Sequence_Timeout [V2G20-443]
+    loop_sequence_s: float = 0.5  # the same after a ChargeLoopRes [V2G20-1500], [V2G20-1502]
+    communication_setup_s: float = 18.0  # V2G_SECC_CommunicationSetup_Performance_Time
+    ongoing_s: float = 55.0  # V2G_SECC_Ongoing_Performance_Time: Authorization, ScheduleExchange
+    local_schedule_s: float = 50.0  # own choice: a local schedule answers before the Ongoing time is over
+    cable_check_total_s: float = 35.0  # own choice: the EV gives up at 40 s
+    pre_charge_total_s: float = 10.0  # V2G_EVCC_PreCharge_Timeout
+    pilot_s: float = 1.5  # time in which the pilot must follow the message
+    close_after_stop_s: float = 5.0  # the EV closes TCP; we do it after this time
+    close_after_failed_s: float = 4.5  # "within 5 s", with a margin for the closing itself
+
+    def __post_init__(self) -> None:
+        if self.loop_sequence_s < 0.5:
+            raise ValueError(f"loop_sequence_s may only be lengthened, never below 0.5 s, got {self.loop_sequence_s}")
+
+    def sequence_after(self, response: str) -> float:
+        """The sequence timer that runs after a response of this name."""
+        return self.loop_sequence_s if response in LOOP_RESPONSES else self.sequence_s
+
+
+def performance_s(response: str) -> float:
+    """Within which time the SECC must have answered with this response (V2G_SECC_Msg_Performance_Time)."""
+    return PERFORMANCE_S.get(response, PERFORMANCE_DEFAULT_S)
