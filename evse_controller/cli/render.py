@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-WATCH_HEADER = "time(UTC)  phase        pilot     V       A       kW   SoC   limit kW +/-  session"
+WATCH_HEADER = "UTC      phase        pilot    V      A      kW  SoC  limits kW   session"
 
 
 def utc(seconds: float | None) -> str:
@@ -63,12 +63,12 @@ def watch_line(s: dict[str, Any]) -> str:
     limit = f"{number(charge and charge['value'] / 1000)}/{number(discharge and discharge['value'] / 1000)}"
     power = None if o["power_w"] is None else o["power_w"] / 1000
     soc = None if e is None else e["soc"]
-    return (
-        f"{time.strftime('%d %H:%M', time.gmtime(s['utc_s']))}  {o['phase']:<13.13}{o['pilot']:<4.4}"
-        f"{number(o['voltage_v']):>8}{number(o['current_a'], '.1f'):>8}{number(power, '.2f'):>8}"
-        f"{number(soc, '.0f'):>6}   {limit:>11}   {e['id'][:8] if e else '-'}"
-        + (f"  FAULT {s['faults'][0]['code']}" if s["faults"] else "")
+    line = (
+        f"{time.strftime('%d %H:%M', time.gmtime(s['utc_s']))} {o['phase']:<13.13}{o['pilot']:<2.2}"
+        f"{number(o['voltage_v']):>7}{number(o['current_a'], '.1f'):>7}{number(power, '.2f'):>8}"
+        f"{number(soc, '.0f'):>5} {limit:>11}  {e['id'][:8] if e else '-'}"
     )
+    return (line + (f" FAULT {s['faults'][0]['code']}" if s["faults"] else ""))[:80]
 
 
 def sessions(rows: list[dict[str, Any]]) -> list[str]:

@@ -7,7 +7,6 @@ line, or does not read its answers, is dropped. Every call is answered; a handle
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -49,7 +48,7 @@ class ControlServer:
         self.path = path
         self._methods = dict(methods)
         self._server: asyncio.Server | None = None
-        self._clients = 0
+        self._clients: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Bind. A socket file that nobody serves any more is replaced; one that answers is an error."""
@@ -70,25 +69,30 @@ class ControlServer:
             self._server.close()
             self._server = None
             self.path.unlink(missing_ok=True)
+        for task in list(self._clients):
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._clients >= _MAX_CLIENTS:
+        task = asyncio.current_task()
+        if task is None or len(self._clients) >= _MAX_CLIENTS:
             writer.close()
             return
-        self._clients += 1
+        self._clients.add(task)
         try:
             raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             pid, uid, _gid = struct.unpack("3i", raw)
             caller = Caller(pid, uid)
             while line := await reader.readline():
                 await self._answer(line, caller, writer)
-        except (ValueError, OSError, asyncio.IncompleteReadError):
+        except (ValueError, OSError):
             # ValueError: a line beyond MAX_LINE; OSError: the peer went away. Either way this client is done.
             writer.transport.abort()
+        except asyncio.CancelledError:
+            writer.transport.abort()  # the daemon closes; asyncio's own callback would log a re-raised cancellation
         finally:
-            self._clients -= 1
-            with contextlib.suppress(OSError):  # closing a connection that is already gone
-                writer.close()
+            self._clients.discard(task)
+            writer.close()
 
     async def _answer(self, line: bytes, caller: Caller, writer: asyncio.StreamWriter) -> None:
         identifier: Any = None

@@ -1,0 +1,131 @@
+"""evsectl against a served socket: exit codes, 80 columns, JSON, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evse_controller.cli.main import main
+from evse_controller.net.control import Caller, ControlServer, RpcError
+
+LIMIT = {"value": 11000.0, "source": "site", "reason": "import limit less building load, a long explanation indeed"}
+STATUS: dict[str, Any] = {
+    "version": "0.1.0", "utc_s": 1.705e9, "utc_trusted": True, "uptime_s": 12.0, "lab": ["lab-p256"],
+    "evseid": "DE*EVC*E000001",
+    "outlet": {"phase": "energy", "step": "", "pilot": "C", "contactor": "closed", "voltage_v": 401.2,
+               "current_a": -12.0, "power_w": -4814.4, "setpoint_w": -4800.0, "isolation_kohm": 1200.0},
+    "limits": {"charge": LIMIT, "discharge": LIMIT},
+    "session": {"id": "0102030405060708", "state": "charge-loop", "started_utc_s": 1.705e9, "evccid": "WMIV1234567890ABCDEX",
+                "service": "DC_BPT", "control_mode": "dynamic", "soc": 55.0, "charged_wh": 1234.5, "discharged_wh": 99.0},
+    "price": {"buy": 0.31, "sell": 0.12, "currency": "EUR"},
+    "faults": [], "devices": [{"name": "building", "problem": "no answer for 3.2 s"}],
+}
+
+
+def stop(params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+    assert caller.pid > 0
+    raise RpcError(RpcError.REFUSED, "no session is running")
+
+
+@pytest.fixture()
+def daemon(tmp_path: Path) -> Iterator[str]:
+    path = tmp_path / "control.sock"
+    loop = asyncio.new_event_loop()
+    server = ControlServer(path, {"status": lambda p, c: STATUS, "stop": stop,
+                                  "faults": lambda p, c: {"active": []},
+                                  "limits": lambda p, c: {"stale": False, "limits": [
+                                      {**LIMIT, "direction": "import", "expires_in_s": 3.2, "rules": True}]}})
+    loop.run_until_complete(server.start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield str(path)
+    asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_status_fits_a_serial_console_and_shows_lab_switches(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--socket", daemon]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert all(len(line) <= 80 for line in lines)
+    assert any("LAB SWITCHES ON: lab-p256" in line for line in lines)
+    assert any("building: no answer" in line for line in lines)
+    assert any("(site: import limit" in line for line in lines)
+
+
+def test_json_is_what_the_daemon_said(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json", "--socket", daemon, "status"]) == 0
+    assert json.loads(capsys.readouterr().out) == STATUS
+
+
+def test_watch_prints_lines_of_80_columns_and_ends_by_count(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", "--socket", daemon, "--period", "0.1", "--count", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_refusal_exits_4_and_says_why(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stop", "--socket", daemon]) == 4
+    assert "no session is running" in capsys.readouterr().err
+
+
+def test_limits_show_source_expiry_and_which_one_rules(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["limits", "--socket", daemon]) == 0
+    out = capsys.readouterr().out
+    assert "*import" in out
+    assert "3 s" in out
+
+
+def test_no_daemon_exits_3_and_names_the_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--socket", str(tmp_path / "none.sock")]) == 3
+    assert "none.sock" in capsys.readouterr().err
+
+
+def test_a_wrong_command_exits_2() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["statsu"])
+    assert caught.value.code == 2
+
+
+def test_the_cli_starts_without_asyncio_ssl_or_a_codec() -> None:
+    script = (
+        "import sys; from evse_controller.cli.main import main\n"
+        "main(['status', '--socket', '/nonexistent'])\n"
+        "print([m for m in ('asyncio', 'ssl', 'cryptography', 'can', 'evse_controller.messages') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"[1]\n", b"nonsense\n", b'{"method":"x","params":[]}\n', b"\xff\xfe\n"])
+def test_a_malformed_call_is_answered_with_an_error(daemon: str, line: bytes) -> None:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        s.connect(daemon)
+        s.sendall(line)
+        assert "error" in json.loads(s.makefile("rb").readline())
+
+
+def test_an_endless_line_is_dropped_and_the_daemon_lives(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        s.connect(daemon)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(1000):
+                s.sendall(b"x" * 65536)
+    assert main(["faults", "--socket", daemon]) == 0
