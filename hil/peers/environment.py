@@ -49,7 +49,8 @@ def peer_python(requirements: tuple[str, ...] = REQUIREMENTS, cache: Path | None
             return python
         shutil.rmtree(folder, ignore_errors=True)
         _run([sys.executable, "-m", "venv", str(folder)], requirements)
-        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements], requirements)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([*pip, *requirements], requirements)
         complete.write_text("\n".join(requirements) + "\n")
     return python
 
