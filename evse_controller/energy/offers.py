@@ -1,0 +1,98 @@
+"""From a plan to what the EV is offered: caps and prices in few enough steps, never above the plan's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from evse_controller.energy.planner import Plan, PlanSlot
+from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot
+
+_AT_LEAST_W = 1.0
+
+
+def compress_power(slots: Sequence[tuple[int, float]], points: int) -> Generator[None, None, list[tuple[int, float]]]:
+    """Merge neighbours until at most `points` (>= 1) remain; merged power is the *smaller*, so no cap ever rises.
+
+    Each step merges the pair that loses the least energy. Yields once a step; returns (duration, power) pairs.
+    """
+    merged: list[tuple[int, float]] = []
+    for duration, power in slots:
+        if merged and merged[-1][1] == power:
+            merged[-1] = (merged[-1][0] + duration, power)
+        else:
+            merged.append((duration, power))
+    while len(merged) > max(1, points):
+        best, best_loss = 0, float("inf")
+        for index in range(len(merged) - 1):
+            (first_s, first_w), (second_s, second_w) = merged[index], merged[index + 1]
+            loss = (first_w - second_w) * first_s if first_w > second_w else (second_w - first_w) * second_s
+            if loss < best_loss:
+                best, best_loss = index, loss
+        (first_s, first_w), (second_s, second_w) = merged[best], merged[best + 1]
+        merged[best : best + 2] = [(first_s + second_s, min(first_w, second_w))]
+        yield
+    return merged
+
+
+def compress_price(slots: Sequence[tuple[int, float]], points: int) -> Generator[None, None, list[tuple[int, float]]]:
+    """Merge neighbours until at most `points` remain; a merged price is the mean over time. Yields once a step."""
+    merged: list[tuple[int, float]] = []
+    for duration, price in slots:
+        if merged and merged[-1][1] == price:
+            merged[-1] = (merged[-1][0] + duration, price)
+        else:
+            merged.append((duration, price))
+    while len(merged) > max(1, points):
+        best, best_error = 0, float("inf")
+        for index in range(len(merged) - 1):
+            (first_s, first), (second_s, second) = merged[index], merged[index + 1]
+            error = abs(first - second) * first_s * second_s / (first_s + second_s)
+            if error < best_error:
+                best, best_error = index, error
+        (first_s, first), (second_s, second) = merged[best], merged[best + 1]
+        total_s = first_s + second_s
+        merged[best : best + 2] = [(total_s, (first * first_s + second * second_s) / total_s)]
+        yield
+    return merged
+
+
+def tuple_steps(
+    tuple_id: int, slots: Sequence[PlanSlot], powers_w: Sequence[float], bidirectional: bool, points: int
+) -> Generator[None, None, OfferTuple]:
+    """One alternative: charging caps where `powers_w` is positive, discharging caps where it is negative.
+
+    Discharge is priced with what its first kWh is worth: the purchase it saves while the building has a load, else
+    the sale. For a bidirectional service a discharging schedule is always there, all zero when nothing is wanted.
+    """
+    spans = [round(slot.duration_s) for slot in slots]
+    charging = yield from compress_power([(s, max(0.0, p)) for s, p in zip(spans, powers_w, strict=True)], points)
+    buy = yield from compress_price([(s, x.buy_per_kwh) for s, x in zip(spans, slots, strict=True)], points)
+    charge_part = tuple(PowerSlot(s, p) for s, p in charging)
+    charge_prices = tuple(PriceSlot(s, p) for s, p in buy)
+    if not bidirectional:
+        return OfferTuple(tuple_id, charge_part, charge_prices)
+    discharging = yield from compress_power([(s, max(0.0, -p)) for s, p in zip(spans, powers_w, strict=True)], points)
+    worth = [x.buy_per_kwh if x.building_w > 0.0 else x.sell_per_kwh for x in slots]
+    sale = yield from compress_price(list(zip(spans, worth, strict=True)), points)
+    return OfferTuple(
+        tuple_id,
+        charge_part,
+        charge_prices,
+        tuple(PowerSlot(s, p) for s, p in discharging),
+        tuple(PriceSlot(s, p) for s, p in sale),
+    )
+
+
+def differs(plan: Plan, other_w: Sequence[float]) -> bool:
+    """Whether an alternative is worth offering: any slot differs by more than a watt."""
+    return any(abs(a - b) > _AT_LEAST_W for a, b in zip(plan.powers_w, other_w, strict=True))
+
+
+def power_at(slots: Sequence[PowerSlot], offset_s: float) -> tuple[float, float, float] | None:
+    """(power, start, end) of the step that holds at `offset_s` after the anchor; None outside the schedule."""
+    start = 0.0
+    for slot in slots:
+        if start <= offset_s < start + slot.duration_s:
+            return slot.power_w, start, start + slot.duration_s
+        start += slot.duration_s
+    return None
