@@ -55,9 +55,14 @@ def _add_issued_extensions(
     builder: x509.CertificateBuilder, profile: CertificateProfile, issuer: x509.Certificate, issuer_role: Role
 ) -> x509.CertificateBuilder:
     ski = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    ocsp = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(f"{_PKI_URL}/ocsp"))
+    ocsp = x509.AccessDescription(
+        AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(f"{_PKI_URL}/ocsp")
+    )
     crl = x509.DistributionPoint(
-        [x509.UniformResourceIdentifier(f"{_PKI_URL}/{issuer_role.value}.crl")], relative_name=None, reasons=None, crl_issuer=None
+        [x509.UniformResourceIdentifier(f"{_PKI_URL}/{issuer_role.value}.crl")],
+        relative_name=None,
+        reasons=None,
+        crl_issuer=None,
     )
     aki = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
     return (

@@ -23,7 +23,8 @@ from certs.profile import PROFILES, ROLES, PrivateKey, Role, Subjects, subject_n
 
 _LEAVES = (Role.SECC, Role.VEHICLE)
 _ROOT_OF: Mapping[Role, Role] = {
-    role: Role.V2G_ROOT if role in (Role.V2G_ROOT, Role.CPO_SUB1, Role.CPO_SUB2, Role.SECC) else Role.OEM_ROOT for role in Role
+    Role.SECC: Role.V2G_ROOT,
+    Role.VEHICLE: Role.OEM_ROOT,
 }
 
 
@@ -53,7 +54,9 @@ class LabPki:
     def files(self, role: Role) -> RoleFiles:
         """Paths for a leaf role (`Role.SECC`, `Role.VEHICLE`). Raises ValueError for an authority."""
         if role not in _LEAVES:
-            raise ValueError(f"{role.value} is an authority; only {', '.join(r.value for r in _LEAVES)} have chain files")
+            raise ValueError(
+                f"{role.value} is an authority; only {', '.join(r.value for r in _LEAVES)} have chain files"
+            )
         return RoleFiles(self.folder / f"{role.value}-chain.pem", self.key(role), self.certificate(_ROOT_OF[role]))
 
     def pem(self, role: Role) -> tuple[bytes, bytes, bytes]:
@@ -85,7 +88,7 @@ def make_lab(
         raise ValueError(f"unknown certificate profile {profile!r}; known: {', '.join(PROFILES)}")
     wanted = PROFILES[profile]
     subjects = subjects or Subjects()
-    now = now or datetime.datetime.now(datetime.timezone.utc)
+    now = now or datetime.datetime.now(datetime.UTC)
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     made: dict[Role, tuple[x509.Certificate, PrivateKey]] = {}
@@ -143,7 +146,10 @@ def _load(folder: Path, role: Role) -> tuple[x509.Certificate, PrivateKey] | Non
         key = load_pem_private_key(key_file.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(f"{key_file}: not an unencrypted private key in PEM form") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey) or key.public_key() != certificate.public_key():
+    if (
+        not isinstance(key, ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey)
+        or key.public_key() != certificate.public_key()
+    ):
         raise ValueError(f"{key_file}: does not belong to {certificate_file}")
     return certificate, key
 

@@ -36,7 +36,7 @@ class Role(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class RoleSpec:
-    """One certificate: its issuer (itself for a root), CA path length (None: a leaf), lifetime and extended key usage."""
+    """One certificate: its issuer (itself for a root), CA path length (None: a leaf), lifetime, extended key usage."""
 
     issuer: Role
     path_length: int | None
@@ -105,7 +105,7 @@ class Subjects:
 
 
 def subject_name(role: Role, subjects: Subjects) -> x509.Name:
-    """The subject of a role's certificate. Authorities carry a DC that names their domain, the vehicle only CN and O."""
+    """The subject of a role's certificate. Authorities carry a DC for their domain, the vehicle only CN and O."""
     if role is Role.VEHICLE:
         return _name((NameOID.COMMON_NAME, subjects.evccid), (NameOID.ORGANIZATION_NAME, subjects.oem))
     domain = {"v2g": "V2G", "cpo": "CPO", "secc": "CPO", "oem": "OEM"}[role.value.split("-")[0]]

@@ -1,1 +1,1 @@
-"""The network edge: SDP socket, TCP and TLS listener, pacing, capture. asyncio lives in `server`; all else is sans-IO."""
+"""The network edge: SDP socket, TCP and TLS listener, pacing, capture. asyncio lives in `server` and `link`."""

@@ -1,8 +1,8 @@
 """TLS 1.3 engine without I/O (pyOpenSSL memory BIOs): ciphertext in, ciphertext out, clear text beside it.
 
-Why pyOpenSSL and not the standard `ssl`: ISO 15118-20 Annex B certificates mark AKI, SKI, AIA and CDP critical, and only a
-verify callback can accept exactly those (see `ALLOWED_CRITICAL`); TLS 1.3 suites, groups and signature algorithms
-must also be restricted. Profiles are data, because the standard's amendment may move them.
+Why pyOpenSSL and not the standard `ssl`: ISO 15118-20 Annex B certificates mark AKI, SKI, AIA and CDP critical, and
+only a verify callback can accept exactly those (see `tls_trust`); TLS 1.3 suites, groups and signature algorithms must
+also be restricted. Profiles are data, because the standard's amendment may move them.
 
 Known gaps, stated: OCSP staples for the intermediates and signed RFC 6961 lists need another engine; two stateful
 tickets are still sent after the handshake (they can never be redeemed: cache off, and a reused session is refused).
@@ -12,80 +12,52 @@ from __future__ import annotations
 
 import enum
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
-X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION = 34
-MAX_CERTIFICATE_BYTES = 1600
-MAX_INTERMEDIATES = 3
+from evse_controller.net.tls_trust import (
+    LAB_P256,
+    MAX_INTERMEDIATES,
+    PROFILES,
+    STRICT,
+    Credential,
+    TlsProfile,
+    load_credential,
+    load_roots,
+    verify_problem,
+)
+
+__all__ = [
+    "LAB_P256",
+    "PROFILES",
+    "STRICT",
+    "Credential",
+    "Handshake",
+    "Side",
+    "TlsContext",
+    "TlsEngine",
+    "TlsError",
+    "TlsProfile",
+    "load_credential",
+    "load_roots",
+]
+
 MAX_PENDING_CIPHERTEXT = 256 * 1024
 MAX_PENDING_CLEARTEXT = 128 * 1024
 _READ_CHUNK = 16384
 _CCS_RECORD = b"\x14\x03\x03\x00\x01\x01"
 
-ALLOWED_CRITICAL = frozenset(
-    {
-        ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
-        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
-        ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
-        ExtensionOID.CRL_DISTRIBUTION_POINTS,
-        ExtensionOID.SUBJECT_INFORMATION_ACCESS,
-    }
-)
-_OPENSSL_HANDLES = frozenset(
-    {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE, ExtensionOID.CERTIFICATE_POLICIES}
-)
-
 
 class TlsError(Exception):
-    """The TLS connection is dead. `reason` is one sentence for journal and technician; an alert may still be pending."""
+    """The TLS connection is dead. `reason` is one sentence for the technician; an alert may still be pending."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class TlsProfile:
-    """What a TLS connection may negotiate. `lab_switch` names the switch that weakens the strict default, if any.
-
-    `suites`, `groups`, `signature_algorithms` are OpenSSL lists in order of preference; `key_kinds` the public keys a
-    peer's certificate chain may hold (`secp521r1`, `ed448`, `secp256r1`).
-    """
-
-    name: str
-    suites: tuple[str, ...]
-    groups: tuple[str, ...]
-    signature_algorithms: tuple[str, ...]
-    key_kinds: frozenset[str]
-    lab_switch: str | None = None
-
-
-# [V2G20-2458] suites, [V2G20-1634] groups, [V2G20-1667/-2674/-2319] signature algorithms; TLS 1.3 only [V2G20-1235].
-STRICT = TlsProfile(
-    name="strict",
-    suites=("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"),
-    groups=("P-521", "X448"),
-    signature_algorithms=("ECDSA+SHA512", "ed448"),
-    key_kinds=frozenset({"secp521r1", "ed448"}),
-)
-LAB_P256 = TlsProfile(
-    name="lab-p256",
-    suites=STRICT.suites,
-    groups=(*STRICT.groups, "P-256"),
-    signature_algorithms=(*STRICT.signature_algorithms, "ECDSA+SHA256"),
-    key_kinds=STRICT.key_kinds | {"secp256r1"},
-    lab_switch="lab-p256",
-)
-PROFILES: Mapping[str, TlsProfile] = {profile.name: profile for profile in (STRICT, LAB_P256)}
 
 
 class Side(enum.Enum):
@@ -102,40 +74,6 @@ class Handshake(enum.Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A leaf certificate, its sub-CAs (PEM, leaf first, the root never among them) and the leaf's private key (PEM)."""
-
-    chain_pem: bytes
-    key_pem: bytes
-
-
-def load_credential(chain_file: str, key_file: str) -> Credential:
-    """Read and check a credential. Raises ValueError that names the file when one is missing, broken or mismatched."""
-    chain_pem, key_pem = _read_file(chain_file), _read_file(key_file)
-    try:
-        leaf = x509.load_pem_x509_certificates(chain_pem)[0]
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"{chain_file}: no certificate chain in PEM form: {error}") from error
-    try:
-        key = load_pem_private_key(key_pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError(f"{key_file}: no unencrypted private key in PEM form: {error}") from error
-    if key.public_key() != leaf.public_key():
-        raise ValueError(f"{key_file}: this key does not belong to the leaf certificate in {chain_file}")
-    return Credential(chain_pem, key_pem)
-
-
-def load_roots(*files: str) -> bytes:
-    """Read trust anchors (PEM, one or more per file). Raises ValueError that names the file."""
-    for file in files:
-        try:
-            x509.load_pem_x509_certificates(_read_file(file))
-        except ValueError as error:
-            raise ValueError(f"{file}: no root certificate in PEM form: {error}") from error
-    return b"".join(_read_file(file) for file in files)
-
-
 class TlsContext:
     """Everything that connections of one kind share. Building it costs milliseconds, an engine from it microseconds.
 
@@ -145,7 +83,13 @@ class TlsContext:
     """
 
     def __init__(
-        self, side: Side, profile: TlsProfile, credential: Credential | None, roots_pem: bytes, *, lab_keylog: bool = False
+        self,
+        side: Side,
+        profile: TlsProfile,
+        credential: Credential | None,
+        roots_pem: bytes,
+        *,
+        lab_keylog: bool = False,
     ) -> None:
         if side is Side.SERVER and credential is None:
             raise ValueError("a TLS server needs a credential")
@@ -181,7 +125,7 @@ class TlsContext:
 
     def _verify(self, connection: SSL.Connection, cert: crypto.X509, error: int, depth: int, ok: int) -> bool:
         engine: TlsEngine | None = connection.get_app_data()()
-        problem = _verify_problem(cert, error, depth, self.profile)
+        problem = verify_problem(cert, error, depth, self.profile)
         if problem is not None and engine is not None:
             engine.note_verify_problem(problem)
         return problem is None
@@ -305,7 +249,7 @@ class TlsEngine:
 
     @property
     def group(self) -> str | None:
-        """Negotiated key exchange group in OpenSSL's lower-case name (`secp521r1`, `x448`), None before there is one."""
+        """Negotiated key exchange group in OpenSSL's lower-case name (`secp521r1`, `x448`), None before."""
         return self._connection.get_group_name() if self.state is not Handshake.RUNNING else None
 
     @property
@@ -367,14 +311,6 @@ class TlsEngine:
             self._strip_ccs = self._hello_head[0] == 0x16 and self._hello_head[43] == 0
 
 
-def _read_file(name: str) -> bytes:
-    try:
-        with open(name, "rb") as file:
-            return file.read(1 << 20)
-    except OSError as error:
-        raise ValueError(f"{name}: {error.strerror}") from error
-
-
 def _lib() -> Any:
     return SSL._lib  # type: ignore[attr-defined]
 
@@ -398,43 +334,6 @@ def _use_credential(context: SSL.Context, credential: Credential) -> None:
         context.check_privatekey()
     except SSL.Error as error:
         raise ValueError("private key does not belong to the leaf certificate") from error
-
-
-def _verify_problem(cert: crypto.X509, error: int, depth: int, profile: TlsProfile) -> str | None:
-    """None when the certificate is acceptable at this point of the chain, else the sentence that says why not."""
-    try:
-        certificate = cert.to_cryptography()
-        subject = certificate.subject.rfc4514_string()
-        size = len(certificate.public_bytes(Encoding.DER))
-        kind = _key_kind(certificate)
-        critical = {extension.oid for extension in certificate.extensions if extension.critical}
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as broken:
-        return f"certificate at depth {depth} is malformed: {broken}"
-    if error == X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION:
-        foreign = critical - ALLOWED_CRITICAL - _OPENSSL_HANDLES
-        if foreign:
-            return f"{subject}: unknown critical extension {', '.join(sorted(oid.dotted_string for oid in foreign))}"
-    elif error != 0:
-        return f"{subject}: {_verify_text(error)}"
-    if size > MAX_CERTIFICATE_BYTES:
-        return f"{subject}: certificate of {size} bytes, at most {MAX_CERTIFICATE_BYTES} are allowed"
-    if kind not in profile.key_kinds:
-        return f"{subject}: key kind {kind} is not in profile {profile.name}"
-    return None
-
-
-def _verify_text(error: int) -> str:
-    text = SSL._ffi.string(_lib().X509_verify_cert_error_string(error))  # type: ignore[attr-defined]
-    return f"{text.decode()} ({error})"
-
-
-def _key_kind(certificate: x509.Certificate) -> str:
-    key = certificate.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return key.curve.name
-    if isinstance(key, ed448.Ed448PublicKey):
-        return "ed448"
-    return type(key).__name__
 
 
 def _reason(error: SSL.Error) -> str:
