@@ -1,0 +1,1 @@
+"""Meters: DC meters at the outlet and AC meters at the grid connection."""

@@ -1,0 +1,1 @@
+"""Pilot boards: control pilot, contactors and their heartbeat."""

@@ -1,0 +1,1 @@
+"""Power modules: bidirectional DC sources behind `hal.api.PowerSupply`."""
