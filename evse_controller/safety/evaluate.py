@@ -9,7 +9,7 @@ from evse_controller.model.fault import Fault, FaultCode, Severity
 from evse_controller.model.permit import Permit
 from evse_controller.safety import envelope
 from evse_controller.safety import thresholds as t
-from evse_controller.safety.inputs import Inputs, Verdict
+from evse_controller.safety.inputs import Inputs, NamedLimit, Verdict
 from evse_controller.safety.phase import PHASES, Phase
 from hal.api import Contact, IsolationState, PowerMode
 
@@ -60,8 +60,8 @@ def _permit(
     inputs: Inputs,
     now_s: float,
     faults: tuple[Fault, ...],
-    charge_rules: envelope.NamedLimit,
-    discharge_rules: envelope.NamedLimit,
+    charge_rules: NamedLimit,
+    discharge_rules: NamedLimit,
     denied: str | None,
 ) -> Permit:
     expires = now_s + t.PERMIT_LIFE_S
@@ -207,6 +207,8 @@ def _isolation(inputs: Inputs, now_s: float) -> Iterator[Finding]:
         return
     if reading.state is IsolationState.FAULT or reading.self_test_ok is False:
         yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", "isolation monitor reports a fault of its own"
+    elif PHASES[inputs.phase].isolation and reading.self_test_ok is not True:
+        yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", "isolation monitor has not passed a self-test"
     elif reading.state is not IsolationState.MEASURING and now_s - since > t.ISOLATION_DEADLINE_S:
         yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", f"isolation monitor is {reading.state.value}"
     threshold = envelope.isolation_threshold_ohm(inputs)

@@ -1,0 +1,240 @@
+"""One outlet seen from outside: commands and control steps in; snapshot, status and events out.
+
+One control step: read devices -> upkeep -> next phase -> safety verdict -> faults -> demand -> actuator -> snapshot
+and status -> heartbeat. A step that raises does not reach the heartbeat, and the pilot board then opens the
+contactors by itself.
+"""
+
+from __future__ import annotations
+
+from evse_controller.model.commands import Command, ControlMode, EndKind, SessionOpened
+from evse_controller.model.fault import Fault, FaultCode
+from evse_controller.model.limits import SiteAllowance
+from evse_controller.model.pilot import PilotState
+from evse_controller.model.snapshot import Authorization, EvseSnapshot, Notification
+from evse_controller.model.wish import EnergyWish
+from evse_controller.safety import Inputs, Phase, Verdict, evaluate
+from evse_controller.safety import thresholds as t
+from evse_controller.station import commands, report
+from evse_controller.station.config import OutletDevices, StationConfig
+from evse_controller.station.phases import SESSION_PHASES, PhaseMachine
+from evse_controller.station.report import StationEvent, StationStatus
+from evse_controller.station.upkeep import Upkeep
+from evse_controller.station.view import View
+from hal.api import Contact, PowerMode
+
+DUTY_DIGITAL = 5.0
+"""PWM duty in % that means: digital communication only (IEC 61851-1)."""
+
+
+class Station(PhaseMachine):
+    """One outlet. Call `step` every 50 ms and `guard` every 10 ms; `command` whenever the session says so."""
+
+    def __init__(self, config: StationConfig, devices: OutletDevices, latched: tuple[Fault, ...] = ()) -> None:
+        super().__init__(config, devices, latched)
+        self.snapshot: EvseSnapshot | None = None
+        self._upkeep = Upkeep(config, lambda kind, text: self._event(kind, text))
+        self._watch: dict[str, float] = {}
+        self._paused = False
+        self._refusal: str | None = None
+        self._status: StationStatus | None = None
+
+    # -- what others call ------------------------------------------------------------------------------------
+
+    def command(self, cmd: Command, now_s: float) -> None:
+        """Take in what the session asks. Never raises and never acts on a device: the next step does."""
+        self._now_s = now_s
+        self._session = commands.take(self._session, cmd, now_s)
+        if isinstance(cmd, SessionOpened):
+            self._stopping = None
+        self._paused = self._session.ended is EndKind.PAUSED and self._phase is not Phase.IDLE
+        if not isinstance(cmd, commands.QUIET):
+            self._event("command", type(cmd).__name__)
+
+    def step(
+        self,
+        now_s: float,
+        utc_s: float,
+        utc_trusted: bool,
+        allowance: SiteAllowance,
+        wish: EnergyWish,
+        authorization: Authorization,
+    ) -> EvseSnapshot:
+        """One control step. `utc_s` only stamps the snapshot; nothing here depends on it being trusted."""
+        if self._started_s is None:
+            self._started_s = self._phase_since_s = now_s
+        self._now_s = now_s
+        devices = self._devices
+        view = View(
+            now_s=now_s,
+            mcu=devices.mcu.reading(),
+            power=devices.supply.reading(),
+            capability=devices.supply.capability(),
+            meter=devices.meter.reading(),
+            isolation=devices.isolation.reading(),
+        )
+        if self._session.open and self._session.first_meter is None:
+            self._session.first_meter = view.meter
+        self._cleared(self._book.expire(now_s, view.mcu is not None and view.mcu.pilot is PilotState.A))
+        self._upkeep.step(self._phase, self._check, view, self._actuator)
+        self._next_phase(view)
+        self._monitor_isolation(now_s)
+        verdict = self._judge(view, allowance, wish)
+        demand = self._demand(view, verdict, wish)
+        self._actuator.apply(demand, verdict.permit, now_s, view.mcu, view.power, view.meter)
+        self._note_refusal()
+        self._set_pilot(view)
+        self._publish(view, verdict, wish, authorization, utc_s)
+        self._actuator.beat(now_s)
+        assert self.snapshot is not None
+        return self.snapshot
+
+    def guard(self, now_s: float) -> None:
+        """Between steps: a permit that ran out while the outlet is energised switches everything off."""
+        if self._actuator.expire(now_s):
+            self._now_s = now_s
+            self._event("refused", "permit expired between control steps: everything off")
+            self._raise((FaultCode.DEVICE_ERROR, "station", "control step late: permit expired"), True)
+
+    def fail_safe(self, reason: str, now_s: float) -> None:
+        """A control step failed: everything off. The next good step ends the session in order."""
+        self._now_s = now_s
+        self._raise((FaultCode.DEVICE_ERROR, "station", reason), self._actuator.energised)
+        self._actuator.all_off(now_s, reason)
+
+    def clear_fault(self, code: FaultCode, now_s: float) -> bool:
+        """A technician clears a fault. False when it is not raised or its cause is still present."""
+        self._now_s = now_s
+        fault = self._book.clear(code, now_s)
+        self._cleared([] if fault is None else [fault])
+        return fault is not None
+
+    def status(self) -> StationStatus:
+        """The newest status. Raises RuntimeError before the first step."""
+        if self._status is None:
+            raise RuntimeError("station has made no control step yet")
+        return self._status
+
+    def drain_events(self) -> list[StationEvent]:
+        """Events since the last call, oldest first."""
+        events, self._events = self._events, []
+        return events
+
+    def _judge(self, view: View, allowance: SiteAllowance, wish: EnergyWish) -> Verdict:
+        """Safety's verdict; when it raises an emergency, the verdict of the emergency phase."""
+        powered = self._actuator.energised or self._phase in SESSION_PHASES
+        verdict = evaluate(self._inputs(view, allowance, wish), view.now_s)
+        self._watch = dict(verdict.watch)
+        before = self._phase
+        for fault in verdict.faults:
+            self._see(fault, powered)
+        return verdict if self._phase is before else evaluate(self._inputs(view, allowance, wish), view.now_s)
+
+    def _inputs(self, view: View, allowance: SiteAllowance, wish: EnergyWish) -> Inputs:
+        session, actuator, service = self._session, self._actuator, self._session.service
+        scheduled = service is None or service.control_mode is ControlMode.SCHEDULED
+        return Inputs(
+            phase=self._phase,
+            started_s=self._started_s or 0.0,
+            mcu=view.mcu,
+            power=view.power,
+            capability=view.capability,
+            meter=view.meter,
+            isolation=view.isolation,
+            ratings=report.hardware_ratings(self.config, view.capability),
+            allowance=allowance,
+            efficiency_import=self.config.efficiency_import,
+            efficiency_export=self.config.efficiency_export,
+            negotiated=session.negotiated,
+            ev=session.ev,
+            charge_cap=wish.charge_cap if scheduled else None,
+            discharge_cap=wish.discharge_cap if scheduled else None,
+            service_bidirectional=service is not None and service.bidirectional,
+            export_configured=self.config.bidirectional,
+            grid_profile=self.config.grid_profile,
+            needs=session.needs,
+            soc=session.soc,
+            mode=actuator.mode,
+            changing_direction=self._change is not None,
+            contactors_commanded=actuator.contactors,
+            contactors_since_s=max(actuator.contactors_since_s, self._started_s or 0.0),
+            isolation_since_s=actuator.measuring_since_s,
+            stopping=self._stopping is not None,
+            latched=self._book.active,
+            watch=self._watch,
+        )
+
+    def _set_pilot(self, view: View) -> None:
+        if self._phase is Phase.IDLE or view.pilot_ready:
+            self._paused = False  # unplugged, or the EV woke up (B -> C)
+        worst = self._book.worst()
+        on = view.pilot_connected and worst is None and self.config.pwm_allowed and not self._paused
+        self._actuator.set_duty(DUTY_DIGITAL if on else None)
+
+    def _note_refusal(self) -> None:
+        refusal = self._actuator.refusal
+        if refusal is not None and refusal != self._refusal:
+            self._event("refused", refusal)
+        self._refusal = refusal
+
+    # -- what others read ------------------------------------------------------------------------------------
+
+    def _publish(
+        self, view: View, verdict: Verdict, wish: EnergyWish, authorization: Authorization, utc_s: float
+    ) -> None:
+        session, actuator, mcu, meter = self._session, self._actuator, view.mcu, view.meter
+        ratings = report.hardware_ratings(self.config, view.capability)
+        volts = max(1.0, ratings.min_voltage_v, 0.0 if meter is None else meter.voltage_v)
+        fresh = meter is not None and view.now_s - meter.at_s <= t.METER_DEADLINE_S
+        emergency = self._book.emergency
+        stopping = self._stopping is not None or emergency is not None
+        contact = Contact.UNDEFINED if mcu is None else mcu.contactor
+        closed = actuator.contactors and contact is Contact.CLOSED
+        sign = -1.0 if actuator.mode is PowerMode.DISCHARGE else 1.0
+        capability = view.capability
+        self.snapshot = EvseSnapshot(
+            utc_s=utc_s,
+            evseid=self.config.evseid,
+            bidirectional=capability is not None
+            and capability.bidirectional
+            and self.config.bidirectional
+            and self.config.grid_profile is not None,
+            ratings=ratings,
+            present=report.present_limits(ratings, verdict, volts, self._wanted_a, session.voltage_v, stopping),
+            pilot=PilotState.INVALID if mcu is None else mcu.pilot,
+            authorization=authorization,
+            cable_check=session.cable_check,
+            precharge=session.precharge,
+            energy_ready=self._phase is Phase.ENERGY and closed and view.power is not None and view.power.on,
+            stop_done=session.stop_wanted is not None and not actuator.contactors and contact is Contact.OPEN,
+            present_voltage_v=meter.voltage_v if fresh and meter is not None else None,
+            present_current_a=meter.current_a if fresh and meter is not None else None,
+            meter=report.meter_totals(self._devices.meter.meter_id, session, meter, utc_s),
+            offer=wish.offer,
+            notification=Notification.TERMINATE if stopping else None,
+            emergency=None if emergency is None else f"{emergency.code.value}: {emergency.cause}",
+        )
+        self._status = StationStatus(
+            at_s=view.now_s,
+            phase=self._phase.value,
+            sub_step=self._sub_step(),
+            charge_limits=verdict.charge,
+            discharge_limits=verdict.discharge,
+            charge_rules=verdict.charge_rules,
+            discharge_rules=verdict.discharge_rules,
+            export_denied=verdict.export_denied,
+            faults=self._book.active,
+            setpoint_a=sign * actuator.output_current_a,
+            setpoint_w=sign * actuator.output_current_a * volts,
+            voltage_v=self.snapshot.present_voltage_v,
+            current_a=self.snapshot.present_current_a,
+            link_v=None if view.power is None else view.power.voltage_v,
+            isolation_ohm=view.isolation.resistance_ohm if view.isolation is not None else None,
+            contactors=contact.value,
+            pilot=self.snapshot.pilot.value,
+            mode=actuator.mode.value,
+            stopping=self._stopping,
+            refusal=self._refusal,
+            ready=self._book.worst() is None and mcu is not None and capability is not None,
+            permit=verdict.permit,
+        )
