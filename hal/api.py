@@ -228,7 +228,7 @@ class IsolationMonitor(Driver, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AcMeterReading:
-    """Building meter at the grid connection. Deadline: 3 s, then the failsafe share. Import positive, export negative."""
+    """Building meter. Deadline: 3 s, then the failsafe share. `power_w`: import positive, export negative."""
 
     at_s: float
     power_w: float

@@ -28,7 +28,9 @@ class Client:
             self._socket.connect(path)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise DaemonUnreachable(f"{path}: {reason}; is evsed running, and is this its socket (--socket)?") from error
+            raise DaemonUnreachable(
+                f"{path}: {reason}; is evsed running, and is this its socket (--socket)?"
+            ) from error
         self._stream = self._socket.makefile("rb")
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:

@@ -64,7 +64,9 @@ def _items(source: str, schema: str) -> Iterator[dict[str, Any]]:
         reader = FrameReader()
         frames = reader.feed(payload)
         if not frames:
-            raise Unreadable("an incomplete or unknown V2GTP frame: " + (reader.broken or ", ".join(reader.ignored) or "cut off"))
+            raise Unreadable(
+                "an incomplete or unknown V2GTP frame: " + (reader.broken or ", ".join(reader.ignored) or "cut off")
+            )
         for frame in frames:
             yield _frame(frame, schema)
     else:
@@ -104,7 +106,9 @@ def _capture(data: bytes) -> Iterator[dict[str, Any]]:
     items: list[tuple[float, dict[str, Any]]] = []
     for segment in capture_reader.segments(capture.packets):
         if not segment.tcp and _SDP_PORT in (segment.source[1], segment.destination[1]):
-            items.append((segment.time_s, _stamp(segment.time_s, segment.destination[1] == _SDP_PORT, _sdp(segment.payload))))
+            items.append(
+                (segment.time_s, _stamp(segment.time_s, segment.destination[1] == _SDP_PORT, _sdp(segment.payload)))
+            )
     for stream in capture_reader.tcp_streams(capture.packets):
         items += [(at, _stamp(at, from_ev, item)) for at, from_ev, item in _stream(stream, capture.secrets)]
     for _, item in sorted(items, key=lambda pair: pair[0]):

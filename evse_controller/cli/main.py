@@ -65,7 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     decode = add("decode", "V2G messages as JSON, offline: hex of a frame or EXI payload, or a pcapng file")
     decode.add_argument("input", help="hex digits, a pcapng file, or - for standard input")
     decode.add_argument(
-        "--schema", default="auto", choices=("auto", "sap", "common", "dc", "ac"), help="for bare EXI without V2GTP header"
+        "--schema",
+        default="auto",
+        choices=("auto", "sap", "common", "dc", "ac"),
+        help="for bare EXI without V2GTP header",
     )
 
     config = add("config", "configuration files").add_subparsers(dest="action", metavar="ACTION", required=True)

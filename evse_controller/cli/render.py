@@ -51,7 +51,9 @@ def status(s: dict[str, Any]) -> list[str]:
             f"          charged {e['charged_wh'] / 1000:.3f} kWh   discharged {e['discharged_wh'] / 1000:.3f} kWh",
         ]
     if s["price"] is not None:
-        lines.append(f"price     buy {s['price']['buy']:.4f}   sell {s['price']['sell']:.4f} {s['price']['currency']}/kWh")
+        lines.append(
+            f"price     buy {s['price']['buy']:.4f}   sell {s['price']['sell']:.4f} {s['price']['currency']}/kWh"
+        )
     lines += [f"device    {d['name']}: {d['problem']}" for d in s["devices"] if d["problem"]]
     lines += [f"FAULT     {f['code']}: {f['cause']}" for f in s["faults"]] or ["faults    none"]
     return [line[:80] for line in lines]
@@ -109,9 +111,8 @@ def limits(r: dict[str, Any]) -> list[str]:
     for limit in r["limits"]:
         mark = "*" if limit["rules"] else " "
         expires = "-" if limit["expires_in_s"] is None else f"{limit['expires_in_s']:.0f} s"
-        lines.append(
-            f"{mark}{limit['direction']:<9} {_kw(limit['value']):>10}   {limit['source']:<15.15} {expires:>7}    {limit['reason']}"[:80]
-        )
+        row = f"{mark}{limit['direction']:<9} {_kw(limit['value']):>10}   {limit['source']:<15.15} {expires:>7}"
+        lines.append(f"{row}    {limit['reason']}"[:80])
     lines.append("* = rules now" + ("; a site input is stale: failsafe share" if r["stale"] else ""))
     return lines
 
@@ -119,6 +120,9 @@ def limits(r: dict[str, Any]) -> list[str]:
 def faults(r: dict[str, Any]) -> list[str]:
     lines = []
     for f in r["active"]:
-        lines += [f"{f['code']} ({f['severity']}{', latched' if f['latching'] else ''}) from {f['source']}", f"    {f['cause']}"]
+        lines += [
+            f"{f['code']} ({f['severity']}{', latched' if f['latching'] else ''}) from {f['source']}",
+            f"    {f['cause']}",
+        ]
         lines.append(f"    first check: {f['first_check']}")
     return lines or ["no faults"]

@@ -189,7 +189,9 @@ def _net(table: Table, plain: bool) -> NetSection:
     tls = table.table("tls", required=not plain)
     interface, host = table.optional_text("interface"), table.optional_text("host")
     if (interface is None) == (host is None):
-        table.complain("interface", "name the PLC network interface here (or, for a bench without one, an address as host)")
+        table.complain(
+            "interface", "name the PLC network interface here (or, for a bench without one, an address as host)"
+        )
     section = NetSection(
         interface=interface,
         host=host,

@@ -23,7 +23,9 @@ class EimAuthorizer:
 
     def present(self, token: str, now_s: float) -> bool:
         """A token was shown. True when it is known; unknown ones reject a waiting session (it may try again)."""
-        known = any([hmac.compare_digest(token.encode(), each) for each in self._tokens])
+        known = False
+        for each in self._tokens:  # all of them, so that the time tells nothing
+            known |= hmac.compare_digest(token.encode(), each)
         if known:
             self._tapped_at_s, self._rejected = now_s, False
         elif self._asked and not self._accepted:

@@ -51,25 +51,49 @@ class FaultKind:
 
 FAULT_TABLE: dict[FaultCode, FaultKind] = {
     FaultCode.EMERGENCY_STOP: FaultKind(Severity.EMERGENCY, True, "Release the emergency stop and clear the cause."),
-    FaultCode.PILOT_LOST: FaultKind(Severity.EMERGENCY, False, "The plug was pulled or the pilot wire broke under power."),
+    FaultCode.PILOT_LOST: FaultKind(
+        Severity.EMERGENCY, False, "The plug was pulled or the pilot wire broke under power."
+    ),
     FaultCode.PILOT_STALE: FaultKind(Severity.EMERGENCY, False, "Pilot board UART: cable, supply, baud rate."),
-    FaultCode.MCU_SAFE_STATE: FaultKind(Severity.EMERGENCY, True, "The pilot board entered its safe state; read its reason."),
+    FaultCode.MCU_SAFE_STATE: FaultKind(
+        Severity.EMERGENCY, True, "The pilot board entered its safe state; read its reason."
+    ),
     FaultCode.CONTACTOR_MISMATCH: FaultKind(Severity.EMERGENCY, True, "Contactor feedback disagrees with its command."),
     FaultCode.CONTACTOR_WELDED: FaultKind(Severity.EMERGENCY, True, "Replace the welded contactor before any use."),
-    FaultCode.OVER_VOLTAGE: FaultKind(Severity.EMERGENCY, False, "Outlet above the negotiated voltage; check modules and EV."),
-    FaultCode.OVER_CURRENT: FaultKind(Severity.EMERGENCY, False, "Outlet current above its limit; check module sharing."),
-    FaultCode.MEASUREMENT_STALE: FaultKind(Severity.EMERGENCY, False, "A protection input stopped: meter or module bus."),
+    FaultCode.OVER_VOLTAGE: FaultKind(
+        Severity.EMERGENCY, False, "Outlet above the negotiated voltage; check modules and EV."
+    ),
+    FaultCode.OVER_CURRENT: FaultKind(
+        Severity.EMERGENCY, False, "Outlet current above its limit; check module sharing."
+    ),
+    FaultCode.MEASUREMENT_STALE: FaultKind(
+        Severity.EMERGENCY, False, "A protection input stopped: meter or module bus."
+    ),
     FaultCode.MEASUREMENT_IMPLAUSIBLE: FaultKind(Severity.EMERGENCY, False, "Meter and modules contradict each other."),
     FaultCode.ISOLATION_FAULT: FaultKind(Severity.EMERGENCY, False, "Isolation below the threshold: cable, inlet, EV."),
-    FaultCode.ISOLATION_MONITOR_MISSING: FaultKind(Severity.EMERGENCY, False, "Isolation monitor silent or failed its test."),
-    FaultCode.POWER_MODULE_SILENT: FaultKind(Severity.EMERGENCY, False, "Power module stopped answering: CAN wiring, supply."),
-    FaultCode.POWER_MODULE_FAULT: FaultKind(Severity.EMERGENCY, False, "Power module reports a fault; read its status bits."),
-    FaultCode.CABLE_CHECK_TIMEOUT: FaultKind(Severity.EMERGENCY, False, "Cable check did not end in time; see the step log."),
+    FaultCode.ISOLATION_MONITOR_MISSING: FaultKind(
+        Severity.EMERGENCY, False, "Isolation monitor silent or failed its test."
+    ),
+    FaultCode.POWER_MODULE_SILENT: FaultKind(
+        Severity.EMERGENCY, False, "Power module stopped answering: CAN wiring, supply."
+    ),
+    FaultCode.POWER_MODULE_FAULT: FaultKind(
+        Severity.EMERGENCY, False, "Power module reports a fault; read its status bits."
+    ),
+    FaultCode.CABLE_CHECK_TIMEOUT: FaultKind(
+        Severity.EMERGENCY, False, "Cable check did not end in time; see the step log."
+    ),
     FaultCode.PRECHARGE_TIMEOUT: FaultKind(Severity.EMERGENCY, False, "Outlet did not reach the EV's voltage."),
-    FaultCode.DISCHARGE_TIMEOUT: FaultKind(Severity.EMERGENCY, False, "Link stayed above 60 V: bleeder or module discharge."),
-    FaultCode.DIRECTION_CHANGE_FAILED: FaultKind(Severity.EMERGENCY, False, "Module did not confirm its new working mode."),
+    FaultCode.DISCHARGE_TIMEOUT: FaultKind(
+        Severity.EMERGENCY, False, "Link stayed above 60 V: bleeder or module discharge."
+    ),
+    FaultCode.DIRECTION_CHANGE_FAILED: FaultKind(
+        Severity.EMERGENCY, False, "Module did not confirm its new working mode."
+    ),
     FaultCode.EV_SILENT: FaultKind(Severity.EMERGENCY, False, "The EV stopped talking inside the charge loop."),
-    FaultCode.SITE_INPUT_STALE: FaultKind(Severity.NOTICE, False, "Building meter or remote limit silent; failsafe share."),
+    FaultCode.SITE_INPUT_STALE: FaultKind(
+        Severity.NOTICE, False, "Building meter or remote limit silent; failsafe share."
+    ),
     FaultCode.DEVICE_ERROR: FaultKind(Severity.STOP, False, "A device driver reported an error; see its text."),
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PowerSlot:
-    """A span of constant power. `power_w` >= 0 in charge and discharge schedules; signed in profiles (- = discharge)."""
+    """A span of constant power: >= 0 in charge and discharge schedules, signed in profiles (- = discharge)."""
 
     duration_s: int
     power_w: float

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -62,7 +61,7 @@ class ControlServer:
                 else:
                     raise OSError(f"{self.path}: another daemon answers there")
         self._server = await asyncio.start_unix_server(self._serve, str(self.path), limit=MAX_LINE)
-        os.chmod(self.path, 0o660)
+        self.path.chmod(0o660)
 
     async def close(self) -> None:
         if self._server is not None:
@@ -121,7 +120,9 @@ class ControlServer:
     def _call(self, method: str, params: Mapping[str, Any], caller: Caller) -> Any:
         handler = self._methods.get(method)
         if handler is None:
-            raise RpcError(RpcError.UNKNOWN_METHOD, f"no method {method!r}; there are {', '.join(sorted(self._methods))}")
+            raise RpcError(
+                RpcError.UNKNOWN_METHOD, f"no method {method!r}; there are {', '.join(sorted(self._methods))}"
+            )
         return handler(params, caller)
 
     async def _watch(

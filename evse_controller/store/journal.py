@@ -89,7 +89,9 @@ class Journal:
     def _migrate(self) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if version > len(MIGRATIONS):
-            raise JournalError(f"{self.path}: written by a newer release (format {version}, this one knows {len(MIGRATIONS)})")
+            raise JournalError(
+                f"{self.path}: written by a newer release (format {version}, this one knows {len(MIGRATIONS)})"
+            )
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
 
@@ -132,7 +134,8 @@ class Journal:
     def sessions(self, limit: int = 50) -> list[SessionRecord]:
         """The newest first."""
         rows = self._db.execute(
-            f"SELECT {','.join(_SESSION_COLUMNS)} FROM session ORDER BY started_utc_s DESC, rowid DESC LIMIT ?", (limit,)
+            f"SELECT {','.join(_SESSION_COLUMNS)} FROM session ORDER BY started_utc_s DESC, rowid DESC LIMIT ?",
+            (limit,),
         )
         return [SessionRecord(**dict(zip(_SESSION_COLUMNS, row, strict=True))) for row in rows]
 
@@ -188,7 +191,11 @@ class Journal:
             return
         try:
             for e in written:
-                record = {"utc_s": round(e.at_utc_s, 3), "t_s": round(e.at_s, 3), "session": e.session_id}
+                record: dict[str, Any] = {
+                    "utc_s": round(e.at_utc_s, 3),
+                    "t_s": round(e.at_s, 3),
+                    "session": e.session_id,
+                }
                 record |= {"kind": e.kind, "text": e.text, **({"data": e.data} if e.data else {})}
                 self._log.write(json.dumps(record, separators=(",", ":")) + "\n")
             self._log.flush()

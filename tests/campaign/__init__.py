@@ -1,1 +1,1 @@
-"""The long campaigns. Each module here offers `run(scale: float, seed: int) -> int`: the number of cases it executed."""
+"""The long campaigns. Each module offers `run(scale: float, seed: int) -> int`: the number of cases it executed."""

@@ -1,4 +1,4 @@
-"""`make campaign`: runs every campaign module with one scale, prints what each executed, fails at zero cases or any failure."""
+"""`make campaign`: every campaign with one scale; prints what each executed, fails at zero cases or any failure."""
 
 from __future__ import annotations
 

@@ -18,15 +18,38 @@ from evse_controller.net.control import Caller, ControlServer, RpcError
 
 LIMIT = {"value": 11000.0, "source": "site", "reason": "import limit less building load, a long explanation indeed"}
 STATUS: dict[str, Any] = {
-    "version": "0.1.0", "utc_s": 1.705e9, "utc_trusted": True, "uptime_s": 12.0, "lab": ["lab-p256"],
+    "version": "0.1.0",
+    "utc_s": 1.705e9,
+    "utc_trusted": True,
+    "uptime_s": 12.0,
+    "lab": ["lab-p256"],
     "evseid": "DE*EVC*E000001",
-    "outlet": {"phase": "energy", "step": "", "pilot": "C", "contactor": "closed", "voltage_v": 401.2,
-               "current_a": -12.0, "power_w": -4814.4, "setpoint_w": -4800.0, "isolation_kohm": 1200.0},
+    "outlet": {
+        "phase": "energy",
+        "step": "",
+        "pilot": "C",
+        "contactor": "closed",
+        "voltage_v": 401.2,
+        "current_a": -12.0,
+        "power_w": -4814.4,
+        "setpoint_w": -4800.0,
+        "isolation_kohm": 1200.0,
+    },
     "limits": {"charge": LIMIT, "discharge": LIMIT},
-    "session": {"id": "0102030405060708", "state": "charge-loop", "started_utc_s": 1.705e9, "evccid": "WMIV1234567890ABCDEX",
-                "service": "DC_BPT", "control_mode": "dynamic", "soc": 55.0, "charged_wh": 1234.5, "discharged_wh": 99.0},
+    "session": {
+        "id": "0102030405060708",
+        "state": "charge-loop",
+        "started_utc_s": 1.705e9,
+        "evccid": "WMIV1234567890ABCDEX",
+        "service": "DC_BPT",
+        "control_mode": "dynamic",
+        "soc": 55.0,
+        "charged_wh": 1234.5,
+        "discharged_wh": 99.0,
+    },
     "price": {"buy": 0.31, "sell": 0.12, "currency": "EUR"},
-    "faults": [], "devices": [{"name": "building", "problem": "no answer for 3.2 s"}],
+    "faults": [],
+    "devices": [{"name": "building", "problem": "no answer for 3.2 s"}],
 }
 
 
@@ -35,14 +58,22 @@ def stop(params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
     raise RpcError(RpcError.REFUSED, "no session is running")
 
 
-@pytest.fixture()
+@pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "control.sock"
     loop = asyncio.new_event_loop()
-    server = ControlServer(path, {"status": lambda p, c: STATUS, "stop": stop,
-                                  "faults": lambda p, c: {"active": []},
-                                  "limits": lambda p, c: {"stale": False, "limits": [
-                                      {**LIMIT, "direction": "import", "expires_in_s": 3.2, "rules": True}]}})
+    server = ControlServer(
+        path,
+        {
+            "status": lambda p, c: STATUS,
+            "stop": stop,
+            "faults": lambda p, c: {"active": []},
+            "limits": lambda p, c: {
+                "stale": False,
+                "limits": [{**LIMIT, "direction": "import", "expires_in_s": 3.2, "rules": True}],
+            },
+        },
+    )
     loop.run_until_complete(server.start())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -126,6 +157,5 @@ def test_an_endless_line_is_dropped_and_the_daemon_lives(daemon: str, capsys: py
         s.settimeout(5)
         s.connect(daemon)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            for _ in range(1000):
-                s.sendall(b"x" * 65536)
+            s.sendall(b"x" * 50_000_000)
     assert main(["faults", "--socket", daemon]) == 0

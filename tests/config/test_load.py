@@ -37,7 +37,10 @@ def test_the_example_is_valid_and_strict() -> None:
 def test_a_typo_is_named_with_its_line_and_the_likely_key(tmp_path: Path) -> None:
     problems = broken(tmp_path, "import_limit_w = 24000", "imprt_limit_w = 24000")
     assert len(problems) == 2
-    assert any(f":{line_of('import_limit_w = 24000')}: site.imprt_limit_w: unknown key; did you mean 'import_limit_w'" in p for p in problems)
+    assert any(
+        f":{line_of('import_limit_w = 24000')}: site.imprt_limit_w: unknown key; did you mean 'import_limit_w'" in p
+        for p in problems
+    )
     assert any("site.import_limit_w: is missing" in p for p in problems)
 
 
@@ -72,7 +75,9 @@ def test_tls_files_are_needed_unless_lab_tcp_is_on(tmp_path: Path) -> None:
 
 def test_config_check_exits_1_and_prints_each_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "evse.toml"
-    path.write_text(EXAMPLE.read_text(encoding="utf-8").replace("unit = 3", "unit = 3\nparty = 1").replace("[site]", "[sit]"))
+    path.write_text(
+        EXAMPLE.read_text(encoding="utf-8").replace("unit = 3", "unit = 3\nparty = 1").replace("[site]", "[sit]")
+    )
     assert main(["config", "check", str(path)]) == 1
     assert "sit: unknown key; did you mean 'site'" in capsys.readouterr().err
     assert main(["config", "check", str(EXAMPLE)]) == 0

@@ -51,7 +51,12 @@ def _pytest(tree: Path, test: str) -> subprocess.CompletedProcess[str]:
     environment = dict(os.environ, PYTHONPATH=str(tree), PYTHONDONTWRITEBYTECODE="1")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", test],
-        cwd=tree, env=environment, capture_output=True, text=True, timeout=300, check=False,
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 

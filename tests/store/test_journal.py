@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -16,8 +15,17 @@ from evse_controller.store import Journal, JournalError, SessionRecord, StoredEv
 
 
 def record(session_id: str = "00000000000000AB") -> SessionRecord:
-    return SessionRecord(session_id, 1.7e9, "WMIV1234567890ABCDEX", "ISO 15118-20 DC", "", import_start_wh=1000.0,
-                         export_start_wh=50.0, import_last_wh=1500.0, export_last_wh=80.0)
+    return SessionRecord(
+        session_id,
+        1.7e9,
+        "WMIV1234567890ABCDEX",
+        "ISO 15118-20 DC",
+        "",
+        import_start_wh=1000.0,
+        export_start_wh=50.0,
+        import_last_wh=1500.0,
+        export_last_wh=80.0,
+    )
 
 
 def event(number: int, session_id: str | None = None) -> StoredEvent:
@@ -102,4 +110,3 @@ def test_while_the_journal_is_locked_events_wait_and_nothing_is_lost(tmp_path: P
     other.execute("ROLLBACK")
     journal.flush()
     assert [e.data["n"] for e in journal.events()] == [1]
-    assert os.path.exists(path)

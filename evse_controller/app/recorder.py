@@ -1,0 +1,129 @@
+"""The session record and the event log: what happened, written so that a power cut loses none of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from evse_controller.energy.prices import Tariff
+from evse_controller.metering import MeterRegisterError, SessionMeter, SettlementTerms, settle
+from evse_controller.model.commands import Command, ServiceSelected, SessionEnded, SessionOpened
+from evse_controller.model.fault import Fault
+from evse_controller.store import Journal, JournalError, SessionRecord, StoredEvent
+from hal.api import DcMeterReading
+
+_FLUSH_PERIOD_S = 1.0
+_SERVICES = {2: "DC", 6: "DC_BPT"}
+
+
+class Recorder:
+    """Keeps the open session's record and meter, and hands events to the journal."""
+
+    def __init__(self, journal: Journal, lab: str, tariff: Tariff, terms: SettlementTerms, meter_id: str) -> None:
+        self._journal = journal
+        self._lab = lab
+        self.tariff = tariff
+        self._terms = terms
+        self._meter_id = meter_id
+        self._latched: set[str] = {row[0] for row in journal.latched()}
+        self._flush_due_s = 0.0
+        self._complained = False
+        self.record: SessionRecord | None = None
+        self.meter: SessionMeter | None = None
+        self.soc: float | None = None
+
+    def event(self, utc_s: float, now_s: float, kind: str, text: str, data: Mapping[str, Any] | None = None) -> None:
+        session = self.record.session_id if self.record else None
+        self._journal.event(StoredEvent(utc_s, now_s, session, kind, text, dict(data or {})))
+
+    def command(self, command: Command, reading: DcMeterReading | None, utc_s: float, now_s: float) -> None:
+        if isinstance(command, SessionOpened):
+            self._open(command, reading, utc_s)
+        elif isinstance(command, ServiceSelected) and self.record is not None:
+            self.record.service = _SERVICES.get(command.service_id, str(command.service_id))
+            self.record.control_mode = command.control_mode.name.lower()
+            self._journal.save_session(self.record)
+        elif isinstance(command, SessionEnded):
+            self._close(command, utc_s, now_s)
+
+    def _open(self, command: SessionOpened, reading: DcMeterReading | None, utc_s: float) -> None:
+        self.record = SessionRecord(
+            command.session_id, utc_s, command.evccid, command.protocol, self._lab, meter_id=self._meter_id
+        )
+        self.meter, self.soc = None, None
+        if reading is not None:
+            self._start_meter(reading, utc_s)
+        self._journal.save_session(self.record)
+
+    def _start_meter(self, reading: DcMeterReading, utc_s: float) -> None:
+        if self.record is not None:
+            self.meter = SessionMeter(self._meter_id, reading.import_wh, reading.export_wh, utc_s)
+            self.record.import_start_wh = self.record.import_last_wh = reading.import_wh
+            self.record.export_start_wh = self.record.export_last_wh = reading.export_wh
+
+    def _close(self, command: SessionEnded, utc_s: float, now_s: float) -> None:
+        if self.record is None:
+            return
+        self.record.ended_utc_s = utc_s
+        self.record.end_kind = command.kind.value
+        self.record.end_reason = command.reason
+        if self.meter is not None:
+            result = settle(self.meter.samples, self.tariff, self._terms)
+            self.record.settlement = json.dumps(asdict(result))
+        self._journal.save_session(self.record)
+        self.event(utc_s, now_s, "session", f"ended: {command.kind.value}: {command.reason}")
+        self.record = None
+        self.meter = None
+
+    def step(
+        self, reading: DcMeterReading | None, building_w: float | None, max_charge_w: float, utc_s: float, now_s: float
+    ) -> None:
+        """Once a control step: registers into the session's meter, and about once a second to the disk."""
+        if self.record is not None and reading is not None:
+            if self.meter is None:
+                self._start_meter(reading, utc_s)
+            self._meter_step(reading, building_w or 0.0, max_charge_w, utc_s, now_s)
+        if now_s >= self._flush_due_s:
+            self._flush_due_s = now_s + _FLUSH_PERIOD_S
+            self.flush()
+
+    def _meter_step(
+        self, reading: DcMeterReading, building_w: float, max_charge_w: float, utc_s: float, now_s: float
+    ) -> None:
+        if self.meter is None or self.record is None:
+            return
+        try:
+            self.meter.update(
+                reading.import_wh, reading.export_wh, utc_s, building_w=building_w, max_charge_w=max_charge_w
+            )
+        except MeterRegisterError as error:
+            self.event(utc_s, now_s, "meter", str(error))
+            return
+        self.record.import_last_wh = reading.import_wh
+        self.record.export_last_wh = reading.export_wh
+
+    def faults(self, faults: tuple[Fault, ...], utc_s: float) -> None:
+        """Latching faults are on the disk before anybody may forget them; cleared ones leave it."""
+        now = {fault.code.value: fault for fault in faults if fault.kind.latching}
+        for code in now.keys() - self._latched:
+            self._journal.latch(code, now[code].source, now[code].cause, utc_s)
+        for code in self._latched - now.keys():
+            self._journal.unlatch(code)
+        self._latched = set(now)
+
+    def flush(self) -> None:
+        """Write what is queued. A refusing disk is told once; charging goes on, events wait in memory."""
+        try:
+            if self.record is not None and self.meter is not None:
+                self._journal.save_registers(
+                    self.record.session_id, self.record.import_last_wh or 0.0, self.record.export_last_wh or 0.0
+                )
+            self._journal.flush()
+            self._complained = False
+        except JournalError as error:
+            if not self._complained:
+                print(f"evsed: journal: {error}", file=sys.stderr, flush=True)
+                self._complained = True
