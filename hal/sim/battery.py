@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class BatteryConfig:
         points = self.ocv_v
         if len(points) < 2 or points[0][0] != 0.0 or points[-1][0] != 1.0:
             raise ValueError("ocv_v must start at state of charge 0 and end at 1")
-        for before, after in zip(points, points[1:], strict=False):
+        for before, after in pairwise(points):
             if after[0] <= before[0] or after[1] <= before[1]:
                 raise ValueError("ocv_v must rise in both columns")
         if not 0.0 <= self.soc <= 1.0 or self.capacity_kwh <= 0 or self.r_int_ohm <= 0:
@@ -38,7 +39,7 @@ class BatteryConfig:
 
 @dataclass(frozen=True, slots=True)
 class BmsLimits:
-    """What the battery management permits right now, all >= 0. The world does not enforce it: asking is the car's job."""
+    """What the battery management permits now, all >= 0. The world does not enforce it: asking is the car's job."""
 
     max_charge_current_a: float
     max_discharge_current_a: float

@@ -216,7 +216,8 @@ class Referee:
         limit = world.battery.config.max_voltage_v
         over = world.plugged and world.outlet_v > limit + self.config.over_voltage_v
         if self._held("voltage", over, world.now_s, self.config.over_voltage_s):
-            self._object("over-ev-voltage", world.now_s, f"outlet at {world.outlet_v:.1f} V, the car allows {limit:.1f} V")
+            detail = f"outlet at {world.outlet_v:.1f} V, the car allows {limit:.1f} V"
+            self._object("over-ev-voltage", world.now_s, detail)
 
     def _judge_export(self, world: World) -> None:
         wanted = self.config.required_grid_profile

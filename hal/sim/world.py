@@ -302,5 +302,6 @@ class World:
             total.battery_out_wh -= terminal
         cells = ocv_v * ev_a * hours
         total.cells_wh += cells
-        total.commutation_wh += (config.link_f * (link - link_0) ** 2 + config.outlet_f * (outlet - outlet_0) ** 2) / 7200.0
+        burnt_j = config.link_f * (link - link_0) ** 2 + config.outlet_f * (outlet - outlet_0) ** 2
+        total.commutation_wh += burnt_j / 7200.0
         self.battery.store(cells * self._speed)
