@@ -29,6 +29,7 @@ from evse_controller.site import SiteOutlook
 _UNKNOWN_NEED_WH = 1e7
 _FEWEST_POINTS = 12  # MaximumSupportingPoints is 12..1024 in the schema
 _MOST_POINTS = 1024
+_MOST_SLOTS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,9 @@ class EnergyConfig:
     def __post_init__(self) -> None:
         if not 60 <= self.slot_s <= 3600:
             raise ValueError(f"slot_s must be 60..3600, got {self.slot_s}")
-        if not self.slot_s <= self.default_stay_s <= self.max_horizon_s:
-            raise ValueError("default_stay_s must be between slot_s and max_horizon_s")
-        if self.max_horizon_s // self.slot_s > _MOST_POINTS:
-            raise ValueError(f"max_horizon_s / slot_s must be at most {_MOST_POINTS} slots")
+        for name in ("default_stay_s", "max_horizon_s"):
+            if getattr(self, name) < self.slot_s:
+                raise ValueError(f"{name} must be at least slot_s, got {getattr(self, name)}")
         for name in ("charge_efficiency", "discharge_efficiency", "battery_efficiency"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
@@ -354,7 +354,8 @@ class EnergyManager:
         config, departure = self.config, session.needs.departure_utc_s
         stay_s = config.default_stay_s if departure is None else round(departure) - anchor
         # A departure that has passed leaves one slot: whatever is missing is charged at once.
-        end = anchor + min(config.max_horizon_s, stay_s if stay_s >= 60 else config.slot_s)
+        horizon_s = min(config.max_horizon_s, _MOST_SLOTS * config.slot_s)
+        end = anchor + min(horizon_s, stay_s if stay_s >= 60 else config.slot_s)
         charge_w, discharge_w = _power_limits(session)
         slots: list[PlanSlot] = []
         start = anchor

@@ -24,6 +24,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 _WH_EPS = 1e-6
+_TIE = 1e-9  # per kWh: cycling that gains nothing is not done
 
 
 class PlanError(ValueError):
@@ -196,7 +197,7 @@ def plan_steps(request: PlanRequest) -> Generator[None, None, Plan]:
             _insert(slopes, lengths, -cost, length)
             low -= length
         for worth, length in action.discharge:
-            _insert(slopes, lengths, -worth, length)
+            _insert(slopes, lengths, _TIE - worth, length)
             high += length
         floor = min(request.floor_wh, reach_wh[index])
         if low < floor:
@@ -224,7 +225,7 @@ def plan_steps(request: PlanRequest) -> Generator[None, None, Plan]:
                 cost_sum += cost * take
         if moved == 0.0:
             for worth, length in action.discharge:
-                until = low + sum(lengths[: bisect_right(slopes, -worth)])
+                until = low + sum(lengths[: bisect_right(slopes, _TIE - worth)])
                 take = min(length, energy + moved - until)
                 if take > 0.0:
                     moved -= take

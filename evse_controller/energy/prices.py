@@ -117,6 +117,11 @@ def packaged_day_ahead() -> DayAhead:
     return parse_day_ahead(text.splitlines(), name)
 
 
+def flat_day_ahead(eur_per_mwh: float) -> DayAhead:
+    """One price for ever, for a site without a price file. With it the plan charges early and never discharges."""
+    return DayAhead((0.0,), (eur_per_mwh,), 3600.0)
+
+
 @dataclass(frozen=True, slots=True)
 class TariffTerms:
     """What lies between the market and the meter, per kWh in `currency`.
