@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from evse_controller.exi.generate import generate
-from evse_controller.exi.xsd import SchemaError
+from evse_controller.exi.generator.generate import generate
+from evse_controller.exi.generator.xsd import SchemaError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -64,12 +64,12 @@ def encode_states(x: int, values: list[Any], states: States, names: Names, write
         while True:
             edges = states[state]
             done = not any(pending)
-            for code, (event, field, target) in enumerate(edges):
-                if (event == "EE" and done) or (field >= 0 and pending[field]):
-                    break
-            else:
+            fits = [done if event == "EE" else field >= 0 and bool(pending[field]) for event, field, _ in edges]
+            code = fits.index(True) if True in fits else -1
+            if code < 0:
                 rest = next((name for (name, _), values_left in zip(names, pending, strict=True) if values_left), "")
                 raise ExiError(f"element {rest} is not allowed here" if rest else "required content is missing")
+            event, field, target = edges[code]
             x = x << len(edges).bit_length() | code
             if event == "EE":
                 return x

@@ -2,7 +2,8 @@
 
 The root key is the element name. Binary values are base64, except hexBinary, which is upper-case hexadecimal;
 enumerations are their schema values; an element without content is an empty object; the characters of an element
-that has attributes too are under "value".
+that has attributes too are under "value". Bridges built on JAXB differ in XML signature types with mixed content
+(SignatureMethod, KeyValue), where they write single elements as lists; no vehicle or station uses those parts.
 """
 
 from __future__ import annotations

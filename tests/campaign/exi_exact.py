@@ -9,9 +9,10 @@ import os
 import sys
 from collections.abc import Iterator
 
-from evse_controller.messages import Message, Schema, decode, encode
+from evse_controller.messages import Message, decode, encode
 from tests.campaign.exi_messages import SCHEMAS, MessageMaker, message_classes
-from tests.campaign.exi_oracle import Oracle, schema_folder
+from tests.campaign.exi_oracle import Oracle, java_present, schema_folder
+from tests.campaign.exi_vectors import read_vectors
 from tests.campaign.exi_xml import XmlWriter
 
 FULL = 15_000
@@ -37,22 +38,36 @@ def difference(message: Message, ours: bytes, theirs: bytes) -> str:
     return ""
 
 
+def run(scale: float, seed: int) -> int:
+    """The campaign; the number of messages compared. Without Java the committed vectors are compared instead."""
+    if not java_present():
+        print("exi: no Java here, comparing with the committed vectors of EXIficient instead")
+        pairs: Iterator[tuple[Message, bytes, bytes]] = (
+            (message, encode(message), data) for message, data in read_vectors()
+        )
+        return _check(pairs)
+    with Oracle(SCHEMAS) as oracle:
+        return _check(compare(int(FULL * scale), seed, oracle))
+
+
+def _check(pairs: Iterator[tuple[Message, bytes, bytes]]) -> int:
+    count = 0
+    problems = []
+    for message, ours, theirs in pairs:
+        count += 1
+        problem = difference(message, ours, theirs)
+        if problem:
+            problems.append(f"{type(message).__name__}: {problem[:2000]}")
+    if problems:
+        raise AssertionError("\n".join([f"{len(problems)} of {count} messages differ", *problems[:5]]))
+    return count
+
+
 def main() -> int:
-    """Run the campaign; the exit code."""
-    scale = float(os.environ.get("SCALE", "1"))
-    seed = int(os.environ.get("SEED", "1"))
-    schemas: tuple[Schema, ...] = SCHEMAS
-    count = failed = 0
-    with Oracle(schemas) as oracle:
-        for message, ours, theirs in compare(int(FULL * scale), seed, oracle):
-            count += 1
-            problem = difference(message, ours, theirs)
-            if problem:
-                failed += 1
-                if failed <= 5:
-                    print(f"{type(message).__name__}: {problem[:2000]}")
-    print(f"exi: {count} messages compared with EXIficient, {failed} differ")
-    return 1 if failed or not count else 0
+    """Run the campaign by itself; the exit code."""
+    count = run(float(os.environ.get("SCALE", "1")), int(os.environ.get("SEED", "1")))
+    print(f"exi: {count} messages compared, none differs")
+    return 0 if count else 1
 
 
 if __name__ == "__main__":

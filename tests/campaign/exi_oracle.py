@@ -106,7 +106,8 @@ class Oracle:
         return bytes.fromhex(self._ask("decode", schema.name, data.hex())).decode()
 
     def _ask(self, *words: str) -> str:
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write((" ".join(words) + "\n").encode())
         self._process.stdin.flush()
         status, _, answer = self._process.stdout.readline().decode().rstrip("\n").partition(" ")
@@ -123,5 +124,7 @@ class Oracle:
     def __enter__(self) -> Oracle:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from evse_controller.exi.grammar import Slot, TypePlan, plan_type
-from evse_controller.exi.xsd import Complex, SchemaFolder, SchemaSet, Simple
+from evse_controller.exi.generator.grammar import Slot, TypePlan, plan_type
+from evse_controller.exi.generator.xsd import Complex, SchemaFolder, SchemaSet, Simple
 from evse_controller.messages import Message, Schema
 
 
@@ -52,13 +52,13 @@ class XmlWriter:
             elif isinstance(slot.type, dict):
                 content.append(self._substitute(slot.type, part))
             else:
-                for item in part if slot.is_list else [part]:
-                    content.append(self._element(slot.element, slot.uri, slot.type, item))
+                items = part if slot.is_list else [part]
+                content += [self._element(slot.element, slot.uri, slot.type, item) for item in items]
         return f"<{head}>{''.join(content)}</{local}>"
 
     def _substitute(self, members: dict[str, Complex | None], value: Any) -> str:
         for local, kind in members.items():
-            if kind is not None and type(value).ELEMENT == local:
+            if kind is not None and local == type(value).ELEMENT:
                 uri = next(name.uri for name in self.schema.elements if name.local == local)
                 return self._element(local, uri, kind, value)
         raise KeyError(type(value).__name__)

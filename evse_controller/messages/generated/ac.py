@@ -1128,6 +1128,7 @@ def decode_AC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[AC_CPDReqEnergyT
     ev_minimum_charge_power_l3: RationalNumber | None = None
     at = ""
     try:
+        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1210,8 +1211,7 @@ def encode_AC_CPDReqEnergyTransferMode(x: int, m: AC_CPDReqEnergyTransferMode) -
             x = x << w | 5 - b
             x = encode_RationalNumber(x, m.ev_minimum_charge_power_l3)
             w, b = 1, 6
-        x = x << w | 6 - b
-        return x
+        return x << w | 6 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1228,6 +1228,7 @@ def decode_BPT_AC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_AC_CPDRe
     ev_minimum_discharge_power_l3: RationalNumber | None = None
     at = ""
     try:
+        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1378,8 +1379,7 @@ def encode_BPT_AC_CPDReqEnergyTransferMode(x: int, m: BPT_AC_CPDReqEnergyTransfe
             x = x << w | 11 - b
             x = encode_RationalNumber(x, m.ev_minimum_discharge_power_l3)
             w, b = 1, 12
-        x = x << w | 12 - b
-        return x
+        return x << w | 12 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1389,6 +1389,7 @@ def decode_AC_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[AC_ChargePara
     ac_cpd_req_energy_transfer_mode: AC_CPDReqEnergyTransferMode | BPT_AC_CPDReqEnergyTransferMode
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1451,6 +1452,7 @@ def decode_AC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[AC_CPDResEnergyT
     evse_present_active_power_l3: RationalNumber | None = None
     at = ""
     try:
+        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1604,8 +1606,7 @@ def encode_AC_CPDResEnergyTransferMode(x: int, m: AC_CPDResEnergyTransferMode) -
             x = x << w | 11 - b
             x = encode_RationalNumber(x, m.evse_present_active_power_l3)
             w, b = 1, 12
-        x = x << w | 12 - b
-        return x
+        return x << w | 12 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1627,6 +1628,7 @@ def decode_BPT_AC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[BPT_AC_CPDRe
     evse_minimum_discharge_power_l3: RationalNumber | None = None
     at = ""
     try:
+        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1848,8 +1850,7 @@ def encode_BPT_AC_CPDResEnergyTransferMode(x: int, m: BPT_AC_CPDResEnergyTransfe
             x = x << w | 17 - b
             x = encode_RationalNumber(x, m.evse_minimum_discharge_power_l3)
             w, b = 1, 18
-        x = x << w | 18 - b
-        return x
+        return x << w | 18 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1859,11 +1860,13 @@ def decode_AC_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[AC_ChargePara
     ac_cpd_res_energy_transfer_mode: AC_CPDResEnergyTransferMode | BPT_AC_CPDResEnergyTransferMode
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -1908,7 +1911,7 @@ def encode_AC_ChargeParameterDiscoveryRes(x: int, m: AC_ChargeParameterDiscovery
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        x = x << 9 | (response_code) << 1
+        x = x << 9 | response_code << 1
         one = m.ac_cpd_res_energy_transfer_mode
         if type(one) is AC_CPDResEnergyTransferMode:
             at = "AC_CPDResEnergyTransferMode"
@@ -1964,16 +1967,19 @@ def decode_BPT_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
                 raise unexpected(e)
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2234,8 +2240,7 @@ def encode_BPT_Dynamic_AC_CLReqControlMode(x: int, m: BPT_Dynamic_AC_CLReqContro
             x = x << w | 23 - b
             x = encode_RationalNumber(x, m.ev_minimum_v2x_energy_request)
             w, b = 1, 24
-        x = x << w | 24 - b
-        return x
+        return x << w | 24 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2535,8 +2540,7 @@ def encode_BPT_Scheduled_AC_CLReqControlMode(x: int, m: BPT_Scheduled_AC_CLReqCo
             x = x << w | 20 - b
             x = encode_RationalNumber(x, m.ev_minimum_discharge_power_l3)
             w, b = 1, 21
-        x = x << w | 21 - b
-        return x
+        return x << w | 21 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2575,16 +2579,19 @@ def decode_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLReq
                 raise unexpected(e)
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2753,8 +2760,7 @@ def encode_Dynamic_AC_CLReqControlMode(x: int, m: Dynamic_AC_CLReqControlMode) -
             x = x << w | 15 - b
             x = encode_RationalNumber(x, m.ev_present_reactive_power_l3)
             w, b = 1, 16
-        x = x << w | 16 - b
-        return x
+        return x << w | 16 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2974,8 +2980,7 @@ def encode_Scheduled_AC_CLReqControlMode(x: int, m: Scheduled_AC_CLReqControlMod
             x = x << w | 14 - b
             x = encode_RationalNumber(x, m.ev_present_reactive_power_l3)
             w, b = 1, 15
-        x = x << w | 15 - b
-        return x
+        return x << w | 15 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2991,6 +2996,7 @@ def decode_AC_ChargeLoopReq(n: int, e: int) -> tuple[AC_ChargeLoopReq, int]:
     )
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -3066,7 +3072,7 @@ def encode_AC_ChargeLoopReq(x: int, m: AC_ChargeLoopReq) -> int:
         meter_info_requested = m.meter_info_requested
         if type(meter_info_requested) is not bool:
             raise invalid(meter_info_requested, "True or False")
-        x = x << 3 | (meter_info_requested) << 1
+        x = x << 3 | meter_info_requested << 1
         one = m.cl_req_control_mode
         if type(one) is BPT_Dynamic_AC_CLReqControlMode:
             at = "BPT_Dynamic_AC_CLReqControlMode"
@@ -3258,7 +3264,7 @@ def encode_BPT_Dynamic_AC_CLResControlMode(x: int, m: BPT_Dynamic_AC_CLResContro
             minimum_soc = m.minimum_soc
             if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
                 raise invalid(minimum_soc, "an integer (0..100)")
-            x = x << 9 | (minimum_soc) << 1
+            x = x << 9 | minimum_soc << 1
             w, b = 2, 2
         if m.target_soc is not None:
             at = "TargetSOC"
@@ -3266,7 +3272,7 @@ def encode_BPT_Dynamic_AC_CLResControlMode(x: int, m: BPT_Dynamic_AC_CLResContro
             target_soc = m.target_soc
             if type(target_soc) is not int or not 0 <= target_soc <= 100:
                 raise invalid(target_soc, "an integer (0..100)")
-            x = x << 9 | (target_soc) << 1
+            x = x << 9 | target_soc << 1
             w, b = 2, 3
         if m.ack_max_delay is not None:
             at = "AckMaxDelay"
@@ -3321,8 +3327,7 @@ def encode_BPT_Dynamic_AC_CLResControlMode(x: int, m: BPT_Dynamic_AC_CLResContro
             x = x << w | 12 - b
             x = encode_RationalNumber(x, m.evse_present_active_power_l3)
             w, b = 1, 13
-        x = x << w | 13 - b
-        return x
+        return x << w | 13 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3467,8 +3472,7 @@ def encode_BPT_Scheduled_AC_CLResControlMode(x: int, m: BPT_Scheduled_AC_CLResCo
             x = x << w | 8 - b
             x = encode_RationalNumber(x, m.evse_present_active_power_l3)
             w, b = 1, 9
-        x = x << w | 9 - b
-        return x
+        return x << w | 9 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3643,7 +3647,7 @@ def encode_Dynamic_AC_CLResControlMode(x: int, m: Dynamic_AC_CLResControlMode) -
             minimum_soc = m.minimum_soc
             if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
                 raise invalid(minimum_soc, "an integer (0..100)")
-            x = x << 9 | (minimum_soc) << 1
+            x = x << 9 | minimum_soc << 1
             w, b = 2, 2
         if m.target_soc is not None:
             at = "TargetSOC"
@@ -3651,7 +3655,7 @@ def encode_Dynamic_AC_CLResControlMode(x: int, m: Dynamic_AC_CLResControlMode) -
             target_soc = m.target_soc
             if type(target_soc) is not int or not 0 <= target_soc <= 100:
                 raise invalid(target_soc, "an integer (0..100)")
-            x = x << 9 | (target_soc) << 1
+            x = x << 9 | target_soc << 1
             w, b = 2, 3
         if m.ack_max_delay is not None:
             at = "AckMaxDelay"
@@ -3706,8 +3710,7 @@ def encode_Dynamic_AC_CLResControlMode(x: int, m: Dynamic_AC_CLResControlMode) -
             x = x << w | 12 - b
             x = encode_RationalNumber(x, m.evse_present_active_power_l3)
             w, b = 1, 13
-        x = x << w | 13 - b
-        return x
+        return x << w | 13 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3852,8 +3855,7 @@ def encode_Scheduled_AC_CLResControlMode(x: int, m: Scheduled_AC_CLResControlMod
             x = x << w | 8 - b
             x = encode_RationalNumber(x, m.evse_present_active_power_l3)
             w, b = 1, 9
-        x = x << w | 9 - b
-        return x
+        return x << w | 9 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3872,11 +3874,13 @@ def decode_AC_ChargeLoopRes(n: int, e: int) -> tuple[AC_ChargeLoopRes, int]:
     )
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -3966,7 +3970,7 @@ def encode_AC_ChargeLoopRes(x: int, m: AC_ChargeLoopRes) -> int:
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        x = x << 9 | (response_code) << 1
+        x = x << 9 | response_code << 1
         w, b = 4, 2
         if m.evse_status is not None:
             at = "EVSEStatus"

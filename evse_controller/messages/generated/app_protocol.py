@@ -105,11 +105,13 @@ def decode_AppProtocol(n: int, e: int) -> tuple[AppProtocol, int]:
     """AppProtocol up to its end."""
     at = ""
     try:
+        at = "ProtocolNamespace"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "ProtocolNamespace"
         protocol_namespace, e = read_string(n, e, 100)
+        at = "VersionNumberMajor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -119,6 +121,7 @@ def decode_AppProtocol(n: int, e: int) -> tuple[AppProtocol, int]:
             version_number_major, e = read_more(n, e, version_number_major, 5)
         if version_number_major > 4294967295:
             raise out_of_range(version_number_major, "0..4294967295", e)
+        at = "VersionNumberMinor"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
@@ -128,6 +131,7 @@ def decode_AppProtocol(n: int, e: int) -> tuple[AppProtocol, int]:
             version_number_minor, e = read_more(n, e, version_number_minor, 5)
         if version_number_minor > 4294967295:
             raise out_of_range(version_number_minor, "0..4294967295", e)
+        at = "SchemaID"
         e -= 21
         v = n >> e & 0x1fffff
         if v & 0x1c0383:
@@ -167,7 +171,7 @@ def encode_AppProtocol(x: int, m: AppProtocol) -> int:
         priority = m.priority
         if type(priority) is not int or not 1 <= priority <= 20:
             raise invalid(priority, "an integer (1..20)")
-        return x << 21 | (schema_id) << 10 | (priority - 1) << 2
+        return x << 21 | schema_id << 10 | (priority - 1) << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -238,8 +242,7 @@ def encode_SupportedAppProtocolReq(x: int, m: SupportedAppProtocolReq) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -249,6 +252,7 @@ def decode_SupportedAppProtocolRes(n: int, e: int) -> tuple[SupportedAppProtocol
     schema_id: int | None = None
     at = ""
     try:
+        at = "ResponseCode"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -286,7 +290,7 @@ def encode_SupportedAppProtocolRes(x: int, m: SupportedAppProtocolRes) -> int:
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        x = x << 5 | (response_code) << 1
+        x = x << 5 | response_code << 1
         w, b = 2, 1
         if m.schema_id is not None:
             at = "SchemaID"
@@ -294,10 +298,9 @@ def encode_SupportedAppProtocolRes(x: int, m: SupportedAppProtocolRes) -> int:
             schema_id = m.schema_id
             if type(schema_id) is not int or not 0 <= schema_id <= 255:
                 raise invalid(schema_id, "an integer (0..255)")
-            x = x << 10 | (schema_id) << 1
+            x = x << 10 | schema_id << 1
             w, b = 1, 2
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 

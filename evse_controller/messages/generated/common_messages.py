@@ -2415,11 +2415,13 @@ def decode_SessionSetupReq(n: int, e: int) -> tuple[SessionSetupReq, int]:
     """SessionSetupReq up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "EVCCID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2452,11 +2454,13 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
     """SessionSetupRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -2465,6 +2469,7 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "EVSEID"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
@@ -2492,7 +2497,7 @@ def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
         at = "EVSEID"
-        x = put_string(x << 11 | (response_code) << 3, m.evseid, 255)
+        x = put_string(x << 11 | response_code << 3, m.evseid, 255)
         return x << 2
     except ValueError as error:
         raise within(error, at) from None
@@ -2502,6 +2507,7 @@ def decode_AuthorizationSetupReq(n: int, e: int) -> tuple[AuthorizationSetupReq,
     """AuthorizationSetupReq up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2610,8 +2616,7 @@ def encode_SupportedProvidersList(x: int, m: SupportedProvidersList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2621,6 +2626,7 @@ def decode_PnC_ASResAuthorizationMode(n: int, e: int) -> tuple[PnC_ASResAuthoriz
     supported_providers: SupportedProvidersList | None = None
     at = ""
     try:
+        at = "GenChallenge"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2656,8 +2662,7 @@ def encode_PnC_ASResAuthorizationMode(x: int, m: PnC_ASResAuthorizationMode) -> 
             x = x << w | 1 - b
             x = encode_SupportedProvidersList(x, m.supported_providers)
             w, b = 1, 2
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2669,11 +2674,13 @@ def decode_AuthorizationSetupRes(n: int, e: int) -> tuple[AuthorizationSetupRes,
     pnc_asres_authorization_mode: PnC_ASResAuthorizationMode | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -2748,7 +2755,7 @@ def encode_AuthorizationSetupRes(x: int, m: AuthorizationSetupRes) -> int:
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        x = x << 9 | (response_code) << 1
+        x = x << 9 | response_code << 1
         w, b = 1, 2
         many = m.authorization_services
         at = "AuthorizationServices"
@@ -2761,7 +2768,7 @@ def encode_AuthorizationSetupRes(x: int, m: AuthorizationSetupRes) -> int:
                 x <<= 2
             if type(one) is not Authorization:
                 raise invalid(one, "a Authorization")
-            x = x << 3 | (one) << 1
+            x = x << 3 | one << 1
         if len(many) == 2:
             w, b = 1, 3
         else:
@@ -2771,7 +2778,7 @@ def encode_AuthorizationSetupRes(x: int, m: AuthorizationSetupRes) -> int:
         certificate_installation_service = m.certificate_installation_service
         if type(certificate_installation_service) is not bool:
             raise invalid(certificate_installation_service, "True or False")
-        x = x << 3 | (certificate_installation_service) << 1
+        x = x << 3 | certificate_installation_service << 1
         at = ""
         chosen = count_set(m.eim_asres_authorization_mode, m.pnc_asres_authorization_mode)
         if chosen != 1:
@@ -2855,8 +2862,7 @@ def encode_SubCertificates(x: int, m: SubCertificates) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2865,11 +2871,13 @@ def decode_ContractCertificateChain(n: int, e: int) -> tuple[ContractCertificate
     """ContractCertificateChain up to its end."""
     at = ""
     try:
+        at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Certificate"
         certificate, e = read_binary(n, e, 0, 1600)
+        at = "SubCertificates"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2902,16 +2910,19 @@ def decode_PnC_AReqAuthorizationMode(n: int, e: int) -> tuple[PnC_AReqAuthorizat
     """PnC_AReqAuthorizationMode up to its end."""
     at = ""
     try:
+        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Id"
         id, e = read_characters(n, e, 4096)
+        at = "GenChallenge"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "GenChallenge"
         gen_challenge, e = read_binary(n, e, 16, 16)
+        at = "ContractCertificateChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2948,11 +2959,13 @@ def decode_AuthorizationReq(n: int, e: int) -> tuple[AuthorizationReq, int]:
     pnc_areq_authorization_mode: PnC_AReqAuthorizationMode | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "SelectedAuthorizationService"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x34:
@@ -2992,7 +3005,7 @@ def encode_AuthorizationReq(x: int, m: AuthorizationReq) -> int:
         selected_authorization_service = m.selected_authorization_service
         if type(selected_authorization_service) is not Authorization:
             raise invalid(selected_authorization_service, "a Authorization")
-        x = x << 4 | (selected_authorization_service) << 1
+        x = x << 4 | selected_authorization_service << 1
         at = ""
         chosen = count_set(m.eim_areq_authorization_mode, m.pnc_areq_authorization_mode)
         if chosen != 1:
@@ -3012,11 +3025,13 @@ def decode_AuthorizationRes(n: int, e: int) -> tuple[AuthorizationRes, int]:
     """AuthorizationRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -3025,6 +3040,7 @@ def decode_AuthorizationRes(n: int, e: int) -> tuple[AuthorizationRes, int]:
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
@@ -3058,7 +3074,7 @@ def encode_AuthorizationRes(x: int, m: AuthorizationRes) -> int:
         evse_processing = m.evse_processing
         if type(evse_processing) is not Processing:
             raise invalid(evse_processing, "a Processing")
-        return x << 15 | (response_code) << 7 | (evse_processing) << 2
+        return x << 15 | response_code << 7 | evse_processing << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3128,8 +3144,7 @@ def encode_ServiceIDList(x: int, m: ServiceIDList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3139,6 +3154,7 @@ def decode_ServiceDiscoveryReq(n: int, e: int) -> tuple[ServiceDiscoveryReq, int
     supported_service_ids: ServiceIDList | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -3173,8 +3189,7 @@ def encode_ServiceDiscoveryReq(x: int, m: ServiceDiscoveryReq) -> int:
             x = x << w | 1 - b
             x = encode_ServiceIDList(x, m.supported_service_ids)
             w, b = 1, 2
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3183,6 +3198,7 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
     """Service up to its end."""
     at = ""
     try:
+        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3192,6 +3208,7 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
             raise out_of_range(service_id, "0..65535", e)
+        at = "FreeService"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
@@ -3217,7 +3234,7 @@ def encode_Service(x: int, m: Service) -> int:
         free_service = m.free_service
         if type(free_service) is not bool:
             raise invalid(free_service, "True or False")
-        return x << 6 | (free_service) << 2
+        return x << 6 | free_service << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3274,8 +3291,7 @@ def encode_ServiceList(x: int, m: ServiceList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3285,11 +3301,13 @@ def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int
     vas_list: ServiceList | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -3298,6 +3316,7 @@ def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "ServiceRenegotiationSupported"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
@@ -3339,15 +3358,14 @@ def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
         if type(service_renegotiation_supported) is not bool:
             raise invalid(service_renegotiation_supported, "True or False")
         at = "EnergyTransferServiceList"
-        x = encode_ServiceList(x << 14 | (response_code) << 6 | (service_renegotiation_supported) << 2, m.energy_transfer_service_list)
+        x = encode_ServiceList(x << 14 | response_code << 6 | service_renegotiation_supported << 2, m.energy_transfer_service_list)
         w, b = 2, 4
         if m.vas_list is not None:
             at = "VASList"
             x = x << w | 4 - b
             x = encode_ServiceList(x, m.vas_list)
             w, b = 1, 5
-        x = x << w | 5 - b
-        return x
+        return x << w | 5 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3356,11 +3374,13 @@ def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
     """ServiceDetailReq up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3407,6 +3427,7 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
     finite_string: str | None = None
     at = ""
     try:
+        at = "Name"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -3494,7 +3515,7 @@ def encode_Parameter(x: int, m: Parameter) -> int:
         at = ""
         chosen = count_set(m.bool_value, m.byte_value, m.short_value, m.int_value, m.rational_number, m.finite_string)
         if chosen != 1:
-            raise wrong_choice("exactly", 
+            raise wrong_choice("exactly",
                 "boolValue", "byteValue", "shortValue", "intValue", "rationalNumber", "finiteString",
             )
         if m.bool_value is not None:
@@ -3502,7 +3523,7 @@ def encode_Parameter(x: int, m: Parameter) -> int:
             bool_value = m.bool_value
             if type(bool_value) is not bool:
                 raise invalid(bool_value, "True or False")
-            x = x << 6 | (bool_value) << 1
+            x = x << 6 | bool_value << 1
         elif m.byte_value is not None:
             at = "byteValue"
             byte_value = m.byte_value
@@ -3543,6 +3564,7 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
     base = 0
     at = ""
     try:
+        at = "ParameterSetID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3619,8 +3641,7 @@ def encode_ParameterSet(x: int, m: ParameterSet) -> int:
             w, b = 1, 2
         else:
             w, b = 2, 1
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3691,8 +3712,7 @@ def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3701,11 +3721,13 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
     """ServiceDetailRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -3714,6 +3736,7 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "ServiceID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
@@ -3723,6 +3746,7 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
             raise out_of_range(service_id, "0..65535", e)
+        at = "ServiceParameterList"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
@@ -3753,7 +3777,7 @@ def encode_ServiceDetailRes(x: int, m: ServiceDetailRes) -> int:
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
-        x = put_uint(x << 11 | (response_code) << 3, service_id)
+        x = put_uint(x << 11 | response_code << 3, service_id)
         at = "ServiceParameterList"
         x = encode_ServiceParameterList(x << 2, m.service_parameter_list)
         return x << 1
@@ -3765,6 +3789,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
     """SelectedService up to its end."""
     at = ""
     try:
+        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3774,6 +3799,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
             raise out_of_range(service_id, "0..65535", e)
+        at = "ParameterSetID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
@@ -3865,8 +3891,7 @@ def encode_SelectedServiceList(x: int, m: SelectedServiceList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3876,11 +3901,13 @@ def decode_ServiceSelectionReq(n: int, e: int) -> tuple[ServiceSelectionReq, int
     selected_vas_list: SelectedServiceList | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "SelectedEnergyTransferService"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -3917,8 +3944,7 @@ def encode_ServiceSelectionReq(x: int, m: ServiceSelectionReq) -> int:
             x = x << w | 2 - b
             x = encode_SelectedServiceList(x, m.selected_vas_list)
             w, b = 1, 3
-        x = x << w | 3 - b
-        return x
+        return x << w | 3 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3927,11 +3953,13 @@ def decode_ServiceSelectionRes(n: int, e: int) -> tuple[ServiceSelectionRes, int
     """ServiceSelectionRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -3961,7 +3989,7 @@ def encode_ServiceSelectionRes(x: int, m: ServiceSelectionRes) -> int:
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        return x << 10 | (response_code) << 2
+        return x << 10 | response_code << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3974,6 +4002,7 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
     ev_minimum_v2x_energy_request: RationalNumber | None = None
     at = ""
     try:
+        at = "DepartureTime"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4013,11 +4042,13 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
                 raise out_of_range(target_soc, "0..100", e)
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -4067,7 +4098,7 @@ def encode_Dynamic_SEReqControlMode(x: int, m: Dynamic_SEReqControlMode) -> int:
             minimum_soc = m.minimum_soc
             if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
                 raise invalid(minimum_soc, "an integer (0..100)")
-            x = x << 9 | (minimum_soc) << 1
+            x = x << 9 | minimum_soc << 1
             w, b = 2, 2
         if m.target_soc is not None:
             at = "TargetSOC"
@@ -4075,7 +4106,7 @@ def encode_Dynamic_SEReqControlMode(x: int, m: Dynamic_SEReqControlMode) -> int:
             target_soc = m.target_soc
             if type(target_soc) is not int or not 0 <= target_soc <= 100:
                 raise invalid(target_soc, "an integer (0..100)")
-            x = x << 9 | (target_soc) << 1
+            x = x << 9 | target_soc << 1
             w, b = 1, 3
         at = "EVTargetEnergyRequest"
         x = x << w | 3 - b
@@ -4095,8 +4126,7 @@ def encode_Dynamic_SEReqControlMode(x: int, m: Dynamic_SEReqControlMode) -> int:
             x = x << w | 7 - b
             x = encode_RationalNumber(x, m.ev_minimum_v2x_energy_request)
             w, b = 1, 8
-        x = x << w | 8 - b
-        return x
+        return x << w | 8 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -4105,6 +4135,7 @@ def decode_EVPowerScheduleEntry(n: int, e: int) -> tuple[EVPowerScheduleEntry, i
     """EVPowerScheduleEntry up to its end."""
     at = ""
     try:
+        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4114,6 +4145,7 @@ def decode_EVPowerScheduleEntry(n: int, e: int) -> tuple[EVPowerScheduleEntry, i
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
             raise out_of_range(duration, "0..4294967295", e)
+        at = "Power"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
@@ -4212,8 +4244,7 @@ def encode_EVPowerScheduleEntryList(x: int, m: EVPowerScheduleEntryList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -4222,6 +4253,7 @@ def decode_EVPowerSchedule(n: int, e: int) -> tuple[EVPowerSchedule, int]:
     """EVPowerSchedule up to its end."""
     at = ""
     try:
+        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4231,6 +4263,7 @@ def decode_EVPowerSchedule(n: int, e: int) -> tuple[EVPowerSchedule, int]:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
             raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        at = "EVPowerScheduleEntries"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
@@ -4267,11 +4300,13 @@ def decode_EVPriceRule(n: int, e: int) -> tuple[EVPriceRule, int]:
     """EVPriceRule up to its end."""
     at = ""
     try:
+        at = "EnergyFee"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EnergyFee"
         energy_fee, e = decode_RationalNumber(n, e)
+        at = "PowerRangeStart"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -4305,6 +4340,7 @@ def decode_EVPriceRuleStack(n: int, e: int) -> tuple[EVPriceRuleStack, int]:
     ev_price_rule: list[EVPriceRule] = []
     at = ""
     try:
+        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4368,8 +4404,7 @@ def encode_EVPriceRuleStack(x: int, m: EVPriceRuleStack) -> int:
             w, b = 1, 2
         else:
             w, b = 2, 1
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -4440,8 +4475,7 @@ def encode_EVPriceRuleStackList(x: int, m: EVPriceRuleStackList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -4450,6 +4484,7 @@ def decode_EVAbsolutePriceSchedule(n: int, e: int) -> tuple[EVAbsolutePriceSched
     """EVAbsolutePriceSchedule up to its end."""
     at = ""
     try:
+        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4459,17 +4494,20 @@ def decode_EVAbsolutePriceSchedule(n: int, e: int) -> tuple[EVAbsolutePriceSched
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
             raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        at = "Currency"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e)
         at = "Currency"
         currency, e = read_string(n, e, 3)
+        at = "PriceAlgorithm"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "PriceAlgorithm"
         price_algorithm, e = read_string(n, e, 255)
+        at = "EVPriceRuleStacks"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -4509,11 +4547,13 @@ def decode_EVEnergyOffer(n: int, e: int) -> tuple[EVEnergyOffer, int]:
     """EVEnergyOffer up to its end."""
     at = ""
     try:
+        at = "EVPowerSchedule"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPowerSchedule"
         ev_power_schedule, e = decode_EVPowerSchedule(n, e)
+        at = "EVAbsolutePriceSchedule"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -4644,8 +4684,7 @@ def encode_Scheduled_SEReqControlMode(x: int, m: Scheduled_SEReqControlMode) -> 
             x = x << w | 4 - b
             x = encode_EVEnergyOffer(x, m.ev_energy_offer)
             w, b = 1, 5
-        x = x << w | 5 - b
-        return x
+        return x << w | 5 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -4656,11 +4695,13 @@ def decode_ScheduleExchangeReq(n: int, e: int) -> tuple[ScheduleExchangeReq, int
     scheduled_se_req_control_mode: Scheduled_SEReqControlMode | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "MaximumSupportingPoints"
         e -= 15
         v = n >> e & 0x7fff
         if v & 0x6004:
@@ -4724,6 +4765,7 @@ def decode_TaxRule(n: int, e: int) -> tuple[TaxRule, int]:
     tax_included_in_price: bool | None = None
     at = ""
     try:
+        at = "TaxRuleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4805,7 +4847,7 @@ def encode_TaxRule(x: int, m: TaxRule) -> int:
             tax_included_in_price = m.tax_included_in_price
             if type(tax_included_in_price) is not bool:
                 raise invalid(tax_included_in_price, "True or False")
-            x = x << 3 | (tax_included_in_price) << 1
+            x = x << 3 | tax_included_in_price << 1
             w, b = 1, 4
         at = "AppliesToEnergyFee"
         x = x << w | 4 - b
@@ -4824,7 +4866,7 @@ def encode_TaxRule(x: int, m: TaxRule) -> int:
         applies_minimum_maximum_cost = m.applies_minimum_maximum_cost
         if type(applies_minimum_maximum_cost) is not bool:
             raise invalid(applies_minimum_maximum_cost, "True or False")
-        return x << 16 | (applies_to_energy_fee) << 14 | (applies_to_parking_fee) << 10 | (applies_to_overstay_fee) << 6 | (applies_minimum_maximum_cost) << 2
+        return x << 16 | applies_to_energy_fee << 14 | applies_to_parking_fee << 10 | applies_to_overstay_fee << 6 | applies_minimum_maximum_cost << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -4881,8 +4923,7 @@ def encode_TaxRuleList(x: int, m: TaxRuleList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -4895,6 +4936,7 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
     renewable_generation_percentage: int | None = None
     at = ""
     try:
+        at = "EnergyFee"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -5005,7 +5047,7 @@ def encode_PriceRule(x: int, m: PriceRule) -> int:
             renewable_generation_percentage = m.renewable_generation_percentage
             if type(renewable_generation_percentage) is not int or not 0 <= renewable_generation_percentage <= 255:
                 raise invalid(renewable_generation_percentage, "an integer (0..255)")
-            x = x << 10 | (renewable_generation_percentage) << 1
+            x = x << 10 | renewable_generation_percentage << 1
             w, b = 1, 5
         at = "PowerRangeStart"
         x = x << w | 5 - b
@@ -5020,6 +5062,7 @@ def decode_PriceRuleStack(n: int, e: int) -> tuple[PriceRuleStack, int]:
     price_rule: list[PriceRule] = []
     at = ""
     try:
+        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5083,8 +5126,7 @@ def encode_PriceRuleStack(x: int, m: PriceRuleStack) -> int:
             w, b = 1, 2
         else:
             w, b = 2, 1
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -5155,8 +5197,7 @@ def encode_PriceRuleStackList(x: int, m: PriceRuleStackList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -5186,12 +5227,14 @@ def decode_OverstayRule(n: int, e: int) -> tuple[OverstayRule, int]:
             start_time, e = read_more(n, e, start_time, 5)
         if start_time > 4294967295:
             raise out_of_range(start_time, "0..4294967295", e)
+        at = "OverstayFee"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e)
         at = "OverstayFee"
         overstay_fee, e = decode_RationalNumber(n, e)
+        at = "OverstayFeePeriod"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5334,8 +5377,7 @@ def encode_OverstayRuleList(x: int, m: OverstayRuleList) -> int:
             w, b = 1, 3
         else:
             w, b = 2, 2
-        x = x << w | 3 - b
-        return x
+        return x << w | 3 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -5344,11 +5386,13 @@ def decode_AdditionalService(n: int, e: int) -> tuple[AdditionalService, int]:
     """AdditionalService up to its end."""
     at = ""
     try:
+        at = "ServiceName"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "ServiceName"
         service_name, e = read_string(n, e, 80)
+        at = "ServiceFee"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -5429,8 +5473,7 @@ def encode_AdditionalServiceList(x: int, m: AdditionalServiceList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -5466,6 +5509,7 @@ def decode_AbsolutePriceSchedule(n: int, e: int) -> tuple[AbsolutePriceSchedule,
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
             raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        at = "PriceScheduleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
@@ -5490,11 +5534,13 @@ def decode_AbsolutePriceSchedule(n: int, e: int) -> tuple[AbsolutePriceSchedule,
                 raise unexpected(e)
         at = "Currency"
         currency, e = read_string(n, e, 3)
+        at = "Language"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Language"
         language, e = read_string(n, e, 3)
+        at = "PriceAlgorithm"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -5621,8 +5667,7 @@ def encode_AbsolutePriceSchedule(x: int, m: AbsolutePriceSchedule) -> int:
             x = x << w | 12 - b
             x = encode_AdditionalServiceList(x, m.additional_selected_services)
             w, b = 1, 13
-        x = x << w | 13 - b
-        return x
+        return x << w | 13 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -5631,6 +5676,7 @@ def decode_PriceLevelScheduleEntry(n: int, e: int) -> tuple[PriceLevelScheduleEn
     """PriceLevelScheduleEntry up to its end."""
     at = ""
     try:
+        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5640,6 +5686,7 @@ def decode_PriceLevelScheduleEntry(n: int, e: int) -> tuple[PriceLevelScheduleEn
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
             raise out_of_range(duration, "0..4294967295", e)
+        at = "PriceLevel"
         e -= 13
         v = n >> e & 0x1fff
         if v & 0x1c03:
@@ -5665,7 +5712,7 @@ def encode_PriceLevelScheduleEntry(x: int, m: PriceLevelScheduleEntry) -> int:
         price_level = m.price_level
         if type(price_level) is not int or not 0 <= price_level <= 255:
             raise invalid(price_level, "an integer (0..255)")
-        return x << 13 | (price_level) << 2
+        return x << 13 | price_level << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -5736,8 +5783,7 @@ def encode_PriceLevelScheduleEntryList(x: int, m: PriceLevelScheduleEntryList) -
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -5768,6 +5814,7 @@ def decode_PriceLevelSchedule(n: int, e: int) -> tuple[PriceLevelSchedule, int]:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
             raise out_of_range(time_anchor, "0..18446744073709551615", e)
+        at = "PriceScheduleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
@@ -5846,7 +5893,7 @@ def encode_PriceLevelSchedule(x: int, m: PriceLevelSchedule) -> int:
         if type(number_of_price_levels) is not int or not 0 <= number_of_price_levels <= 255:
             raise invalid(number_of_price_levels, "an integer (0..255)")
         at = "PriceLevelScheduleEntries"
-        x = encode_PriceLevelScheduleEntryList(x << 11 | (number_of_price_levels) << 2, m.price_level_schedule_entries)
+        x = encode_PriceLevelScheduleEntryList(x << 11 | number_of_price_levels << 2, m.price_level_schedule_entries)
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -5948,7 +5995,7 @@ def encode_Dynamic_SEResControlMode(x: int, m: Dynamic_SEResControlMode) -> int:
             minimum_soc = m.minimum_soc
             if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
                 raise invalid(minimum_soc, "an integer (0..100)")
-            x = x << 9 | (minimum_soc) << 1
+            x = x << 9 | minimum_soc << 1
             w, b = 3, 2
         if m.target_soc is not None:
             at = "TargetSOC"
@@ -5956,7 +6003,7 @@ def encode_Dynamic_SEResControlMode(x: int, m: Dynamic_SEResControlMode) -> int:
             target_soc = m.target_soc
             if type(target_soc) is not int or not 0 <= target_soc <= 100:
                 raise invalid(target_soc, "an integer (0..100)")
-            x = x << 9 | (target_soc) << 1
+            x = x << 9 | target_soc << 1
             w, b = 2, 3
         at = ""
         chosen = count_set(m.absolute_price_schedule, m.price_level_schedule)
@@ -5972,8 +6019,7 @@ def encode_Dynamic_SEResControlMode(x: int, m: Dynamic_SEResControlMode) -> int:
             x = x << w | 4 - b
             x = encode_PriceLevelSchedule(x, m.price_level_schedule)
             w, b = 1, 5
-        x = x << w | 5 - b
-        return x
+        return x << w | 5 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -5984,6 +6030,7 @@ def decode_PowerScheduleEntry(n: int, e: int) -> tuple[PowerScheduleEntry, int]:
     power_l3: RationalNumber | None = None
     at = ""
     try:
+        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5993,6 +6040,7 @@ def decode_PowerScheduleEntry(n: int, e: int) -> tuple[PowerScheduleEntry, int]:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
             raise out_of_range(duration, "0..4294967295", e)
+        at = "Power"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
@@ -6045,8 +6093,7 @@ def encode_PowerScheduleEntry(x: int, m: PowerScheduleEntry) -> int:
             x = x << w | 3 - b
             x = encode_RationalNumber(x, m.power_l3)
             w, b = 1, 4
-        x = x << w | 4 - b
-        return x
+        return x << w | 4 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -6117,8 +6164,7 @@ def encode_PowerScheduleEntryList(x: int, m: PowerScheduleEntryList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -6129,6 +6175,7 @@ def decode_PowerSchedule(n: int, e: int) -> tuple[PowerSchedule, int]:
     power_tolerance: RationalNumber | None = None
     at = ""
     try:
+        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6205,6 +6252,7 @@ def decode_ChargingSchedule(n: int, e: int) -> tuple[ChargingSchedule, int]:
     price_level_schedule: PriceLevelSchedule | None = None
     at = ""
     try:
+        at = "PowerSchedule"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -6254,8 +6302,7 @@ def encode_ChargingSchedule(x: int, m: ChargingSchedule) -> int:
             x = x << w | 2 - b
             x = encode_PriceLevelSchedule(x, m.price_level_schedule)
             w, b = 1, 3
-        x = x << w | 3 - b
-        return x
+        return x << w | 3 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -6265,6 +6312,7 @@ def decode_ScheduleTuple(n: int, e: int) -> tuple[ScheduleTuple, int]:
     discharging_schedule: ChargingSchedule | None = None
     at = ""
     try:
+        at = "ScheduleTupleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6274,6 +6322,7 @@ def decode_ScheduleTuple(n: int, e: int) -> tuple[ScheduleTuple, int]:
             schedule_tuple_id, e = read_more(n, e, schedule_tuple_id, 5)
         if not 1 <= schedule_tuple_id <= 4294967295:
             raise out_of_range(schedule_tuple_id, "1..4294967295", e)
+        at = "ChargingSchedule"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
@@ -6314,8 +6363,7 @@ def encode_ScheduleTuple(x: int, m: ScheduleTuple) -> int:
             x = x << w | 2 - b
             x = encode_ChargingSchedule(x, m.discharging_schedule)
             w, b = 1, 3
-        x = x << w | 3 - b
-        return x
+        return x << w | 3 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -6372,8 +6420,7 @@ def encode_Scheduled_SEResControlMode(x: int, m: Scheduled_SEResControlMode) -> 
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -6385,11 +6432,13 @@ def decode_ScheduleExchangeRes(n: int, e: int) -> tuple[ScheduleExchangeRes, int
     scheduled_se_res_control_mode: Scheduled_SEResControlMode | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -6398,6 +6447,7 @@ def decode_ScheduleExchangeRes(n: int, e: int) -> tuple[ScheduleExchangeRes, int
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
@@ -6459,7 +6509,7 @@ def encode_ScheduleExchangeRes(x: int, m: ScheduleExchangeRes) -> int:
         evse_processing = m.evse_processing
         if type(evse_processing) is not Processing:
             raise invalid(evse_processing, "a Processing")
-        x = x << 14 | (response_code) << 6 | (evse_processing) << 1
+        x = x << 14 | response_code << 6 | evse_processing << 1
         w, b = 2, 3
         if m.go_to_pause is not None:
             at = "GoToPause"
@@ -6467,7 +6517,7 @@ def encode_ScheduleExchangeRes(x: int, m: ScheduleExchangeRes) -> int:
             go_to_pause = m.go_to_pause
             if type(go_to_pause) is not bool:
                 raise invalid(go_to_pause, "True or False")
-            x = x << 3 | (go_to_pause) << 1
+            x = x << 3 | go_to_pause << 1
             w, b = 2, 4
         at = ""
         chosen = count_set(m.dynamic_se_res_control_mode, m.scheduled_se_res_control_mode)
@@ -6506,6 +6556,7 @@ def decode_Scheduled_EVPPTControlMode(n: int, e: int) -> tuple[Scheduled_EVPPTCo
     power_tolerance_acceptance: PowerToleranceAcceptance | None = None
     at = ""
     try:
+        at = "SelectedScheduleTupleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6553,10 +6604,9 @@ def encode_Scheduled_EVPPTControlMode(x: int, m: Scheduled_EVPPTControlMode) -> 
             power_tolerance_acceptance = m.power_tolerance_acceptance
             if type(power_tolerance_acceptance) is not PowerToleranceAcceptance:
                 raise invalid(power_tolerance_acceptance, "a PowerToleranceAcceptance")
-            x = x << 3 | (power_tolerance_acceptance) << 1
+            x = x << 3 | power_tolerance_acceptance << 1
             w, b = 1, 2
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -6627,8 +6677,7 @@ def encode_EVPowerProfileEntryList(x: int, m: EVPowerProfileEntryList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -6639,6 +6688,7 @@ def decode_EVPowerProfile(n: int, e: int) -> tuple[EVPowerProfile, int]:
     scheduled_evppt_control_mode: Scheduled_EVPPTControlMode | None = None
     at = ""
     try:
+        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6714,11 +6764,13 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
     bpt_channel_selection: ChannelSelection | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "EVProcessing"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -6727,6 +6779,7 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
         if i >= 3:
             raise out_of_range(i, "the 3 values of Processing", e)
         ev_processing = PROCESSING_MEMBERS[i]
+        at = "ChargeProgress"
         e -= 8
         v = n >> e & 0xff
         if v & 0xe4:
@@ -6770,7 +6823,7 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
         charge_progress = m.charge_progress
         if type(charge_progress) is not ChargeProgress:
             raise invalid(charge_progress, "a ChargeProgress")
-        x = x << 10 | (ev_processing) << 6 | (charge_progress) << 1
+        x = x << 10 | ev_processing << 6 | charge_progress << 1
         w, b = 2, 3
         if m.ev_power_profile is not None:
             at = "EVPowerProfile"
@@ -6783,10 +6836,9 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
             bpt_channel_selection = m.bpt_channel_selection
             if type(bpt_channel_selection) is not ChannelSelection:
                 raise invalid(bpt_channel_selection, "a ChannelSelection")
-            x = x << 3 | (bpt_channel_selection) << 1
+            x = x << 3 | bpt_channel_selection << 1
             w, b = 1, 5
-        x = x << w | 5 - b
-        return x
+        return x << w | 5 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -6796,11 +6848,13 @@ def decode_PowerDeliveryRes(n: int, e: int) -> tuple[PowerDeliveryRes, int]:
     evse_status: EVSEStatus | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -6839,15 +6893,14 @@ def encode_PowerDeliveryRes(x: int, m: PowerDeliveryRes) -> int:
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        x = x << 9 | (response_code) << 1
+        x = x << 9 | response_code << 1
         w, b = 2, 2
         if m.evse_status is not None:
             at = "EVSEStatus"
             x = x << w | 2 - b
             x = encode_EVSEStatus(x, m.evse_status)
             w, b = 1, 3
-        x = x << w | 3 - b
-        return x
+        return x << w | 3 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -6871,6 +6924,7 @@ def decode_Scheduled_SMDTControlMode(n: int, e: int) -> tuple[Scheduled_SMDTCont
     """Scheduled_SMDTControlMode up to its end."""
     at = ""
     try:
+        at = "SelectedScheduleTupleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6912,16 +6966,19 @@ def decode_SignedMeteringData(n: int, e: int) -> tuple[SignedMeteringData, int]:
     scheduled_smdt_control_mode: Scheduled_SMDTControlMode | None = None
     at = ""
     try:
+        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Id"
         id, e = read_characters(n, e, 4096)
+        at = "SessionID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "SessionID"
         session_id, e = read_binary(n, e, 0, 8)
+        at = "MeterInfo"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -6996,11 +7053,13 @@ def decode_MeteringConfirmationReq(n: int, e: int) -> tuple[MeteringConfirmation
     """MeteringConfirmationReq up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "SignedMeteringData"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -7033,11 +7092,13 @@ def decode_MeteringConfirmationRes(n: int, e: int) -> tuple[MeteringConfirmation
     """MeteringConfirmationRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -7067,7 +7128,7 @@ def encode_MeteringConfirmationRes(x: int, m: MeteringConfirmationRes) -> int:
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        return x << 10 | (response_code) << 2
+        return x << 10 | response_code << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7078,11 +7139,13 @@ def decode_SessionStopReq(n: int, e: int) -> tuple[SessionStopReq, int]:
     ev_termination_explanation: str | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ChargingSession"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -7128,7 +7191,7 @@ def encode_SessionStopReq(x: int, m: SessionStopReq) -> int:
         charging_session = m.charging_session
         if type(charging_session) is not ChargingSession:
             raise invalid(charging_session, "a ChargingSession")
-        x = x << 5 | (charging_session) << 1
+        x = x << 5 | charging_session << 1
         w, b = 2, 2
         if m.ev_termination_code is not None:
             at = "EVTerminationCode"
@@ -7142,8 +7205,7 @@ def encode_SessionStopReq(x: int, m: SessionStopReq) -> int:
             x = put_string(x << 1, m.ev_termination_explanation, 160)
             x = x << 1
             w, b = 1, 4
-        x = x << w | 4 - b
-        return x
+        return x << w | 4 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7152,11 +7214,13 @@ def decode_SessionStopRes(n: int, e: int) -> tuple[SessionStopRes, int]:
     """SessionStopRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -7186,7 +7250,7 @@ def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        return x << 10 | (response_code) << 2
+        return x << 10 | response_code << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7196,11 +7260,13 @@ def decode_SignedCertificateChain(n: int, e: int) -> tuple[SignedCertificateChai
     sub_certificates: SubCertificates | None = None
     at = ""
     try:
+        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Id"
         id, e = read_characters(n, e, 4096)
+        at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -7238,8 +7304,7 @@ def encode_SignedCertificateChain(x: int, m: SignedCertificateChain) -> int:
             x = x << w | 2 - b
             x = encode_SubCertificates(x, m.sub_certificates)
             w, b = 1, 3
-        x = x << w | 3 - b
-        return x
+        return x << w | 3 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7297,8 +7362,7 @@ def encode_EMAIDList(x: int, m: EMAIDList) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7308,21 +7372,25 @@ def decode_CertificateInstallationReq(n: int, e: int) -> tuple[CertificateInstal
     prioritized_emaids: EMAIDList | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "OEMProvisioningCertificateChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "OEMProvisioningCertificateChain"
         oem_provisioning_certificate_chain, e = decode_SignedCertificateChain(n, e)
+        at = "ListOfRootCertificateIDs"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "ListOfRootCertificateIDs"
         list_of_root_certificate_ids, e = decode_ListOfRootCertificateIDs(n, e)
+        at = "MaximumContractCertificateChains"
         e -= 13
         v = n >> e & 0x1fff
         if v & 0x1804:
@@ -7361,15 +7429,14 @@ def encode_CertificateInstallationReq(x: int, m: CertificateInstallationReq) -> 
         maximum_contract_certificate_chains = m.maximum_contract_certificate_chains
         if type(maximum_contract_certificate_chains) is not int or not 0 <= maximum_contract_certificate_chains <= 255:
             raise invalid(maximum_contract_certificate_chains, "an integer (0..255)")
-        x = x << 11 | (maximum_contract_certificate_chains) << 1
+        x = x << 11 | maximum_contract_certificate_chains << 1
         w, b = 2, 4
         if m.prioritized_emaids is not None:
             at = "PrioritizedEMAIDs"
             x = x << w | 4 - b
             x = encode_EMAIDList(x, m.prioritized_emaids)
             w, b = 1, 5
-        x = x << w | 5 - b
-        return x
+        return x << w | 5 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7379,6 +7446,7 @@ def decode_CertificateChain(n: int, e: int) -> tuple[CertificateChain, int]:
     sub_certificates: SubCertificates | None = None
     at = ""
     try:
+        at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -7414,8 +7482,7 @@ def encode_CertificateChain(x: int, m: CertificateChain) -> int:
             x = x << w | 1 - b
             x = encode_SubCertificates(x, m.sub_certificates)
             w, b = 1, 2
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7427,16 +7494,19 @@ def decode_SignedInstallationData(n: int, e: int) -> tuple[SignedInstallationDat
     tpm_encrypted_private_key: bytes | None = None
     at = ""
     try:
+        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Id"
         id, e = read_characters(n, e, 4096)
+        at = "ContractCertificateChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "ContractCertificateChain"
         contract_certificate_chain, e = decode_ContractCertificateChain(n, e)
+        at = "ECDHCurve"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
@@ -7489,12 +7559,12 @@ def encode_SignedInstallationData(x: int, m: SignedInstallationData) -> int:
         if type(ecdh_curve) is not EcdhCurve:
             raise invalid(ecdh_curve, "a EcdhCurve")
         at = "DHPublicKey"
-        x = put_binary(x << 6 | (ecdh_curve) << 3, m.dh_public_key, 133, 133)
+        x = put_binary(x << 6 | ecdh_curve << 3, m.dh_public_key, 133, 133)
         x = x << 1
         at = ""
         chosen = count_set(m.secp521_encrypted_private_key, m.x448_encrypted_private_key, m.tpm_encrypted_private_key)
         if chosen != 1:
-            raise wrong_choice("exactly", 
+            raise wrong_choice("exactly",
                 "SECP521_EncryptedPrivateKey", "X448_EncryptedPrivateKey", "TPM_EncryptedPrivateKey",
             )
         if m.secp521_encrypted_private_key is not None:
@@ -7518,11 +7588,13 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
     """CertificateInstallationRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -7531,6 +7603,7 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
@@ -7539,17 +7612,20 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
         if i >= 3:
             raise out_of_range(i, "the 3 values of Processing", e)
         evse_processing = PROCESSING_MEMBERS[i]
+        at = "CPSCertificateChain"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e)
         at = "CPSCertificateChain"
         cps_certificate_chain, e = decode_CertificateChain(n, e)
+        at = "SignedInstallationData"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "SignedInstallationData"
         signed_installation_data, e = decode_SignedInstallationData(n, e)
+        at = "RemainingContractCertificateChains"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
@@ -7580,14 +7656,14 @@ def encode_CertificateInstallationRes(x: int, m: CertificateInstallationRes) -> 
         if type(evse_processing) is not Processing:
             raise invalid(evse_processing, "a Processing")
         at = "CPSCertificateChain"
-        x = encode_CertificateChain(x << 15 | (response_code) << 7 | (evse_processing) << 2, m.cps_certificate_chain)
+        x = encode_CertificateChain(x << 15 | response_code << 7 | evse_processing << 2, m.cps_certificate_chain)
         at = "SignedInstallationData"
         x = encode_SignedInstallationData(x << 1, m.signed_installation_data)
         at = "RemainingContractCertificateChains"
         remaining_contract_certificate_chains = m.remaining_contract_certificate_chains
         if type(remaining_contract_certificate_chains) is not int or not 0 <= remaining_contract_certificate_chains <= 255:
             raise invalid(remaining_contract_certificate_chains, "an integer (0..255)")
-        return x << 12 | (remaining_contract_certificate_chains) << 2
+        return x << 12 | remaining_contract_certificate_chains << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7599,11 +7675,13 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
     vehicle_travel: int | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "EVCheckInStatus"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -7612,6 +7690,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
         if i >= 3:
             raise out_of_range(i, "the 3 values of EvCheckInStatus", e)
         ev_check_in_status = EVCHECKINSTATUS_MEMBERS[i]
+        at = "ParkingMethod"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
@@ -7710,7 +7789,7 @@ def encode_VehicleCheckInReq(x: int, m: VehicleCheckInReq) -> int:
         parking_method = m.parking_method
         if type(parking_method) is not ParkingMethod:
             raise invalid(parking_method, "a ParkingMethod")
-        x = x << 10 | (ev_check_in_status) << 6 | (parking_method) << 1
+        x = x << 10 | ev_check_in_status << 6 | parking_method << 1
         w, b = 3, 3
         if m.vehicle_frame is not None:
             at = "VehicleFrame"
@@ -7742,8 +7821,7 @@ def encode_VehicleCheckInReq(x: int, m: VehicleCheckInReq) -> int:
             x = put_uint(x << 1, vehicle_travel) if vehicle_travel >= 0 else put_uint(x << 1 | 1, -1 - vehicle_travel)
             x = x << 1
             w, b = 1, 6
-        x = x << w | 6 - b
-        return x
+        return x << w | 6 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7755,11 +7833,13 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
     target_distance: int | None = None
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -7852,7 +7932,7 @@ def encode_VehicleCheckInRes(x: int, m: VehicleCheckInRes) -> int:
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        x = x << 9 | (response_code) << 1
+        x = x << 9 | response_code << 1
         w, b = 3, 2
         if m.parking_space is not None:
             at = "ParkingSpace"
@@ -7884,8 +7964,7 @@ def encode_VehicleCheckInRes(x: int, m: VehicleCheckInRes) -> int:
             x = put_uint(x << 1, target_distance) if target_distance >= 0 else put_uint(x << 1 | 1, -1 - target_distance)
             x = x << 1
             w, b = 1, 5
-        x = x << w | 5 - b
-        return x
+        return x << w | 5 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7894,11 +7973,13 @@ def decode_VehicleCheckOutReq(n: int, e: int) -> tuple[VehicleCheckOutReq, int]:
     """VehicleCheckOutReq up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "EVCheckOutStatus"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -7907,6 +7988,7 @@ def decode_VehicleCheckOutReq(n: int, e: int) -> tuple[VehicleCheckOutReq, int]:
         if i >= 3:
             raise out_of_range(i, "the 3 values of EvCheckOutStatus", e)
         ev_check_out_status = EVCHECKOUTSTATUS_MEMBERS[i]
+        at = "CheckOutTime"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
@@ -7941,7 +8023,7 @@ def encode_VehicleCheckOutReq(x: int, m: VehicleCheckOutReq) -> int:
         check_out_time = m.check_out_time
         if type(check_out_time) is not int or not 0 <= check_out_time <= 18446744073709551615:
             raise invalid(check_out_time, "an integer (0..18446744073709551615)")
-        x = put_uint(x << 7 | (ev_check_out_status) << 3, check_out_time)
+        x = put_uint(x << 7 | ev_check_out_status << 3, check_out_time)
         return x << 2
     except ValueError as error:
         raise within(error, at) from None
@@ -7951,11 +8033,13 @@ def decode_VehicleCheckOutRes(n: int, e: int) -> tuple[VehicleCheckOutRes, int]:
     """VehicleCheckOutRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -7964,6 +8048,7 @@ def decode_VehicleCheckOutRes(n: int, e: int) -> tuple[VehicleCheckOutRes, int]:
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "EVSECheckOutStatus"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
@@ -7990,7 +8075,7 @@ def encode_VehicleCheckOutRes(x: int, m: VehicleCheckOutRes) -> int:
         evse_check_out_status = m.evse_check_out_status
         if type(evse_check_out_status) is not EvseCheckOutStatus:
             raise invalid(evse_check_out_status, "a EvseCheckOutStatus")
-        return x << 14 | (response_code) << 6 | (evse_check_out_status) << 2
+        return x << 14 | response_code << 6 | evse_check_out_status << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -7999,6 +8084,7 @@ def decode_TargetPosition(n: int, e: int) -> tuple[TargetPosition, int]:
     """TargetPosition up to its end."""
     at = ""
     try:
+        at = "TargetOffsetX"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -8008,6 +8094,7 @@ def decode_TargetPosition(n: int, e: int) -> tuple[TargetPosition, int]:
             target_offset_x, e = read_more(n, e, target_offset_x, 3)
         if target_offset_x > 65535:
             raise out_of_range(target_offset_x, "0..65535", e)
+        at = "TargetOffsetY"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:

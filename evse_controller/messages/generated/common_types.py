@@ -19,7 +19,7 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import invalid, out_of_range, unexpected, within
-from evse_controller.messages.base import Field, Kind, Node, Schema
+from evse_controller.messages.base import Field, Kind, Node
 from evse_controller.messages.generated.xmldsig import (
     Signature,
     X509IssuerSerial,
@@ -404,11 +404,13 @@ def decode_MessageHeader(n: int, e: int) -> tuple[MessageHeader, int]:
     signature: Signature | None = None
     at = ""
     try:
+        at = "SessionID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "SessionID"
         session_id, e = read_binary(n, e, 0, 8)
+        at = "TimeStamp"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -456,8 +458,7 @@ def encode_MessageHeader(x: int, m: MessageHeader) -> int:
             x = x << w | 2 - b
             x = encode_Signature(x, m.signature)
             w, b = 1, 3
-        x = x << w | 3 - b
-        return x
+        return x << w | 3 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -466,6 +467,7 @@ def decode_RationalNumber(n: int, e: int) -> tuple[RationalNumber, int]:
     """RationalNumber up to its end."""
     at = ""
     try:
+        at = "Exponent"
         e -= 22
         v = n >> e & 0x3fffff
         if v & 0x300e00:
@@ -674,7 +676,7 @@ def encode_DisplayParameters(x: int, m: DisplayParameters) -> int:
             present_soc = m.present_soc
             if type(present_soc) is not int or not 0 <= present_soc <= 100:
                 raise invalid(present_soc, "an integer (0..100)")
-            x = x << 9 | (present_soc) << 1
+            x = x << 9 | present_soc << 1
             w, b = 4, 1
         if m.minimum_soc is not None:
             at = "MinimumSOC"
@@ -682,7 +684,7 @@ def encode_DisplayParameters(x: int, m: DisplayParameters) -> int:
             minimum_soc = m.minimum_soc
             if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
                 raise invalid(minimum_soc, "an integer (0..100)")
-            x = x << 9 | (minimum_soc) << 1
+            x = x << 9 | minimum_soc << 1
             w, b = 4, 2
         if m.target_soc is not None:
             at = "TargetSOC"
@@ -690,7 +692,7 @@ def encode_DisplayParameters(x: int, m: DisplayParameters) -> int:
             target_soc = m.target_soc
             if type(target_soc) is not int or not 0 <= target_soc <= 100:
                 raise invalid(target_soc, "an integer (0..100)")
-            x = x << 9 | (target_soc) << 1
+            x = x << 9 | target_soc << 1
             w, b = 4, 3
         if m.maximum_soc is not None:
             at = "MaximumSOC"
@@ -698,7 +700,7 @@ def encode_DisplayParameters(x: int, m: DisplayParameters) -> int:
             maximum_soc = m.maximum_soc
             if type(maximum_soc) is not int or not 0 <= maximum_soc <= 100:
                 raise invalid(maximum_soc, "an integer (0..100)")
-            x = x << 9 | (maximum_soc) << 1
+            x = x << 9 | maximum_soc << 1
             w, b = 3, 4
         if m.remaining_time_to_minimum_soc is not None:
             at = "RemainingTimeToMinimumSOC"
@@ -733,7 +735,7 @@ def encode_DisplayParameters(x: int, m: DisplayParameters) -> int:
             charging_complete = m.charging_complete
             if type(charging_complete) is not bool:
                 raise invalid(charging_complete, "True or False")
-            x = x << 3 | (charging_complete) << 1
+            x = x << 3 | charging_complete << 1
             w, b = 2, 8
         if m.battery_energy_capacity is not None:
             at = "BatteryEnergyCapacity"
@@ -746,10 +748,9 @@ def encode_DisplayParameters(x: int, m: DisplayParameters) -> int:
             inlet_hot = m.inlet_hot
             if type(inlet_hot) is not bool:
                 raise invalid(inlet_hot, "True or False")
-            x = x << 3 | (inlet_hot) << 1
+            x = x << 3 | inlet_hot << 1
             w, b = 1, 10
-        x = x << w | 10 - b
-        return x
+        return x << w | 10 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -758,6 +759,7 @@ def decode_EVSEStatus(n: int, e: int) -> tuple[EVSEStatus, int]:
     """EVSEStatus up to its end."""
     at = ""
     try:
+        at = "NotificationMaxDelay"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -767,6 +769,7 @@ def decode_EVSEStatus(n: int, e: int) -> tuple[EVSEStatus, int]:
             notification_max_delay, e = read_more(n, e, notification_max_delay, 3)
         if notification_max_delay > 65535:
             raise out_of_range(notification_max_delay, "0..65535", e)
+        at = "EVSENotification"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x38:
@@ -799,7 +802,7 @@ def encode_EVSEStatus(x: int, m: EVSEStatus) -> int:
         evse_notification = m.evse_notification
         if type(evse_notification) is not EvseNotification:
             raise invalid(evse_notification, "a EvseNotification")
-        return x << 8 | (evse_notification) << 2
+        return x << 8 | evse_notification << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -814,11 +817,13 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
     meter_timestamp: int | None = None
     at = ""
     try:
+        at = "MeterID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "MeterID"
         meter_id, e = read_string(n, e, 32)
+        at = "ChargedEnergyReadingWh"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -1007,8 +1012,7 @@ def encode_MeterInfo(x: int, m: MeterInfo) -> int:
             x = put_uint(x << 1, meter_timestamp)
             x = x << 1
             w, b = 1, 8
-        x = x << w | 8 - b
-        return x
+        return x << w | 8 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1017,11 +1021,13 @@ def decode_DetailedCost(n: int, e: int) -> tuple[DetailedCost, int]:
     """DetailedCost up to its end."""
     at = ""
     try:
+        at = "Amount"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Amount"
         amount, e = decode_RationalNumber(n, e)
+        at = "CostPerUnit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1054,6 +1060,7 @@ def decode_DetailedTax(n: int, e: int) -> tuple[DetailedTax, int]:
     """DetailedTax up to its end."""
     at = ""
     try:
+        at = "TaxRuleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -1063,6 +1070,7 @@ def decode_DetailedTax(n: int, e: int) -> tuple[DetailedTax, int]:
             tax_rule_id, e = read_more(n, e, tax_rule_id, 5)
         if not 1 <= tax_rule_id <= 4294967295:
             raise out_of_range(tax_rule_id, "1..4294967295", e)
+        at = "Amount"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
@@ -1104,6 +1112,7 @@ def decode_Receipt(n: int, e: int) -> tuple[Receipt, int]:
     tax_costs: list[DetailedTax] | None = None
     at = ""
     try:
+        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -1221,8 +1230,7 @@ def encode_Receipt(x: int, m: Receipt) -> int:
                 w, b = 1, 6
             else:
                 w, b = 2, 5
-        x = x << w | 6 - b
-        return x
+        return x << w | 6 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1293,7 +1301,6 @@ def encode_ListOfRootCertificateIDs(x: int, m: ListOfRootCertificateIDs) -> int:
             w, b = 1, 1
         else:
             w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None

@@ -1073,31 +1073,37 @@ def decode_BPT_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDRe
     target_soc: int | None = None
     at = ""
     try:
+        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumChargeCurrent"
         ev_minimum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
+        at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1118,16 +1124,19 @@ def decode_BPT_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDRe
                 raise out_of_range(target_soc, "0..100", e)
         at = "EVMaximumDischargePower"
         ev_maximum_discharge_power, e = decode_RationalNumber(n, e)
+        at = "EVMinimumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumDischargePower"
         ev_minimum_discharge_power, e = decode_RationalNumber(n, e)
+        at = "EVMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumDischargeCurrent"
         ev_maximum_discharge_current, e = decode_RationalNumber(n, e)
+        at = "EVMinimumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1170,7 +1179,7 @@ def encode_BPT_DC_CPDReqEnergyTransferMode(x: int, m: BPT_DC_CPDReqEnergyTransfe
             target_soc = m.target_soc
             if type(target_soc) is not int or not 0 <= target_soc <= 100:
                 raise invalid(target_soc, "an integer (0..100)")
-            x = x << 9 | (target_soc) << 1
+            x = x << 9 | target_soc << 1
             w, b = 1, 7
         at = "EVMaximumDischargePower"
         x = x << w | 7 - b
@@ -1191,31 +1200,37 @@ def decode_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[DC_CPDReqEnergyT
     target_soc: int | None = None
     at = ""
     try:
+        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumChargeCurrent"
         ev_minimum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
+        at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1267,10 +1282,9 @@ def encode_DC_CPDReqEnergyTransferMode(x: int, m: DC_CPDReqEnergyTransferMode) -
             target_soc = m.target_soc
             if type(target_soc) is not int or not 0 <= target_soc <= 100:
                 raise invalid(target_soc, "an integer (0..100)")
-            x = x << 9 | (target_soc) << 1
+            x = x << 9 | target_soc << 1
             w, b = 1, 7
-        x = x << w | 7 - b
-        return x
+        return x << w | 7 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1280,6 +1294,7 @@ def decode_DC_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[DC_ChargePara
     dc_cpd_req_energy_transfer_mode: BPT_DC_CPDReqEnergyTransferMode | DC_CPDReqEnergyTransferMode
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1334,31 +1349,37 @@ def decode_BPT_DC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDRe
     evse_power_ramp_limitation: RationalNumber | None = None
     at = ""
     try:
+        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMinimumChargeCurrent"
         evse_minimum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1376,16 +1397,19 @@ def decode_BPT_DC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDRe
                 raise unexpected(e)
         at = "EVSEMaximumDischargePower"
         evse_maximum_discharge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMinimumDischargePower"
         evse_minimum_discharge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumDischargeCurrent"
         evse_maximum_discharge_current, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1446,31 +1470,37 @@ def decode_DC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[DC_CPDResEnergyT
     evse_power_ramp_limitation: RationalNumber | None = None
     at = ""
     try:
+        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMinimumChargeCurrent"
         evse_minimum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1518,8 +1548,7 @@ def encode_DC_CPDResEnergyTransferMode(x: int, m: DC_CPDResEnergyTransferMode) -
             x = x << w | 6 - b
             x = encode_RationalNumber(x, m.evse_power_ramp_limitation)
             w, b = 1, 7
-        x = x << w | 7 - b
-        return x
+        return x << w | 7 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1529,11 +1558,13 @@ def decode_DC_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[DC_ChargePara
     dc_cpd_res_energy_transfer_mode: BPT_DC_CPDResEnergyTransferMode | DC_CPDResEnergyTransferMode
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -1578,7 +1609,7 @@ def encode_DC_ChargeParameterDiscoveryRes(x: int, m: DC_ChargeParameterDiscovery
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        x = x << 9 | (response_code) << 1
+        x = x << 9 | response_code << 1
         one = m.dc_cpd_res_energy_transfer_mode
         if type(one) is BPT_DC_CPDResEnergyTransferMode:
             at = "BPT_DC_CPDResEnergyTransferMode"
@@ -1598,6 +1629,7 @@ def decode_DC_CableCheckReq(n: int, e: int) -> tuple[DC_CableCheckReq, int]:
     """DC_CableCheckReq up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1628,11 +1660,13 @@ def decode_DC_CableCheckRes(n: int, e: int) -> tuple[DC_CableCheckRes, int]:
     """DC_CableCheckRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -1641,6 +1675,7 @@ def decode_DC_CableCheckRes(n: int, e: int) -> tuple[DC_CableCheckRes, int]:
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
@@ -1674,7 +1709,7 @@ def encode_DC_CableCheckRes(x: int, m: DC_CableCheckRes) -> int:
         evse_processing = m.evse_processing
         if type(evse_processing) is not Processing:
             raise invalid(evse_processing, "a Processing")
-        return x << 15 | (response_code) << 7 | (evse_processing) << 2
+        return x << 15 | response_code << 7 | evse_processing << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1683,11 +1718,13 @@ def decode_DC_PreChargeReq(n: int, e: int) -> tuple[DC_PreChargeReq, int]:
     """DC_PreChargeReq up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "EVProcessing"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -1696,12 +1733,14 @@ def decode_DC_PreChargeReq(n: int, e: int) -> tuple[DC_PreChargeReq, int]:
         if i >= 3:
             raise out_of_range(i, "the 3 values of Processing", e)
         ev_processing = PROCESSING_MEMBERS[i]
+        at = "EVPresentVoltage"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e)
         at = "EVPresentVoltage"
         ev_present_voltage, e = decode_RationalNumber(n, e)
+        at = "EVTargetVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1728,7 +1767,7 @@ def encode_DC_PreChargeReq(x: int, m: DC_PreChargeReq) -> int:
         if type(ev_processing) is not Processing:
             raise invalid(ev_processing, "a Processing")
         at = "EVPresentVoltage"
-        x = encode_RationalNumber(x << 6 | (ev_processing) << 2, m.ev_present_voltage)
+        x = encode_RationalNumber(x << 6 | ev_processing << 2, m.ev_present_voltage)
         at = "EVTargetVoltage"
         x = encode_RationalNumber(x << 1, m.ev_target_voltage)
         return x << 1
@@ -1740,11 +1779,13 @@ def decode_DC_PreChargeRes(n: int, e: int) -> tuple[DC_PreChargeRes, int]:
     """DC_PreChargeRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -1753,6 +1794,7 @@ def decode_DC_PreChargeRes(n: int, e: int) -> tuple[DC_PreChargeRes, int]:
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "EVSEPresentVoltage"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
@@ -1780,7 +1822,7 @@ def encode_DC_PreChargeRes(x: int, m: DC_PreChargeRes) -> int:
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
         at = "EVSEPresentVoltage"
-        x = encode_RationalNumber(x << 10 | (response_code) << 2, m.evse_present_voltage)
+        x = encode_RationalNumber(x << 10 | response_code << 2, m.evse_present_voltage)
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -1814,51 +1856,61 @@ def decode_BPT_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
                 raise unexpected(e)
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
+        at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumVoltage"
         ev_minimum_voltage, e = decode_RationalNumber(n, e)
+        at = "EVMaximumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumDischargePower"
         ev_maximum_discharge_power, e = decode_RationalNumber(n, e)
+        at = "EVMinimumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumDischargePower"
         ev_minimum_discharge_power, e = decode_RationalNumber(n, e)
+        at = "EVMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1941,8 +1993,7 @@ def encode_BPT_Dynamic_DC_CLReqControlMode(x: int, m: BPT_Dynamic_DC_CLReqContro
             x = x << w | 13 - b
             x = encode_RationalNumber(x, m.ev_minimum_v2x_energy_request)
             w, b = 1, 14
-        x = x << w | 14 - b
-        return x
+        return x << w | 14 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1988,6 +2039,7 @@ def decode_BPT_Scheduled_DC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Schedu
                 raise unexpected(e)
         at = "EVTargetCurrent"
         ev_target_current, e = decode_RationalNumber(n, e)
+        at = "EVTargetVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2130,8 +2182,7 @@ def encode_BPT_Scheduled_DC_CLReqControlMode(x: int, m: BPT_Scheduled_DC_CLReqCo
             x = x << w | 12 - b
             x = encode_RationalNumber(x, m.ev_maximum_discharge_current)
             w, b = 1, 13
-        x = x << w | 13 - b
-        return x
+        return x << w | 13 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2162,36 +2213,43 @@ def decode_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLReq
                 raise unexpected(e)
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
+        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
+        at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2284,6 +2342,7 @@ def decode_Scheduled_DC_CLReqControlMode(n: int, e: int) -> tuple[Scheduled_DC_C
                 raise unexpected(e)
         at = "EVTargetCurrent"
         ev_target_current, e = decode_RationalNumber(n, e)
+        at = "EVTargetVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2389,8 +2448,7 @@ def encode_Scheduled_DC_CLReqControlMode(x: int, m: Scheduled_DC_CLReqControlMod
             x = x << w | 9 - b
             x = encode_RationalNumber(x, m.ev_minimum_voltage)
             w, b = 1, 10
-        x = x << w | 10 - b
-        return x
+        return x << w | 10 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2406,6 +2464,7 @@ def decode_DC_ChargeLoopReq(n: int, e: int) -> tuple[DC_ChargeLoopReq, int]:
     )
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2487,7 +2546,7 @@ def encode_DC_ChargeLoopReq(x: int, m: DC_ChargeLoopReq) -> int:
         if type(meter_info_requested) is not bool:
             raise invalid(meter_info_requested, "True or False")
         at = "EVPresentVoltage"
-        x = encode_RationalNumber(x << 4 | (meter_info_requested) << 2, m.ev_present_voltage)
+        x = encode_RationalNumber(x << 4 | meter_info_requested << 2, m.ev_present_voltage)
         one = m.cl_req_control_mode
         if type(one) is BPT_Dynamic_DC_CLReqControlMode:
             at = "BPT_Dynamic_DC_CLReqControlMode"
@@ -2580,36 +2639,43 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
                 raise unexpected(e)
         at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumDischargePower"
         evse_maximum_discharge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMinimumDischargePower"
         evse_minimum_discharge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumDischargeCurrent"
         evse_maximum_discharge_current, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2649,7 +2715,7 @@ def encode_BPT_Dynamic_DC_CLResControlMode(x: int, m: BPT_Dynamic_DC_CLResContro
             minimum_soc = m.minimum_soc
             if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
                 raise invalid(minimum_soc, "an integer (0..100)")
-            x = x << 9 | (minimum_soc) << 1
+            x = x << 9 | minimum_soc << 1
             w, b = 2, 2
         if m.target_soc is not None:
             at = "TargetSOC"
@@ -2657,7 +2723,7 @@ def encode_BPT_Dynamic_DC_CLResControlMode(x: int, m: BPT_Dynamic_DC_CLResContro
             target_soc = m.target_soc
             if type(target_soc) is not int or not 0 <= target_soc <= 100:
                 raise invalid(target_soc, "an integer (0..100)")
-            x = x << 9 | (target_soc) << 1
+            x = x << 9 | target_soc << 1
             w, b = 2, 3
         if m.ack_max_delay is not None:
             at = "AckMaxDelay"
@@ -2817,8 +2883,7 @@ def encode_BPT_Scheduled_DC_CLResControlMode(x: int, m: BPT_Scheduled_DC_CLResCo
             x = x << w | 7 - b
             x = encode_RationalNumber(x, m.evse_minimum_voltage)
             w, b = 1, 8
-        x = x << w | 8 - b
-        return x
+        return x << w | 8 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -2894,16 +2959,19 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
                 raise unexpected(e)
         at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
+        at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -2942,7 +3010,7 @@ def encode_Dynamic_DC_CLResControlMode(x: int, m: Dynamic_DC_CLResControlMode) -
             minimum_soc = m.minimum_soc
             if type(minimum_soc) is not int or not 0 <= minimum_soc <= 100:
                 raise invalid(minimum_soc, "an integer (0..100)")
-            x = x << 9 | (minimum_soc) << 1
+            x = x << 9 | minimum_soc << 1
             w, b = 2, 2
         if m.target_soc is not None:
             at = "TargetSOC"
@@ -2950,7 +3018,7 @@ def encode_Dynamic_DC_CLResControlMode(x: int, m: Dynamic_DC_CLResControlMode) -
             target_soc = m.target_soc
             if type(target_soc) is not int or not 0 <= target_soc <= 100:
                 raise invalid(target_soc, "an integer (0..100)")
-            x = x << 9 | (target_soc) << 1
+            x = x << 9 | target_soc << 1
             w, b = 2, 3
         if m.ack_max_delay is not None:
             at = "AckMaxDelay"
@@ -3048,8 +3116,7 @@ def encode_Scheduled_DC_CLResControlMode(x: int, m: Scheduled_DC_CLResControlMod
             x = x << w | 3 - b
             x = encode_RationalNumber(x, m.evse_maximum_voltage)
             w, b = 1, 4
-        x = x << w | 4 - b
-        return x
+        return x << w | 4 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3067,11 +3134,13 @@ def decode_DC_ChargeLoopRes(n: int, e: int) -> tuple[DC_ChargeLoopRes, int]:
     )
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -3109,11 +3178,13 @@ def decode_DC_ChargeLoopRes(n: int, e: int) -> tuple[DC_ChargeLoopRes, int]:
                 raise unexpected(e)
         at = "EVSEPresentCurrent"
         evse_present_current, e = decode_RationalNumber(n, e)
+        at = "EVSEPresentVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_RationalNumber(n, e)
+        at = "EVSEPowerLimitAchieved"
         e -= 15
         v = n >> e & 0x7fff
         if v & 0x6ee8:
@@ -3172,7 +3243,7 @@ def encode_DC_ChargeLoopRes(x: int, m: DC_ChargeLoopRes) -> int:
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
-        x = x << 9 | (response_code) << 1
+        x = x << 9 | response_code << 1
         w, b = 3, 2
         if m.evse_status is not None:
             at = "EVSEStatus"
@@ -3206,7 +3277,7 @@ def encode_DC_ChargeLoopRes(x: int, m: DC_ChargeLoopRes) -> int:
         evse_voltage_limit_achieved = m.evse_voltage_limit_achieved
         if type(evse_voltage_limit_achieved) is not bool:
             raise invalid(evse_voltage_limit_achieved, "True or False")
-        x = x << 12 | (evse_power_limit_achieved) << 9 | (evse_current_limit_achieved) << 5 | (evse_voltage_limit_achieved) << 1
+        x = x << 12 | evse_power_limit_achieved << 9 | evse_current_limit_achieved << 5 | evse_voltage_limit_achieved << 1
         one = m.cl_res_control_mode
         if type(one) is BPT_Dynamic_DC_CLResControlMode:
             at = "BPT_Dynamic_DC_CLResControlMode"
@@ -3232,11 +3303,13 @@ def decode_DC_WeldingDetectionReq(n: int, e: int) -> tuple[DC_WeldingDetectionRe
     """DC_WeldingDetectionReq up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "EVProcessing"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -3266,7 +3339,7 @@ def encode_DC_WeldingDetectionReq(x: int, m: DC_WeldingDetectionReq) -> int:
         ev_processing = m.ev_processing
         if type(ev_processing) is not Processing:
             raise invalid(ev_processing, "a Processing")
-        return x << 6 | (ev_processing) << 2
+        return x << 6 | ev_processing << 2
     except ValueError as error:
         raise within(error, at) from None
 
@@ -3275,11 +3348,13 @@ def decode_DC_WeldingDetectionRes(n: int, e: int) -> tuple[DC_WeldingDetectionRe
     """DC_WeldingDetectionRes up to its end."""
     at = ""
     try:
+        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Header"
         header, e = decode_MessageHeader(n, e)
+        at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
@@ -3288,6 +3363,7 @@ def decode_DC_WeldingDetectionRes(n: int, e: int) -> tuple[DC_WeldingDetectionRe
         if i >= 40:
             raise out_of_range(i, "the 40 values of ResponseCode", e)
         response_code = RESPONSECODE_MEMBERS[i]
+        at = "EVSEPresentVoltage"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
@@ -3315,7 +3391,7 @@ def encode_DC_WeldingDetectionRes(x: int, m: DC_WeldingDetectionRes) -> int:
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
         at = "EVSEPresentVoltage"
-        x = encode_RationalNumber(x << 10 | (response_code) << 2, m.evse_present_voltage)
+        x = encode_RationalNumber(x << 10 | response_code << 2, m.evse_present_voltage)
         return x << 1
     except ValueError as error:
         raise within(error, at) from None

@@ -852,8 +852,7 @@ def encode_Transforms(x: int, m: Transforms) -> int:
         if parts:
             x = join([*parts, x])
         w, b = 2, 0
-        x = x << w | 1 - b
-        return x
+        return x << w | 1 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -913,6 +912,7 @@ def decode_Reference(n: int, e: int) -> tuple[Reference, int]:
                 raise unexpected(e)
         at = "DigestMethod"
         digest_method, e = decode_DigestMethod(n, e)
+        at = "DigestValue"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -982,6 +982,7 @@ def decode_SignedInfo(n: int, e: int) -> tuple[SignedInfo, int]:
                 raise unexpected(e)
         at = "CanonicalizationMethod"
         canonicalization_method, e = decode_CanonicalizationMethod(n, e)
+        at = "SignatureMethod"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1052,8 +1053,7 @@ def encode_SignedInfo(x: int, m: SignedInfo) -> int:
         if parts:
             x = join([*parts, x])
         w, b = 2, 3
-        x = x << w | 4 - b
-        return x
+        return x << w | 4 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1121,11 +1121,13 @@ def decode_RSAKeyValue(n: int, e: int) -> tuple[RSAKeyValue, int]:
     """RSAKeyValue up to its end."""
     at = ""
     try:
+        at = "Modulus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Modulus"
         modulus, e = read_binary(n, e, 0, 8192)
+        at = "Exponent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1226,8 +1228,7 @@ def encode_RetrievalMethod(x: int, m: RetrievalMethod) -> int:
             x = x << w | 2 - b
             x = encode_Transforms(x, m.transforms)
             w, b = 1, 3
-        x = x << w | 3 - b
-        return x
+        return x << w | 3 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1236,11 +1237,13 @@ def decode_X509IssuerSerial(n: int, e: int) -> tuple[X509IssuerSerial, int]:
     """X509IssuerSerial up to its end."""
     at = ""
     try:
+        at = "X509IssuerName"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "X509IssuerName"
         x509_issuer_name, e = read_string(n, e, 4096)
+        at = "X509SerialNumber"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
@@ -1369,6 +1372,7 @@ def decode_Signature(n: int, e: int) -> tuple[Signature, int]:
                 raise unexpected(e)
         at = "SignedInfo"
         signed_info, e = decode_SignedInfo(n, e)
+        at = "SignatureValue"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
@@ -1455,8 +1459,7 @@ def encode_Signature(x: int, m: Signature) -> int:
             if parts:
                 x = join([*parts, x])
             w, b = 2, 4
-        x = x << w | 5 - b
-        return x
+        return x << w | 5 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1534,8 +1537,7 @@ def encode_Manifest(x: int, m: Manifest) -> int:
         if parts:
             x = join([*parts, x])
         w, b = 2, 1
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 
@@ -1627,8 +1629,7 @@ def encode_SignatureProperties(x: int, m: SignatureProperties) -> int:
         if parts:
             x = join([*parts, x])
         w, b = 2, 1
-        x = x << w | 2 - b
-        return x
+        return x << w | 2 - b
     except ValueError as error:
         raise within(error, at) from None
 

@@ -11,8 +11,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from evse_controller.exi.naming import class_name, snake
-from evse_controller.exi.xsd import UNBOUNDED, Complex, Element, Particle, QName, SchemaError, SchemaSet, Simple
+from evse_controller.exi.generator.naming import class_name, snake
+from evse_controller.exi.generator.xsd import (
+    UNBOUNDED,
+    Complex,
+    Element,
+    Particle,
+    QName,
+    SchemaError,
+    SchemaSet,
+    Simple,
+)
 
 COPIES = 64  # bounded repetitions inside an irregular type are copied, up to here
 
@@ -211,8 +220,9 @@ class _Glushkov:
         parts = [self.build(child, repeated) for child in particle.children]
         if particle.kind == "sequence":
             return self._sequence(parts)
-        return _Fragment(any(p.nullable for p in parts), sum((p.first for p in parts), []),
-                         sum((p.last for p in parts), []))
+        first = [position for part in parts for position in part.first]
+        last = [position for part in parts for position in part.last]
+        return _Fragment(any(p.nullable for p in parts), first, last)
 
     def _position(self, slot: Slot | None) -> _Fragment:
         self.positions.append(slot)

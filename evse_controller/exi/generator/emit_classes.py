@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evse_controller.exi.grammar import Slot, TypePlan
-from evse_controller.exi.layout import bracketed, union
-from evse_controller.exi.naming import class_name, member_name
-from evse_controller.exi.xsd import UNBOUNDED, Complex, Simple
+from evse_controller.exi.generator.grammar import Slot, TypePlan
+from evse_controller.exi.generator.layout import bracketed, union
+from evse_controller.exi.generator.naming import class_name, member_name
+from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
 
 _PYTHON = {"boolean": "bool", "integer": "int", "string": "str", "hex": "bytes", "base64": "bytes"}
 

@@ -13,7 +13,7 @@ def bracketed(head: str, items: Sequence[str], tail: str, indent: int, trailing:
     single = f"{pad}{head}{', '.join(items)}{',' if trailing and len(items) == 1 else ''}{tail}"
     if len(single) <= WIDTH:
         return [single]
-    lines = [pad + head]
+    lines = [pad + head.rstrip()]
     current = ""
     inner = pad + "    "
     for item in items:
@@ -23,6 +23,14 @@ def bracketed(head: str, items: Sequence[str], tail: str, indent: int, trailing:
         current += item + ", "
     lines += [inner + current.rstrip(), pad + tail]
     return lines
+
+
+def signature(name: str, parameters: Sequence[str], result: str) -> list[str]:
+    """The first lines of a function."""
+    single = f"def {name}({', '.join(parameters)}) -> {result}:"
+    if len(single) <= WIDTH:
+        return [single]
+    return [f"def {name}(", f"    {', '.join(parameters)}", f") -> {result}:"]
 
 
 def union(head: str, alternatives: Sequence[str], tail: str, indent: int) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from evse_controller.exi.emit_module import ModuleText
-from evse_controller.exi.grammar import TypePlan, plan_type
-from evse_controller.exi.naming import module_name
-from evse_controller.exi.xsd import Complex, SchemaError, SchemaFolder, SchemaSet
+from evse_controller.exi.generator.emit_module import ModuleText
+from evse_controller.exi.generator.grammar import TypePlan, plan_type
+from evse_controller.exi.generator.naming import module_name
+from evse_controller.exi.generator.xsd import Complex, SchemaError, SchemaFolder, SchemaSet
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ the terminal that comes next.
 
 from __future__ import annotations
 
-from evse_controller.exi.emit_classes import facets, type_name
-from evse_controller.exi.emit_common import (
+from evse_controller.exi.generator.emit_classes import facets, type_name
+from evse_controller.exi.generator.emit_common import (
     LONG_LIST,
     Code,
     Row,
@@ -19,9 +19,9 @@ from evse_controller.exi.emit_common import (
     item_limit,
     text_limit,
 )
-from evse_controller.exi.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
-from evse_controller.exi.layout import bracketed
-from evse_controller.exi.xsd import Complex, Simple
+from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
+from evse_controller.exi.generator.layout import bracketed, signature
+from evse_controller.exi.generator.xsd import Complex, Simple
 
 
 class PutRun:
@@ -52,7 +52,8 @@ class PutRun:
         words = [f"x << {self.width}"]
         for (expression, width), start in zip(self.values, self.starts, strict=True):
             shift = self.width - start - width
-            words.append(f"({expression}) << {shift}" if shift else f"({expression})")
+            inner = expression if expression.isidentifier() else f"({expression})"
+            words.append(f"{inner} << {shift}" if shift else inner)
         if self.constant:
             words.append(hex(self.constant))
         self.width = self.constant = 0
@@ -78,7 +79,8 @@ class EncoderEmitter:
     def emit(self) -> list[str]:
         """The function's lines."""
         name = self.plan.class_name
-        lines = [f"def encode_{name}(x: int, m: {name}) -> int:", f'    """Append {name} and its end."""']
+        lines = signature(f"encode_{name}", ["x: int", f"m: {name}"], "int")
+        lines.append(f'    """Append {name} and its end."""')
         lines += [f"    if type(m) is not {name}:", f'        raise invalid(m, "a {name}")']
         if self.plan.states is not None:
             lines += bracketed("values = [", [f"m.{slot.name}" for slot in self.plan.slots], "]", 4, trailing=False)
@@ -88,12 +90,14 @@ class EncoderEmitter:
         lines += ['    at = ""', "    try:"]
         for index, item in enumerate(self.plan.items):
             self._item(index, item)
-        self._code_of(self.row.end)
-        if self.run.width:
-            self.code.add(f"return {self.run.take()}")
+        if self.known is None:
+            self.run.flush()
+            self.code.add(f"return x << w | {self.row.end} - b")
         else:
-            self.code.add("return x")
-        return [*lines, *self.code.lines, "    except ValueError as error:", "        raise within(error, at) from None"]
+            self._code_of(self.row.end)
+            self.code.add(f"return {self.run.take()}")
+        lines += self.code.lines
+        return [*lines, "    except ValueError as error:", "        raise within(error, at) from None"]
 
     def _code_of(self, terminal: int) -> None:
         """Append the event code of a terminal in the present state."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evse_controller.exi.emit_classes import is_optional, type_name
-from evse_controller.exi.emit_common import (
+from evse_controller.exi.generator.emit_classes import is_optional, type_name
+from evse_controller.exi.generator.emit_common import (
     LONG_LIST,
     Code,
     Row,
@@ -23,9 +23,9 @@ from evse_controller.exi.emit_common import (
     text_limit,
     value_bound,
 )
-from evse_controller.exi.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
-from evse_controller.exi.layout import bracketed, union
-from evse_controller.exi.xsd import UNBOUNDED, Complex, Simple
+from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
+from evse_controller.exi.generator.layout import bracketed, signature, union
+from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
 
 
 class BitRun:
@@ -95,7 +95,8 @@ class DecoderEmitter:
     def emit(self) -> list[str]:
         """The function's lines."""
         name = self.plan.class_name
-        head = [f"def decode_{name}(n: int, e: int) -> tuple[{name}, int]:", f'    """{name} up to its end."""']
+        head = signature(f"decode_{name}", ["n: int", "e: int"], f"tuple[{name}, int]")
+        head.append(f'    """{name} up to its end."""')
         if self.plan.states is not None:
             return head + self._irregular()
         if not self.plan.slots:
@@ -174,7 +175,8 @@ class DecoderEmitter:
             self.run.flush()
             self._list(index, item, terminal)
             return
-        if not self.run.parts:
+        # What is pending may be the event code that led here; a value of the element before would keep its name.
+        if not any(what for _, what in self.run.parts):
             self.code.add(f'at = "{terminal.element or slot.element}"')
         self._value(terminal.type, slot.name, slot.place, terminal.element or slot.element)
         self._next(index + 1)
@@ -284,7 +286,8 @@ class DecoderEmitter:
         self.run.flush()
 
     def _fixed(self, kind: Simple, target: str) -> None:
-        assert kind.low is not None and kind.high is not None
+        assert kind.low is not None
+        assert kind.high is not None
         width, low = fixed_bits(kind), kind.low
         form = f"({{}}) + {low}" if low > 0 else f"({{}}) - {-low}" if low else "{}"
         checks: tuple[str, ...] = ()

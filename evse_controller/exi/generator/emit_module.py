@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from evse_controller.exi.emit_classes import emit_class, emit_enum, type_name
-from evse_controller.exi.emit_decode import DecoderEmitter, reader
-from evse_controller.exi.emit_encode import EncoderEmitter, writer
-from evse_controller.exi.grammar import TypePlan, bits_for
-from evse_controller.exi.layout import bracketed
-from evse_controller.exi.xsd import Complex, Element, QName, SchemaSet, Simple
+from evse_controller.exi.generator.emit_classes import emit_class, emit_enum, type_name
+from evse_controller.exi.generator.emit_decode import DecoderEmitter, reader
+from evse_controller.exi.generator.emit_encode import EncoderEmitter, writer
+from evse_controller.exi.generator.grammar import TypePlan, bits_for
+from evse_controller.exi.generator.layout import bracketed
+from evse_controller.exi.generator.xsd import Complex, Element, QName, SchemaSet, Simple
 
 PACKAGE = "evse_controller.messages.generated"
 
@@ -62,9 +62,7 @@ class ModuleText:
         for plan in self.plans:
             blocks.append(DecoderEmitter(plan, self.plan_of).emit())
             blocks.append(EncoderEmitter(plan).emit())
-        for plan in self.plans:
-            if plan.states is not None:
-                blocks.append(self._tables(plan))
+        blocks += [self._tables(plan) for plan in self.plans if plan.states is not None]
         if self.schema_name:
             blocks.append(self._document())
         body = "\n\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -82,11 +80,8 @@ class ModuleText:
         lines += ["ROOT_DECODERS: RootDecoders = {"]
         lines += [f'    {code}: ("{e.name.local}", decode_{type_name(kind)}),' for code, e, kind in self.roots]
         lines += ["}", "ROOT_ENCODERS: RootEncoders = {"]
-        done: set[Complex] = set()
-        for code, _, kind in self.roots:
-            if kind not in done:
-                lines.append(f"    {type_name(kind)}: ({code}, encode_{type_name(kind)}),")
-            done.add(kind)
+        firsts = {kind: code for code, _, kind in reversed(self.roots)}
+        lines += [f"    {type_name(k)}: ({c}, encode_{type_name(k)})," for c, _, k in self.roots if firsts[k] == c]
         return [*lines, "}"]
 
     def _imports(self, body: str) -> dict[str, set[str]]:
@@ -121,7 +116,8 @@ class ModuleText:
         ]
         if "(IntEnum)" in body:
             lines += ["from enum import IntEnum", ""]
-        code = re.sub(r'"[^"\n]*"', "", body)
+        code = re.sub(r'""".*?"""', "", body, flags=re.DOTALL)
+        code = re.sub(r'"[^"\n]*"', "", code)
         imports = {m: {n for n in names if re.search(rf"\b{n}\b", code)} for m, names in _RUNTIME.items()}
         imports |= self._imports(body)
         for module, names in sorted(imports.items()):

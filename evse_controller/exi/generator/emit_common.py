@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evse_controller.exi.bits import BIG_GROUPS, MAX_BINARY, MAX_ITEMS, MAX_TEXT
-from evse_controller.exi.grammar import Item, TypePlan, bits_for, code_bits
-from evse_controller.exi.xsd import UNBOUNDED, Complex, Simple
+from evse_controller.exi.generator.grammar import Item, TypePlan, bits_for, code_bits
+from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
 
 FIXED_RANGE = 4096  # integers with at most this many values take a fixed number of bits (EXI 1.0, 7.1.5)
 LONG_LIST = 16  # lists that may be longer are read through a window and written in parts
@@ -58,7 +58,8 @@ def is_fixed(kind: Simple) -> bool:
 
 def fixed_bits(kind: Simple) -> int:
     """The width of a fixed-width integer."""
-    assert kind.low is not None and kind.high is not None
+    assert kind.low is not None
+    assert kind.high is not None
     return bits_for(kind.high - kind.low + 1)
 
 

@@ -1,0 +1,189 @@
+"""Any bytes give a message or an ExiError that says where; never another exception, never much time."""
+
+import random
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evse_controller.messages import ExiError, Message, Schema, decode, encode
+from evse_controller.messages.generated.app_protocol import AppProtocol, SupportedAppProtocolReq
+from evse_controller.messages.generated.common_messages import (
+    ChargeProgress,
+    Dynamic_EVPPTControlMode,
+    EVPowerProfile,
+    EVPowerProfileEntryList,
+    PowerDeliveryReq,
+    PowerScheduleEntry,
+    SessionSetupReq,
+    SessionStopRes,
+)
+from evse_controller.messages.generated.common_types import MessageHeader, Processing, RationalNumber, ResponseCode
+from tests.campaign.exi_messages import SCHEMAS, MessageMaker, message_classes
+from tests.campaign.exi_vectors import read_vectors
+
+HEADER = MessageHeader(session_id=bytes(8), time_stamp=1)
+
+
+def decodes(schema: Schema, data: bytes) -> Message | ExiError:
+    result: Message | ExiError
+    try:
+        result = decode(schema, data)
+    except ExiError as error:
+        result = error
+    if isinstance(result, ExiError):
+        assert result.schema == schema.name
+        assert result.reason
+        assert result.offset is not None
+        assert 0 <= result.offset <= 8 * len(data)
+    return result
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(SCHEMAS), st.binary(max_size=300))
+def test_random_bytes(schema: Schema, data: bytes) -> None:
+    decodes(schema, data)
+    decodes(schema, b"\x80" + data)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_mutated_frames(data: st.DataObject) -> None:
+    schema = data.draw(st.sampled_from(SCHEMAS))
+    cls = data.draw(st.sampled_from(message_classes(schema)))
+    frame = bytearray(encode(MessageMaker(data.draw(st.integers(0, 1000))).make(cls)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, 8 * len(frame) - 1))
+        frame[position // 8] ^= 1 << position % 8
+    decodes(schema, bytes(frame))
+
+
+def test_many_mutations_quickly() -> None:
+    rng = random.Random(5)
+    frames = [(m.SCHEMA, data) for m, data in read_vectors()]
+    slowest = 0.0
+    for _ in range(20_000):
+        schema, data = rng.choice(frames)
+        frame = bytearray(data)
+        for _ in range(rng.randint(1, 3)):
+            frame[rng.randrange(1, len(frame))] = rng.choice((0, 255, 0x7F, 0x80, rng.randrange(256)))
+        started = time.process_time()
+        decodes(schema, bytes(frame))
+        slowest = max(slowest, time.process_time() - started)
+    assert slowest < 0.05
+
+
+def test_every_truncation_is_an_error_inside_the_message() -> None:
+    for cls in message_classes(Schema.ISO20_DC):
+        data = encode(MessageMaker(3).make(cls))
+        for length in range(len(data)):
+            result = decodes(Schema.ISO20_DC, data[:length])
+            assert isinstance(result, ExiError)
+
+
+def test_an_error_names_schema_path_offset_and_reason() -> None:
+    message = SupportedAppProtocolReq([AppProtocol("urn:a", 1, 0, 1, 1), AppProtocol("urn:b", 1, 0, 2, 2)])
+    with pytest.raises(ExiError) as caught:
+        decode(Schema.APP_PROTOCOL, encode(message)[:-4])
+    error = caught.value
+    assert error.schema == "APP_PROTOCOL"
+    assert error.path == "supportedAppProtocolReq/AppProtocol[1]/VersionNumberMinor"
+    assert error.offset is not None
+    assert "end" in error.reason
+    assert str(error).startswith("APP_PROTOCOL, supportedAppProtocolReq/AppProtocol[1]/VersionNumberMinor, bit ")
+
+
+def test_trailing_bytes_are_ignored() -> None:
+    data = encode(SessionStopRes(HEADER, ResponseCode.OK))
+    assert decode(Schema.ISO20_COMMON, data + b"\x00\xff") == SessionStopRes(HEADER, ResponseCode.OK)
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_session_ids_of_0_to_8_bytes(length: int) -> None:
+    # Header start: SE(Header), SE(SessionID), CH, then the length octet.
+    data = encode(SessionStopRes(HEADER, ResponseCode.OK))
+    bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
+    start = 8 + 6 + 3
+    assert bits[start:start + 8] == "00001000"
+    shorter = bits[:start] + f"{length:08b}" + "1" * 8 * length + bits[start + 8 + 64:]
+    shorter += "0" * (-len(shorter) % 8)
+    message = decode(Schema.ISO20_COMMON, int(shorter, 2).to_bytes(len(shorter) // 8, "big"))
+    assert isinstance(message, SessionStopRes)
+    assert message.header.session_id == b"\xff" * length
+
+
+def test_a_session_id_of_9_bytes_is_refused_before_it_is_read() -> None:
+    data = bytearray(encode(SessionStopRes(HEADER, ResponseCode.OK)))
+    value = int.from_bytes(data, "big") ^ (8 ^ 200 & 127) << 8 * len(data) - 25
+    with pytest.raises(ExiError, match="bytes where 0 to 8 are allowed"):
+        decode(Schema.ISO20_COMMON, value.to_bytes(len(data), "big"))
+
+
+def test_second_level_end_of_an_empty_string() -> None:
+    """EXIficient ends an empty string element by the second-level event `1 000` instead of characters of length 0."""
+    message = SessionSetupReq(HEADER, "")
+    data = encode(message)
+    bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
+    tail = "0" + "00000010" + "0" + "0"  # CH, length 0 + 2, EE of EVCCID, EE of the message
+    at = bits.rindex(tail)
+    other = bits[:at] + "1000" + "0"
+    other += "0" * (-len(other) % 8)
+    assert decode(Schema.ISO20_COMMON, int(other, 2).to_bytes(len(other) // 8, "big")) == message
+    assert decode(Schema.ISO20_COMMON, data) == message
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_string_table_hits_are_refused(length: int) -> None:
+    data = encode(SessionSetupReq(HEADER, ""))
+    value = int.from_bytes(data, "big")
+    bits = f"{value:b}"
+    at = bits.rindex("0000001000")
+    changed = bits[:at] + f"{length:08b}" + bits[at + 8:]
+    with pytest.raises(ExiError, match="string table hit"):
+        decode(Schema.ISO20_COMMON, int(changed, 2).to_bytes(len(data), "big"))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80", b"\x80\xfc", b"\x90\x00\x00", b"$EXI\x80\x00", b"\x80" + b"\xff" * 40])
+def test_no_document(data: bytes) -> None:
+    assert isinstance(decodes(Schema.ISO20_DC, data), ExiError)
+
+
+def test_the_size_limit_comes_first() -> None:
+    with pytest.raises(ExiError, match="bytes where 100 are allowed"):
+        decode(Schema.ISO20_DC, b"\x80" * 101, limit=100)
+
+
+def profile(count: int) -> PowerDeliveryReq:
+    entries = [PowerScheduleEntry(900 + i, RationalNumber(3, -i % 300), RationalNumber(0, i)) for i in range(count)]
+    mode = Dynamic_EVPPTControlMode()
+    whole = EVPowerProfile(17, EVPowerProfileEntryList(entries), dynamic_evppt_control_mode=mode)
+    return PowerDeliveryReq(HEADER, Processing.Finished, ChargeProgress.Start, whole)
+
+
+@pytest.mark.parametrize("count", [1, 2, 16, 17, 63, 2047, 2048])
+def test_long_lists(count: int) -> None:
+    message = profile(count)
+    assert decode(Schema.ISO20_COMMON, encode(message)) == message
+
+
+def test_work_is_linear_in_the_length() -> None:
+    def seconds(message: PowerDeliveryReq) -> float:
+        data = encode(message)
+        best = 9.0
+        for _ in range(5):
+            started = time.process_time()
+            decode(Schema.ISO20_COMMON, data)
+            encode(message)
+            best = min(best, time.process_time() - started)
+        return best
+
+    assert seconds(profile(2048)) < 16 * seconds(profile(256))  # 8 times as many entries, and some room for noise
+
+
+def test_an_error_in_a_long_list_has_its_index_and_its_place() -> None:
+    data = encode(profile(2048))
+    with pytest.raises(ExiError) as caught:
+        decode(Schema.ISO20_COMMON, data[: len(data) // 2])
+    assert "EVPowerProfileEntry[10" in caught.value.path
+    assert abs((caught.value.offset or 0) - 4 * len(data)) < 64

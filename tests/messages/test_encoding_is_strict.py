@@ -1,0 +1,113 @@
+"""The encoder refuses what the schema forbids and says where."""
+
+from typing import Any
+
+import pytest
+
+from evse_controller.messages import ExiError, Message, Schema, encode, from_json, schema_of
+from evse_controller.messages.generated.app_protocol import AppProtocol, SupportedAppProtocolReq
+from evse_controller.messages.generated.common_messages import (
+    Authorization,
+    AuthorizationReq,
+    EIM_AReqAuthorizationMode,
+    Parameter,
+    ParameterSet,
+    ServiceDetailRes,
+    ServiceParameterList,
+    SessionSetupReq,
+    SessionStopRes,
+)
+from evse_controller.messages.generated.common_types import MessageHeader, RationalNumber, ResponseCode
+from evse_controller.messages.generated.dc import DC_ChargeLoopReq, DC_ChargeParameterDiscoveryReq, DC_PreChargeRes
+
+JSON_HEADER = {"SessionID": "00", "TimeStamp": 1}
+HEADER = MessageHeader(session_id=bytes(8), time_stamp=1)
+ZERO = RationalNumber(0, 0)
+
+
+def protocol(**changes: Any) -> Message:
+    values: dict[str, Any] = {
+        "protocol_namespace": "urn:x",
+        "version_number_major": 1,
+        "version_number_minor": 0,
+        "schema_id": 1,
+        "priority": 1,
+    }
+    return SupportedAppProtocolReq([AppProtocol(**values), AppProtocol(**(values | changes))])
+
+
+def parameters(**changes: Any) -> Message:
+    inner = ServiceParameterList([ParameterSet(1, [Parameter("a", int_value=1), Parameter("b", **changes)])])
+    return ServiceDetailRes(HEADER, ResponseCode.OK, 5, inner)
+
+
+def header(**changes: Any) -> Message:
+    return SessionStopRes(MessageHeader(**({"session_id": bytes(8), "time_stamp": 1} | changes)), ResponseCode.OK)
+
+
+CASES: list[tuple[Message, str]] = [
+    (protocol(priority=0), "supportedAppProtocolReq/AppProtocol[1]/Priority"),
+    (protocol(priority=21), "supportedAppProtocolReq/AppProtocol[1]/Priority"),
+    (protocol(priority=True), "supportedAppProtocolReq/AppProtocol[1]/Priority"),
+    (protocol(priority=1.0), "supportedAppProtocolReq/AppProtocol[1]/Priority"),
+    (protocol(version_number_major=2**32), "supportedAppProtocolReq/AppProtocol[1]/VersionNumberMajor"),
+    (protocol(version_number_major=-1), "supportedAppProtocolReq/AppProtocol[1]/VersionNumberMajor"),
+    (protocol(protocol_namespace="x" * 101), "supportedAppProtocolReq/AppProtocol[1]/ProtocolNamespace"),
+    (protocol(protocol_namespace="\ud800"), "supportedAppProtocolReq/AppProtocol[1]/ProtocolNamespace"),
+    (protocol(protocol_namespace=b"x"), "supportedAppProtocolReq/AppProtocol[1]/ProtocolNamespace"),
+    (SupportedAppProtocolReq([]), "supportedAppProtocolReq/AppProtocol"),
+    (SupportedAppProtocolReq([None] * 21), "supportedAppProtocolReq/AppProtocol"),  # type: ignore[list-item]
+    (SupportedAppProtocolReq(None), "supportedAppProtocolReq/AppProtocol"),  # type: ignore[arg-type]
+    (header(session_id=bytes(7)), "SessionStopRes/Header/SessionID"),
+    (header(session_id="00"), "SessionStopRes/Header/SessionID"),
+    (header(time_stamp=None), "SessionStopRes/Header/TimeStamp"),
+    (header(time_stamp=2**64), "SessionStopRes/Header/TimeStamp"),
+    (SessionStopRes(HEADER, 1), "SessionStopRes/ResponseCode"),  # type: ignore[arg-type]
+    (SessionStopRes(None, ResponseCode.OK), "SessionStopRes/Header"),  # type: ignore[arg-type]
+    (SessionSetupReq(HEADER, None), "SessionSetupReq/EVCCID"),  # type: ignore[arg-type]
+    (parameters(), "ServiceDetailRes/ServiceParameterList/ParameterSet[0]/Parameter[1]"),
+    (parameters(int_value=1, bool_value=True), "ServiceDetailRes/ServiceParameterList/ParameterSet[0]/Parameter[1]"),
+    (parameters(byte_value=128), "ServiceDetailRes/ServiceParameterList/ParameterSet[0]/Parameter[1]/byteValue"),
+    (parameters(short_value=-32769), "ServiceDetailRes/ServiceParameterList/ParameterSet[0]/Parameter[1]/shortValue"),
+    (AuthorizationReq(HEADER, Authorization.EIM), "AuthorizationReq"),
+    (AuthorizationReq(HEADER, Authorization.EIM, EIM_AReqAuthorizationMode(), 3), "AuthorizationReq"),  # type: ignore[arg-type]
+    (DC_PreChargeRes(HEADER, ResponseCode.OK, RationalNumber(0, 40000)), "DC_PreChargeRes/EVSEPresentVoltage/Value"),
+    (DC_PreChargeRes(HEADER, ResponseCode.OK, 400), "DC_PreChargeRes/EVSEPresentVoltage"),  # type: ignore[arg-type]
+    (DC_ChargeLoopReq(HEADER, False, ZERO, ZERO), "DC_ChargeLoopReq/CLReqControlMode"),  # type: ignore[arg-type]
+    (DC_ChargeParameterDiscoveryReq(HEADER, None), "DC_ChargeParameterDiscoveryReq/DC_CPDReqEnergyTransferMode"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("message", "path"), CASES)
+def test_refused_with_the_path(message: Message, path: str) -> None:
+    with pytest.raises(ExiError) as caught:
+        encode(message)
+    assert caught.value.path == path
+    assert caught.value.schema == schema_of(message).name
+    assert caught.value.offset is None
+    assert caught.value.reason
+
+
+def test_only_messages_are_encoded() -> None:
+    with pytest.raises(ExiError, match="not a message"):
+        encode(HEADER)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("form", "path"),
+    [
+        ({}, ""),
+        ([], ""),
+        ({"Nonsense": {}}, ""),
+        ({"SessionSetupReq": []}, "SessionSetupReq"),
+        ({"SessionSetupReq": {"EVCCID": "x"}}, "SessionSetupReq/Header"),
+        ({"SessionSetupReq": {"Header": {"SessionID": "0g", "TimeStamp": 1}}}, "SessionSetupReq/Header/SessionID"),
+        ({"SessionSetupReq": {"Header": {"SessionID": "00", "TimeStamp": "1"}}}, "SessionSetupReq/Header/TimeStamp"),
+        ({"SessionStopRes": {"Header": JSON_HEADER, "ResponseCode": "?"}}, "SessionStopRes/ResponseCode"),
+        ({"SessionStopRes": {"Header": JSON_HEADER, "ResponseCode": "OK", "X": 1}}, "SessionStopRes"),
+    ],
+)
+def test_json_refused_with_the_path(form: Any, path: str) -> None:
+    with pytest.raises(ExiError) as caught:
+        from_json(Schema.ISO20_COMMON, form)
+    assert caught.value.path == path
