@@ -1,0 +1,90 @@
+"""Runs the independent vehicle as a process and judges by its own log."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hil.peers.environment import peer_python
+from hil.peers.options import PeerOptions
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_COMPLETED = "Communication session terminated"
+_GAVE_UP = ("SDPFailedError", "Reason: TimeoutError", "Reason: TCP peer closed", "occurred while processing message",
+            "Negative response code", "when trying to connect", "not accepted in state", "Security mismatch",
+            "Traceback (most recent call last)", "EXIDecodingError", "EXIEncodingError")
+_SENT = re.compile(r"\): Sent (\w+)")
+_RECEIVED = re.compile(r"\): (\w+) received$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerResult:
+    """`completed`: the vehicle's own log says that it stopped in good order after SessionStopRes.
+
+    `failure` is the first line of its log that says why it gave up, None when completed. `sent` and `received` are
+    message names in order.
+    """
+
+    completed: bool
+    failure: str | None
+    log: str
+    sent: tuple[str, ...]
+    received: tuple[str, ...]
+    seconds: float
+
+
+def judge(log: str, seconds: float, timed_out: bool = False) -> PeerResult:
+    """Read a verdict out of the vehicle's log."""
+    completed = _COMPLETED in log and "SessionStopRes received" in log
+    failure = None
+    if not completed:
+        lines = [line for line in log.splitlines() if any(sign in line for sign in _GAVE_UP)]
+        failure = lines[0] if lines else ("no end in time" if timed_out else "ended without a word")
+    return PeerResult(
+        completed, failure, log, tuple(_SENT.findall(log)), tuple(_RECEIVED.findall(log)), seconds
+    )
+
+
+def run_josev(
+    options: PeerOptions, log_path: Path, *,
+    command: Callable[[Sequence[str]], list[str]] = list, timeout_s: float = 90.0,
+) -> PeerResult:
+    """Start the vehicle, wait for its end, return its verdict. Its log goes to `log_path`.
+
+    `command` wraps the command line, e.g. `link.ev.command` to run it on the vehicle's side of a `hil.netns.Link`.
+    The vehicle lingers 5 s after its session; that is cut short once its log says how the session ended. Raises
+    PeerEnvironmentError when its Python environment cannot be made.
+    """
+    python = peer_python()
+    environment = {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": os.environ.get("HOME", "/"),
+        "PYTHONPATH": str(_CHECKOUT), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    argv = command([str(python), "-m", "hil.peers.josev_evcc", options.dumps()])
+    began = time.monotonic()
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=log_path.parent)
+        timed_out = True
+        try:
+            while time.monotonic() - began < timeout_s:
+                ended = process.poll() is not None
+                text = log_path.read_text(errors="replace")
+                verdict = judge(text, 0.0)
+                if ended or verdict.completed or any(sign in text for sign in _GAVE_UP):
+                    timed_out = False
+                    break
+                time.sleep(0.1)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+    return judge(log_path.read_text(errors="replace"), time.monotonic() - began, timed_out)

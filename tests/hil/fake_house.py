@@ -1,0 +1,198 @@
+"""A house without hardware for tests of the vehicle: a tame outlet and inlet around the real SECC connection."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from dataclasses import dataclass, field
+
+from evse_controller.model import commands as c
+from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot, ScheduleOffer
+from evse_controller.model.pilot import PilotState
+from evse_controller.model.snapshot import (
+    Authorization,
+    DcPresent,
+    DcRatings,
+    EvseSnapshot,
+    MeterTotals,
+    Notification,
+    Step,
+)
+from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.connection import Connection
+from evse_controller.secc.reply import Transport
+from hal.sim.battery import BmsLimits
+from hil.evcc import Close, Evcc, EvccConfig, Send
+
+UTC0 = 1_700_000_000.0
+RATINGS = DcRatings(
+    max_voltage_v=920.0, min_voltage_v=150.0, max_charge_current_a=100.0, max_charge_power_w=30_000.0,
+    max_discharge_current_a=80.0, max_discharge_power_w=30_000.0,
+)
+
+
+def offer(charge_w: float = 11_000.0, discharge_w: float | None = 9_000.0) -> ScheduleOffer:
+    """Two hours: a cheap half hour, then a dear one in which discharge pays, then the rest."""
+    return ScheduleOffer(
+        1, int(UTC0), "EUR",
+        (
+            OfferTuple(
+                1, charging=(PowerSlot(7200, charge_w),),
+                charge_prices=(PriceSlot(1800, 0.05), PriceSlot(1800, 0.50), PriceSlot(3600, 0.10)),
+                discharging=None if discharge_w is None else (PowerSlot(7200, discharge_w),),
+                discharge_prices=() if discharge_w is None else
+                (PriceSlot(1800, 0.02), PriceSlot(1800, 0.45), PriceSlot(3600, 0.05)),
+            ),
+        ),
+    )
+
+
+@dataclass
+class FakeInlet:
+    """What the vehicle feels; ideal contactor, constant battery voltage."""
+
+    plugged: bool = False
+    pilot: PilotState = PilotState.A
+    contactor_closed: bool = False
+    outlet_v: float = 0.0
+    battery_voltage_v: float = 380.0
+    current_a: float = 0.0
+    soc_percent: float = 40.0
+    capacity_wh: float = 60_000.0
+    limits: BmsLimits = field(default_factory=lambda: BmsLimits(125.0, 80.0, 450.0, 300.0))
+    closed_at_difference_v: float | None = None
+
+    @property
+    def inlet_voltage_v(self) -> float:
+        return self.battery_voltage_v if self.contactor_closed else self.outlet_v
+
+    def plug(self) -> None:
+        if not self.plugged:
+            self.plugged, self.pilot = True, PilotState.B
+
+    def unplug(self) -> None:
+        self.plugged, self.pilot, self.contactor_closed, self.current_a = False, PilotState.A, False, 0.0
+
+    def set_pilot(self, state: PilotState) -> None:
+        self.pilot = state
+
+    def close_contactor(self) -> None:
+        self.closed_at_difference_v = abs(self.outlet_v - self.battery_voltage_v)
+        self.contactor_closed = True
+
+    def open_contactor(self) -> None:
+        self.contactor_closed = False
+
+
+class FakeOutlet:
+    """Does at once what it is told. `allowed_*` are the present limits; `dynamic_a` the station's own set-point."""
+
+    def __init__(self) -> None:
+        self.inlet = FakeInlet()
+        self.offer: ScheduleOffer | None = offer()
+        self.allowed_charge_w = RATINGS.max_charge_power_w
+        self.allowed_discharge_w = RATINGS.max_discharge_power_w
+        self.dynamic_a = 0.0
+        self.notification: Notification | None = None
+        self.commands: list[c.Command] = []
+        self.currents: list[tuple[float, float]] = []
+        self._energy = self._stopped = False
+        self._cable = self._pre = Step.IDLE
+        self._cable_since_s = 0.0
+        self._authorization = Authorization.PENDING
+        self._offer_due = False
+
+    def of(self, kind: type[c.Command]) -> list[c.Command]:
+        return [command for command in self.commands if isinstance(command, kind)]
+
+    def command(self, command: c.Command, now_s: float) -> None:
+        self.commands.append(command)
+        if isinstance(command, c.AuthorizationRequested):
+            self._authorization = Authorization.ACCEPTED
+        elif isinstance(command, c.ScheduleRequested):
+            self._offer_due = True
+        elif isinstance(command, c.CableCheckRequested):
+            self._cable, self._cable_since_s = Step.RUNNING, now_s
+        elif isinstance(command, c.PreChargeRequested):
+            self._pre = Step.DONE
+            self.inlet.outlet_v = command.target_voltage_v
+        elif isinstance(command, c.EnergyStart):
+            self._energy = True
+        elif isinstance(command, c.LoopUpdate) and self._energy:
+            wanted = self.dynamic_a if command.target_current_a is None else command.target_current_a
+            volts = self.inlet.inlet_voltage_v or 1.0
+            self._flow(max(-self.allowed_discharge_w / volts, min(self.allowed_charge_w / volts, wanted)), now_s)
+        elif isinstance(command, c.EnergyStop | c.SessionEnded):
+            self._energy, self._stopped = False, True
+            self._flow(0.0, now_s)
+            self.inlet.outlet_v = 0.0
+
+    def _flow(self, current_a: float, now_s: float) -> None:
+        self.inlet.current_a = current_a if self.inlet.contactor_closed else 0.0
+        self.currents.append((now_s, self.inlet.current_a))
+
+    def snapshot(self, now_s: float) -> EvseSnapshot:
+        if self._cable is Step.RUNNING and now_s - self._cable_since_s > 1.0:
+            self._cable = Step.DONE
+        return EvseSnapshot(
+            utc_s=UTC0 + now_s, evseid="DE*EVC*E1", bidirectional=True, ratings=RATINGS,
+            present=DcPresent(
+                920.0, 150.0, 100.0, self.allowed_charge_w, 80.0, self.allowed_discharge_w, False, False, False
+            ),
+            pilot=self.inlet.pilot, authorization=self._authorization, cable_check=self._cable, precharge=self._pre,
+            energy_ready=self._energy, stop_done=self._stopped, present_voltage_v=self.inlet.inlet_voltage_v,
+            present_current_a=self.inlet.current_a, meter=MeterTotals("M1", 0.0, 0.0, UTC0 + now_s),
+            offer=self.offer if self._offer_due else None, notification=self.notification,
+        )
+
+
+class House:
+    """Vehicle, connection and tame outlet in virtual time. `at` maps control seconds to actions."""
+
+    def __init__(
+        self, config: EvccConfig | None = None, secc: SeccConfig | None = None, utc_speed: float = 1.0
+    ) -> None:
+        self.outlet = FakeOutlet()
+        self.now_s = 0.0
+        self.evcc = Evcc(
+            config or EvccConfig(stop_after_loop_s=5.0), self.outlet.inlet, random.Random(1),
+            lambda now_s: UTC0 + now_s * utc_speed,
+        )
+        self.outlet.inlet.plug()
+        self.connection = Connection(secc or SeccConfig(), Transport.TLS_1_3_MUTUAL, secrets.token_bytes, 0.0)
+        self.closed_by: str | None = None
+        self.at: list[tuple[float, object]] = []
+
+    def _to_station(self, outputs: list[object]) -> None:
+        for output in outputs:
+            if isinstance(output, Send):
+                # One octet first, the rest behind it: TCP cuts as it likes.
+                for part in (output.data[:1], output.data[1:]):
+                    results = self.connection.receive(part, self.outlet.snapshot(self.now_s), self.now_s)
+                    self._from_station(results)
+            elif isinstance(output, Close):
+                self.closed_by = self.closed_by or "vehicle"
+                self._from_station(self.connection.on_disconnect(self.now_s))
+
+    def _from_station(self, results: list[object]) -> None:
+        for result in results:
+            for command in result.commands:
+                self.outlet.command(command, self.now_s)
+            if result.data is not None:
+                self.connection.on_sent(self.now_s)
+                self.now_s += 0.001
+                self._to_station(self.evcc.receive(result.data, self.now_s))
+            if result.close is not None and self.closed_by is None:
+                self.closed_by = "station"
+                self._to_station(self.evcc.connection_lost(self.now_s))
+
+    def run(self, until_s: float = 300.0) -> House:
+        self._to_station(self.evcc.start(self.now_s))
+        while self.now_s < until_s and not (self.evcc.finished and self.closed_by):
+            moments = [self.now_s + 0.05, *(m for m in (self.evcc.deadline_s, self.connection.next_deadline_s) if m)]
+            self.now_s = max(self.now_s + 0.001, min(moments))
+            while self.at and self.at[0][0] <= self.now_s:
+                self.at.pop(0)[1]()
+            self._to_station(self.evcc.on_timer(self.now_s))
+            self._from_station(self.connection.on_timer(self.now_s, self.outlet.snapshot(self.now_s)))
+        return self

@@ -1,0 +1,91 @@
+"""What surrounds the independent vehicle: its environment, its options, its inlet, and how its log is judged."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from certs import make_lab
+from evse_controller.model.pilot import PilotState
+from hil.peers import environment, options
+from hil.peers.channel import InletClient, InletServer
+from hil.peers.pki import josev_pki
+from hil.peers.run import judge
+from tests.hil.fake_house import FakeInlet
+
+
+def test_options_survive_the_command_line() -> None:
+    wanted = options.PeerOptions("ev0", "/run/inlet", service="DC", control_mode=options.DYNAMIC, legs=((5, -1.5),))
+    assert options.loads(wanted.dumps()) == wanted
+
+
+def test_without_a_package_index_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(environment.PeerEnvironmentError, match="needs a package index once"):
+        environment.peer_python(("no-such-distribution-of-ours==1",), tmp_path)
+    folder = environment.environment_folder(("no-such-distribution-of-ours==1",), tmp_path)
+    assert not (folder / "complete").exists()
+
+
+def test_the_environment_is_made_once(tmp_path: Path) -> None:
+    python = environment.peer_python(("pip",), tmp_path)
+    marker = python.parent.parent / "complete"
+    made = marker.stat().st_mtime_ns
+    assert environment.peer_python(("pip",), tmp_path) == python
+    assert marker.stat().st_mtime_ns == made
+
+
+def test_the_peer_reaches_its_inlet_over_the_socket(tmp_path: Path) -> None:
+    inlet = FakeInlet(outlet_v=379.0)
+
+    async def run() -> None:
+        server = InletServer(inlet, str(tmp_path / "inlet"))
+        await server.start()
+        client = await asyncio.to_thread(InletClient, str(tmp_path / "inlet"))
+        assert (await asyncio.to_thread(lambda: client.ask(plug=True))).plugged
+        now = await asyncio.to_thread(lambda: client.ask(pilot="C", contactor=True))
+        assert now.contactor_closed
+        assert now.battery_voltage_v == inlet.battery_voltage_v
+        client.close()
+        await server.stop()
+
+    asyncio.run(run())
+    assert inlet.pilot is PilotState.C
+
+
+def test_a_pki_of_another_curve_is_refused(tmp_path: Path) -> None:
+    strict = make_lab(tmp_path / "strict", "strict")
+    with pytest.raises(ValueError, match="lab-p256"):
+        josev_pki(strict, tmp_path / "josev")
+
+
+GOOD = """INFO    2026 - iso15118.shared.comm_session (9): SessionStopRes received
+INFO    2026 - iso15118.shared.comm_session (9): Reason: Communication session terminated
+INFO    2026 - iso15118.shared.comm_session (9): Sent SessionStopReq
+"""
+
+
+def test_a_good_end_is_recognised() -> None:
+    result = judge(GOOD, 1.0)
+    assert result.completed
+    assert result.failure is None
+    assert result.sent == ("SessionStopReq",)
+    assert result.received == ("SessionStopRes",)
+
+
+@pytest.mark.parametrize("line", [
+    "INFO x: Reason: TimeoutError occurred. Waited for 2 s after sending last message",
+    "INFO x: Negative response code FAILED_SequenceError received with message X",
+    "Traceback (most recent call last):",
+])
+def test_the_first_complaint_is_the_failure(line: str) -> None:
+    result = judge(f"INFO a\n{line}\nmore\n", 1.0)
+    assert not result.completed
+    assert result.failure == line
+
+
+def test_a_log_that_only_stops_is_a_failure() -> None:
+    assert judge("INFO a\n", 1.0, timed_out=True).failure == "no end in time"
+    assert judge("INFO a\n", 1.0).failure == "ended without a word"
