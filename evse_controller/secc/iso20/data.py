@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from evse_controller.messages.generated.common_messages import PowerDeliveryReq
 from evse_controller.model.commands import ControlMode, EvDcLimits
-from evse_controller.model.offer import PowerProfile
 from evse_controller.model.snapshot import Step
 
 NO_SESSION_ID = bytes(8)
@@ -25,7 +25,7 @@ class OfferedSet:
 
 @dataclass(frozen=True, slots=True)
 class RatedDc:
-    """The limits of ChargeParameterDiscoveryRes exactly as sent; the loop never exceeds them [V2G20-2654], [V2G20-2655]."""
+    """The limits of ChargeParameterDiscoveryRes exactly as sent; the loop never exceeds them [V2G20-2654]."""
 
     max_voltage_v: float
     min_voltage_v: float
@@ -67,8 +67,7 @@ class DcData:
     cable_check_asked_s: float | None = None
     cable_check_before: Step = Step.IDLE
     pre_charge_asked_s: float | None = None
-    start_pending: bool = False
-    pending_profile: PowerProfile | None = None
+    pending_start: PowerDeliveryReq | None = None
     loops: int = 0
     target_voltage_v: float | None = None
 

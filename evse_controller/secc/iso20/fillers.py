@@ -102,9 +102,11 @@ def _dc_loop(request: dc.DC_ChargeLoopReq, header: MessageHeader, code: Response
         | dc.Scheduled_DC_CLResControlMode
     )
     if isinstance(asked, dc.BPT_Dynamic_DC_CLReqControlMode):
-        mode = dc.BPT_Dynamic_DC_CLResControlMode(*(zero() for _ in range(8)))
+        mode = dc.BPT_Dynamic_DC_CLResControlMode(
+            zero(), zero(), zero(), zero(), zero(), zero(), zero(), zero()
+        )
     elif isinstance(asked, dc.Dynamic_DC_CLReqControlMode):
-        mode = dc.Dynamic_DC_CLResControlMode(*(zero() for _ in range(4)))
+        mode = dc.Dynamic_DC_CLResControlMode(zero(), zero(), zero(), zero())
     elif isinstance(asked, dc.BPT_Scheduled_DC_CLReqControlMode):
         mode = dc.BPT_Scheduled_DC_CLResControlMode()
     else:

@@ -10,17 +10,18 @@ from evse_controller.messages.base import Message
 from evse_controller.messages.generated.common_messages import SessionSetupReq
 from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import Command, EndKind, EnergyStop, SessionEnded
-from evse_controller.model.snapshot import EvseSnapshot, Notification
+from evse_controller.model.snapshot import EvseSnapshot
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20 import services, table_common
 from evse_controller.secc.iso20.data import SessionData
+from evse_controller.secc.iso20.ending import station_ends
 from evse_controller.secc.iso20.fillers import UnpairedMessage, refusal
 from evse_controller.secc.iso20.states import Accepted, Refused, Rows, State, Turn, response_header
 from evse_controller.secc.iso20.timers import performance_s
 from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply
 
-# In these states the EVSE has a voice (EVSEStatus) or the EV is leaving already; elsewhere it must refuse to stop.
-_TOLD_OTHERWISE = frozenset({State.POWER_DELIVERY, State.CHARGE_LOOP, State.WELDING_DETECTION, State.SESSION_STOP})
+# To these the EVSE answers with EVSEStatus, or the EV is leaving already; elsewhere it can only say that by refusing.
+_TOLD_OTHERWISE = frozenset({"PowerDeliveryReq", "DC_ChargeLoopReq", "DC_WeldingDetectionReq", "SessionStopReq"})
 _COMMON_ROWS = Rows(table_common.TABLE)
 
 
@@ -70,14 +71,13 @@ class Iso20Session:
             return self._refuse(message, refused, snapshot, now_s, [])
         row = self._rows.find(self._state, type(message))
         assert row is not None  # _check found it
-        turn = Turn(
-            self._data, self._state, self._config, snapshot, now_s, self._random_bytes, self._protocol
-        )
+        turn = Turn(self._data, self._state, self._config, snapshot, now_s, self._random_bytes, self._protocol)
         answer = row.handler(turn, message)
         if isinstance(answer, Refused):
             return self._refuse(message, answer, snapshot, now_s, turn.commands)
         if answer.next_state not in row.then:
-            raise RuntimeError(f"{message.ELEMENT} in {self._state.value} led to {answer.next_state.value}, no row says so")
+            step = f"{self._state.value} to {answer.next_state.value}"
+            raise RuntimeError(f"{message.ELEMENT} led from {step}, which no row of the table says")
         return self._accept(message, answer, now_s, turn.commands)
 
     def handle_undecodable(self, payload_type: int, error: str, now_s: float) -> Reply:
@@ -122,11 +122,8 @@ class Iso20Session:
             return Refused(
                 ResponseCode.FAILED_SequenceError, f"not allowed in {self._state.value}, which waits for {allowed}"
             )
-        if self._state not in _TOLD_OTHERWISE:
-            if snapshot.emergency is not None:
-                return Refused(ResponseCode.FAILED, f"emergency: {snapshot.emergency}")
-            if snapshot.notification is Notification.TERMINATE:
-                return Refused(ResponseCode.FAILED, "the station ends the session")
+        if message.ELEMENT not in _TOLD_OTHERWISE and (ending := station_ends(snapshot)) is not None:
+            return Refused(ResponseCode.FAILED, ending)
         return None
 
     def _accept(self, message: Message, answer: Accepted, now_s: float, commands: list[Command]) -> Reply:
@@ -174,14 +171,15 @@ class Iso20Session:
         return Reply(None, commands, close, None, event)
 
     def _ending(self, kind: EndKind, reason: str) -> tuple[Command, ...]:
-        """Stops energy first if any may flow, then ends; the station is told exactly once."""
+        """Stops energy first if any may flow, then ends; the station is told once, of a session that it knows."""
         self._state = State.ENDED
         self._deadline_s = None
         commands: list[Command] = []
         if self._data.energy_possible:
             self._data.energy_possible = False
             commands.append(EnergyStop(reason))
-        commands.append(SessionEnded(kind, reason))
+        if self._data.established:
+            commands.append(SessionEnded(kind, reason))
         return tuple(commands)
 
 

@@ -1,0 +1,223 @@
+"""DC_ChargeLoop: targets in, present limits and measurements out, many times a minute.
+
+The answer's variant mirrors the request's. Limits are what holds now, never above ChargeParameterDiscovery
+[V2G20-2654], so that they can shrink in one loop and recover in a later one. Targets above a limit are clamped
+[V2G20-2188].
+"""
+
+from __future__ import annotations
+
+from evse_controller.messages.generated import dc
+from evse_controller.messages.generated.common_types import MeterInfo, RationalNumber, ResponseCode
+from evse_controller.messages.rational import rational_down, rational_nearest, rational_up, rational_value
+from evse_controller.model.commands import ControlMode, EvDcLimits, LoopUpdate
+from evse_controller.model.offer import EnergyNeeds
+from evse_controller.model.snapshot import MeterTotals
+from evse_controller.secc.iso20.data import RatedDc
+from evse_controller.secc.iso20.dc_power import start_energy
+from evse_controller.secc.iso20.dc_steps import NO_VOLTAGE, clamp_voltage
+from evse_controller.secc.iso20.ending import evse_status, station_ends
+from evse_controller.secc.iso20.schedule import v2x_window
+from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
+
+ReqMode = (
+    dc.BPT_Dynamic_DC_CLReqControlMode
+    | dc.BPT_Scheduled_DC_CLReqControlMode
+    | dc.Dynamic_DC_CLReqControlMode
+    | dc.Scheduled_DC_CLReqControlMode
+)
+ResMode = (
+    dc.BPT_Dynamic_DC_CLResControlMode
+    | dc.BPT_Scheduled_DC_CLResControlMode
+    | dc.Dynamic_DC_CLResControlMode
+    | dc.Scheduled_DC_CLResControlMode
+)
+_DYNAMIC_MODES = (dc.BPT_Dynamic_DC_CLReqControlMode, dc.Dynamic_DC_CLReqControlMode)
+_MODES: dict[tuple[ControlMode, bool], type] = {
+    (ControlMode.SCHEDULED, False): dc.Scheduled_DC_CLReqControlMode,
+    (ControlMode.SCHEDULED, True): dc.BPT_Scheduled_DC_CLReqControlMode,
+    (ControlMode.DYNAMIC, False): dc.Dynamic_DC_CLReqControlMode,
+    (ControlMode.DYNAMIC, True): dc.BPT_Dynamic_DC_CLReqControlMode,
+}
+# How long the EV may take to follow a new set-point in dynamic mode.
+ACK_MAX_DELAY_S = 30
+_METER_ID_LENGTH = 32
+
+
+def charge_loop_after_start(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
+    """Some EVs repeat Start with Ongoing and then simply enter the loop: the last Start counts as finished."""
+    start = turn.data.dc.pending_start
+    if start is None:
+        return Refused(ResponseCode.FAILED_SequenceError, "charge loop without PowerDelivery(Start)")
+    if (ending := station_ends(turn.snapshot)) is not None:
+        return Refused(ResponseCode.FAILED, ending)
+    return start_energy(turn, start) or charge_loop(turn, request)
+
+
+def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
+    mode, selection, snapshot = request.cl_req_control_mode, turn.data.selection, turn.snapshot
+    if type(mode) is not _MODES[selection.control_mode, selection.bidirectional]:
+        return Refused(ResponseCode.FAILED, f"{type(mode).__name__} is not the selected control mode and service")
+    if snapshot.present_voltage_v is None or snapshot.present_current_a is None:
+        return Refused(ResponseCode.FAILED, NO_VOLTAGE)
+    memory = turn.data.dc
+    assert memory.limits is not None
+    assert memory.rated is not None
+    memory.limits = _refreshed(memory.limits, mode, turn.config.accept_negative_discharge_limits)
+    turn.do(_update(turn, request, memory.limits))
+    first = memory.loops == 0
+    memory.loops += 1
+    present = snapshot.present
+    response = dc.DC_ChargeLoopRes(
+        turn.header(),
+        ResponseCode.OK,
+        evse_present_current=rational_nearest(snapshot.present_current_a),
+        evse_present_voltage=rational_nearest(snapshot.present_voltage_v),
+        evse_power_limit_achieved=present.power_limited,
+        evse_current_limit_achieved=present.current_limited,
+        evse_voltage_limit_achieved=present.voltage_limited,
+        cl_res_control_mode=_limits(turn, memory.rated),
+        evse_status=evse_status(snapshot),
+    )
+    # [V2G20-1081] when asked for, [V2G20-1833] unasked in the first loop.
+    if snapshot.meter is not None and (first or request.meter_info_requested):
+        response.meter_info = _meter_info(snapshot.meter, selection.bidirectional)
+    return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot))
+
+
+def _update(turn: Turn, request: dc.DC_ChargeLoopReq, limits: EvDcLimits) -> LoopUpdate:
+    """What the station needs of this request. A target voltage of 0 keeps the last one [V2G20-2183]."""
+    mode, memory = request.cl_req_control_mode, turn.data.dc
+    soc = None if request.display_parameters is None else request.display_parameters.present_soc
+    target_current_a: float | None = None
+    needs: EnergyNeeds | None = None
+    if isinstance(mode, _DYNAMIC_MODES):
+        needs = _needs(turn, mode, soc)
+    else:
+        target_v = rational_value(mode.ev_target_voltage)
+        if target_v > 0:
+            memory.target_voltage_v = clamp_voltage(turn, target_v)
+        target_current_a = _clamp_current(turn, rational_value(mode.ev_target_current), limits)
+    return LoopUpdate(
+        present_voltage_v=rational_value(request.ev_present_voltage),
+        target_voltage_v=memory.target_voltage_v,
+        target_current_a=target_current_a,
+        limits=limits,
+        needs=needs,
+        soc=None if soc is None else float(soc),
+    )
+
+
+def _clamp_current(turn: Turn, target_a: float, limits: EvDcLimits) -> float:
+    """A signed current inside what was negotiated; no discharge in a one-way service."""
+    rated = turn.data.dc.rated
+    assert rated is not None
+    charge_a = min(rated.max_charge_current_a, limits.max_charge_current_a)
+    discharge_a = min(rated.max_discharge_current_a, limits.max_discharge_current_a or 0.0)
+    return max(-discharge_a, min(target_a, charge_a))
+
+
+def _needs(
+    turn: Turn, mode: dc.BPT_Dynamic_DC_CLReqControlMode | dc.Dynamic_DC_CLReqControlMode, soc: int | None
+) -> EnergyNeeds:
+    upper, lower = None, None
+    if isinstance(mode, dc.BPT_Dynamic_DC_CLReqControlMode):
+        upper, lower = v2x_window(mode.ev_maximum_v2x_energy_request, mode.ev_minimum_v2x_energy_request)
+    return EnergyNeeds(
+        dynamic=True,
+        max_supporting_points=1,
+        departure_utc_s=None if mode.departure_time is None else turn.snapshot.utc_s + mode.departure_time,
+        target_wh=rational_value(mode.ev_target_energy_request),
+        maximum_wh=rational_value(mode.ev_maximum_energy_request),
+        minimum_wh=rational_value(mode.ev_minimum_energy_request),
+        v2x_maximum_wh=upper,
+        v2x_minimum_wh=lower,
+        present_soc=None if soc is None else float(soc),
+        target_soc=None if turn.data.target_soc is None else float(turn.data.target_soc),
+    )
+
+
+def _refreshed(known: EvDcLimits, mode: ReqMode, negative_discharge: bool) -> EvDcLimits:
+    """The EV's limits with what this request says anew. A negative limit means nothing: it is read as zero."""
+
+    def newer(number: RationalNumber | None, old: float) -> float:
+        return old if number is None else max(0.0, rational_value(number))
+
+    def newer_discharge(number: RationalNumber | None, old: float | None) -> float | None:
+        if number is None:
+            return old
+        value = rational_value(number)
+        return abs(value) if negative_discharge else max(0.0, value)
+
+    discharge = (
+        known.max_discharge_current_a,
+        known.min_discharge_current_a,
+        known.max_discharge_power_w,
+        known.min_discharge_power_w,
+    )
+    if isinstance(mode, (dc.BPT_Dynamic_DC_CLReqControlMode, dc.BPT_Scheduled_DC_CLReqControlMode)):
+        discharge = (
+            newer_discharge(mode.ev_maximum_discharge_current, known.max_discharge_current_a),
+            known.min_discharge_current_a,
+            newer_discharge(mode.ev_maximum_discharge_power, known.max_discharge_power_w),
+            newer_discharge(mode.ev_minimum_discharge_power, known.min_discharge_power_w),
+        )
+    return EvDcLimits(
+        newer(mode.ev_maximum_voltage, known.max_voltage_v),
+        newer(mode.ev_minimum_voltage, known.min_voltage_v),
+        newer(mode.ev_maximum_charge_current, known.max_charge_current_a),
+        known.min_charge_current_a,
+        newer(mode.ev_maximum_charge_power, known.max_charge_power_w),
+        newer(mode.ev_minimum_charge_power, known.min_charge_power_w),
+        *discharge,
+    )
+
+
+def _limits(turn: Turn, rated: RatedDc) -> ResMode:
+    """Present limits in the variant of the request: never above the rating, maxima rounded down, minima up."""
+    selection, present = turn.data.selection, turn.snapshot.present
+    charge_w = rational_down(min(rated.max_charge_power_w, present.max_charge_power_w))
+    charge_min_w = _minimum(rated.min_charge_power_w, charge_w)
+    charge_a = rational_down(min(rated.max_charge_current_a, present.max_charge_current_a))
+    voltage_v = rational_down(min(rated.max_voltage_v, present.max_voltage_v))
+    dynamic = selection.control_mode is ControlMode.DYNAMIC
+    if not selection.bidirectional:
+        if dynamic:
+            return dc.Dynamic_DC_CLResControlMode(
+                charge_w, charge_min_w, charge_a, voltage_v, ack_max_delay=ACK_MAX_DELAY_S
+            )
+        return dc.Scheduled_DC_CLResControlMode(charge_w, charge_min_w, charge_a, voltage_v)
+    discharge_w = rational_down(min(rated.max_discharge_power_w, present.max_discharge_power_w))
+    discharge_min_w = _minimum(rated.min_discharge_power_w, discharge_w)
+    discharge_a = rational_down(min(rated.max_discharge_current_a, present.max_discharge_current_a))
+    voltage_min_v = rational_up(max(rated.min_voltage_v, present.min_voltage_v))
+    if dynamic:
+        return dc.BPT_Dynamic_DC_CLResControlMode(
+            charge_w,
+            charge_min_w,
+            charge_a,
+            voltage_v,
+            discharge_w,
+            discharge_min_w,
+            discharge_a,
+            voltage_min_v,
+            ack_max_delay=ACK_MAX_DELAY_S,
+        )
+    return dc.BPT_Scheduled_DC_CLResControlMode(
+        charge_w, charge_min_w, charge_a, voltage_v, discharge_w, discharge_min_w, discharge_a, voltage_min_v
+    )
+
+
+def _minimum(rated: float, maximum: RationalNumber) -> RationalNumber:
+    """The rated minimum, but not above a maximum that has shrunk below it."""
+    return rational_up(min(rated, rational_value(maximum)))
+
+
+def _meter_info(meter: MeterTotals, bidirectional: bool) -> MeterInfo:
+    """Energy of this session in whole Wh [V2G20-902]."""
+    return MeterInfo(
+        meter_id=meter.meter_id[:_METER_ID_LENGTH],
+        charged_energy_reading_wh=max(0, int(meter.charged_wh)),
+        bpt_discharged_energy_reading_wh=max(0, int(meter.discharged_wh)) if bidirectional else None,
+        meter_timestamp=max(0, int(meter.at_utc_s)),
+    )
