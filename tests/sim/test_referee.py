@@ -1,0 +1,331 @@
+"""Each rule of the referee fires on its violation, and all stay silent on a good session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from evse_controller.model.pilot import PilotState
+from hal.sim.battery import BatteryConfig
+from hal.sim.events import BusOverrun, IsolationMeasured, ModeWritten
+from hal.sim.power_stage import INVERTER, RECTIFIER, PowerStageConfig
+from hal.sim.referee import RULES, Referee, RefereeConfig
+from hal.sim.world import World, WorldConfig
+
+
+class Bench:
+    """A world in the hands of a script that beats like a controller would."""
+
+    def __init__(self, config: RefereeConfig | None = None) -> None:
+        self.world = World(WorldConfig(), BatteryConfig(), {"power.1": PowerStageConfig()}, building_w=1000.0)
+        self.referee = Referee(self.world, config)
+        self.stage = self.world.stages["power.1"]
+        self.beating = True
+
+    @property
+    def broken(self) -> list[str]:
+        return [objection.rule for objection in self.referee.objections]
+
+    def run(self, seconds: float) -> None:
+        for _ in range(max(1, round(seconds / 0.01))):
+            if self.beating:
+                self.world.heartbeat_at_s = self.world.now_s
+            self.world.step(0.01)
+
+    def output(self, volts: float, amps: float) -> None:
+        self.stage.voltage_set_v, self.stage.current_set_a = volts, amps
+        self.stage.switch(True, self.world.link_v)
+
+    def measure_cable(self, ohm: float = 1e6) -> None:
+        world = self.world
+        world.events.append(
+            IsolationMeasured(
+                world.now_s, ohm, world.outlet_v, world.evse_contactor.closed, world.ev_contactor.closed
+            )
+        )
+
+    def prepare(self, cable_ohm: float | None = 1e6) -> None:
+        """Plug in, test the cable, discharge, pre-charge, close."""
+        world = self.world
+        world.plug()
+        world.vehicle_pilot = PilotState.C
+        world.evse_contactor.command(True)
+        self.run(0.1)
+        self.output(450.0, 2.0)
+        self.run(1.5)
+        if cable_ohm is not None:
+            self.measure_cable(cable_ohm)
+        self.stage.switch(False, world.link_v)
+        self.run(3.0)
+        assert world.outlet_v < 60.0
+        self.output(world.battery.ocv_v, 2.0)
+        self.run(1.5)
+        world.ev_contactor.command(True)
+        self.run(0.1)
+
+    def turn(self, mode: str) -> None:
+        """Change direction in the right order."""
+        self.stage.current_set_a = 0.0
+        self.run(0.3)
+        self.stage.switch(False, self.world.link_v)
+        self.run(0.2)
+        stage, world = self.stage, self.world
+        world.events.append(
+            ModeWritten(world.now_s, stage.name, stage.mode, mode, stage.on, world.evse_current_a, True)
+        )
+        stage.mode = mode
+        stage.floor_v = 300.0
+
+    def finish(self) -> None:
+        self.stage.current_set_a = 0.0
+        self.run(0.3)
+        self.world.ev_contactor.command(False)
+        self.world.evse_contactor.command(False)
+        self.stage.switch(False, self.world.link_v)
+        self.run(4.0)
+        self.world.unplug()
+        self.run(0.1)
+
+
+def test_a_good_session_with_both_directions_meets_no_objection() -> None:
+    bench = Bench()
+    bench.referee.set_grid_limits(30_000.0, 15_000.0)
+    bench.prepare()
+    bench.output(450.0, 50.0)
+    bench.run(3.0)
+    bench.stage.country_code = 1
+    bench.turn(INVERTER)
+    bench.output(0.0, 20.0)
+    bench.run(3.0)
+    bench.turn(RECTIFIER)
+    bench.output(450.0, 30.0)
+    bench.run(1.0)
+    bench.finish()
+    bench.referee.check()
+    assert bench.world.energy.battery_in_wh > 10.0
+    assert bench.world.energy.battery_out_wh > 5.0
+
+
+def test_the_ev_closing_with_a_mismatch() -> None:
+    bench = Bench()
+    bench.prepare()
+    bench.finish()
+    bench.world.plug()
+    bench.world.evse_contactor.command(True)
+    bench.run(0.1)
+    bench.world.ev_contactor.command(True)
+    bench.run(0.1)
+    assert "closed-on-mismatch" in bench.broken
+
+
+def test_evse_contactors_closed_onto_a_live_line() -> None:
+    bench = Bench()
+    bench.world.plug()
+    bench.world.ev_contactor.command(True)
+    bench.run(0.1)
+    bench.output(bench.world.battery.ocv_v, 2.0)
+    bench.run(1.5)
+    bench.world.evse_contactor.command(True)
+    bench.run(0.1)
+    assert "closed-on-live-line" in bench.broken
+
+
+def _full_power() -> Bench:
+    bench = Bench()
+    bench.prepare()
+    bench.output(450.0, 50.0)
+    bench.run(1.0)
+    assert bench.world.ev_current_a > 40.0
+    return bench
+
+
+@pytest.mark.parametrize("which", ["evse_contactor", "ev_contactor"])
+def test_opening_under_load(which: str) -> None:
+    bench = _full_power()
+    getattr(bench.world, which).command(False)
+    bench.run(0.1)
+    assert bench.broken == ["opened-under-load"]
+
+
+def _heartbeat_stops(bench: Bench) -> None:
+    bench.beating = False
+    bench.run(0.51)
+
+
+EXCUSES: dict[str, Callable[[Bench], None]] = {
+    "injected fault": lambda bench: bench.world.note_fault(1),
+    "emergency stop": lambda bench: setattr(bench.world, "emergency_stop", True),
+    "safe state": lambda bench: setattr(bench.world, "mcu_safe_state", True),
+    "heartbeat late": _heartbeat_stops,
+    "grid gone": lambda bench: setattr(bench.world, "grid_present", False),
+    "pilot lost": lambda bench: setattr(bench.world, "vehicle_pilot", PilotState.B),
+}
+
+
+@pytest.mark.parametrize("cause", sorted(EXCUSES))
+def test_opening_under_load_is_right_in_an_emergency(cause: str) -> None:
+    bench = _full_power()
+    EXCUSES[cause](bench)
+    bench.world.evse_contactor.command(False)
+    bench.run(0.05)
+    bench.referee.check()
+
+
+def test_the_excuse_of_a_fault_ends_five_seconds_after_it() -> None:
+    bench = _full_power()
+    bench.world.note_fault(1)
+    bench.world.note_fault(-1)
+    bench.run(5.2)
+    bench.world.evse_contactor.command(False)
+    bench.run(0.1)
+    assert bench.broken == ["opened-under-load"]
+
+
+@pytest.mark.parametrize("cable_ohm", [None, 20_000.0])
+def test_energy_through_a_cable_that_was_not_tested_or_failed(cable_ohm: float | None) -> None:
+    bench = Bench()
+    bench.prepare(cable_ohm)
+    bench.output(450.0, 20.0)
+    bench.run(0.5)
+    assert bench.broken == ["energy-before-cable-test"]
+
+
+@pytest.mark.parametrize(("evse_closed", "volts"), [(False, 400.0), (True, 20.0)])
+def test_a_measurement_without_cable_or_without_voltage_tests_nothing(evse_closed: bool, volts: float) -> None:
+    bench = Bench()
+    bench.prepare(None)
+    bench.world.events.append(IsolationMeasured(bench.world.now_s, 1e6, volts, evse_closed, False))
+    bench.output(450.0, 20.0)
+    bench.run(0.5)
+    assert bench.broken == ["energy-before-cable-test"]
+
+
+def test_a_cable_test_counts_for_one_plug_in_only() -> None:
+    bench = Bench()
+    bench.prepare()
+    bench.finish()
+    bench.prepare(None)
+    bench.output(450.0, 20.0)
+    bench.run(0.5)
+    assert bench.broken == ["energy-before-cable-test"]
+
+
+def test_an_outlet_above_the_cars_voltage() -> None:
+    bench = Bench()
+    bench.world.plug()
+    bench.world.evse_contactor.command(True)
+    bench.run(0.1)
+    bench.output(480.0, 2.0)
+    bench.run(2.0)
+    assert bench.broken == ["over-ev-voltage"]
+
+
+@pytest.mark.parametrize(("on", "amps"), [(True, 0.0), (False, 10.0)])
+def test_a_mode_change_while_on_or_under_current(on: bool, amps: float) -> None:
+    bench = Bench()
+    bench.world.events.append(ModeWritten(0.0, "power.1", RECTIFIER, INVERTER, on, amps, False))
+    bench.run(0.01)
+    assert bench.broken == ["mode-change-under-power"]
+
+
+def test_repeating_the_same_mode_while_on_is_harmless() -> None:
+    bench = Bench()
+    bench.world.events.append(ModeWritten(0.0, "power.1", RECTIFIER, RECTIFIER, True, 50.0, True))
+    bench.run(0.01)
+    bench.referee.check()
+
+
+@pytest.mark.parametrize(("required", "written"), [(None, None), (1, 0)])
+def test_export_without_the_grid_profile(required: int | None, written: int | None) -> None:
+    bench = Bench(RefereeConfig(required_grid_profile=required))
+    bench.prepare()
+    bench.turn(INVERTER)
+    bench.stage.country_code = written
+    bench.output(0.0, 20.0)
+    bench.run(1.0)
+    assert bench.broken == ["export-without-grid-profile"]
+
+
+def test_a_bus_beyond_its_bit_rate() -> None:
+    bench = Bench()
+    bench.world.events.append(BusOverrun(0.0, "can0", "queue full"))
+    bench.run(0.01)
+    assert bench.broken == ["bus-over-bit-rate"]
+
+
+def test_current_that_flows_on_after_the_heartbeat_died() -> None:
+    bench = _full_power()
+    bench.beating = False
+    bench.run(0.5)
+    assert not bench.broken
+    bench.run(0.3)
+    assert bench.broken == ["fed-after-owner-died"]
+
+
+def test_a_connector_pulled_live() -> None:
+    bench = Bench()
+    bench.prepare()
+    bench.world.unplug()
+    bench.run(0.01)
+    assert bench.broken == ["unplugged-live"]
+
+
+def test_import_above_the_grid_limit_for_longer_than_the_allowance() -> None:
+    bench = _full_power()
+    bench.referee.set_grid_limits(10_000.0, 0.0)
+    bench.run(1.9)
+    assert not bench.broken
+    bench.run(0.2)
+    assert bench.broken == ["grid-limit"]
+
+
+def test_a_limit_obeyed_in_time_meets_no_objection() -> None:
+    bench = _full_power()
+    bench.referee.set_grid_limits(10_000.0, 0.0)
+    bench.run(1.0)
+    bench.stage.current_set_a = 15.0
+    bench.run(5.0)
+    bench.referee.check()
+
+
+def test_a_building_alone_above_the_limit_is_not_the_outlets_fault() -> None:
+    bench = Bench()
+    bench.world.building = 40_000.0
+    bench.referee.set_grid_limits(10_000.0, 0.0)
+    bench.run(5.0)
+    bench.referee.check()
+
+
+def test_export_above_the_grid_limit() -> None:
+    bench = Bench()
+    bench.prepare()
+    bench.stage.country_code = 1
+    bench.turn(INVERTER)
+    bench.output(0.0, 30.0)
+    bench.referee.set_grid_limits(30_000.0, 5_000.0)
+    bench.run(3.0)
+    assert bench.broken == ["grid-limit"]
+
+
+def test_energy_that_does_not_add_up() -> None:
+    bench = Bench()
+    bench.prepare()
+    bench.world.energy.cells_wh += 0.01
+    bench.run(0.01)
+    assert bench.broken == ["energy-balance"]
+
+
+def test_check_names_every_objection_and_a_waiver_needs_a_rule_and_a_reason() -> None:
+    bench = _full_power()
+    bench.referee.waive("opened-under-load", "this test breaks under load on purpose")
+    bench.world.ev_contactor.command(False)
+    bench.run(0.1)
+    bench.referee.check()
+    bench.world.events.append(BusOverrun(0.0, "can0", "queue full"))
+    with pytest.raises(AssertionError, match="bus-over-bit-rate: can0: queue full"):
+        bench.referee.check()
+    with pytest.raises(ValueError, match="no such rule"):
+        bench.referee.waive("nonsense", "why")
+    with pytest.raises(ValueError, match="reason"):
+        bench.referee.waive(RULES[0], "")
