@@ -73,7 +73,7 @@ def _permit(
         reason = f"phase {inputs.phase.value} keeps the contactors open"
         return Permit(now_s, expires, False, 0.0, 0.0, 0.0, False, "station", reason)
     if inputs.phase is Phase.RAMP_DOWN:
-        contactors = inputs.mcu.pilot.connected
+        contactors = inputs.mcu.pilot.ready  # an EV that goes to B gets open contactors at once (E.3)
         return Permit(
             now_s, expires, contactors, envelope.max_voltage_v(inputs), 0.0, 0.0, False, "station", "ramp down"
         )
@@ -139,7 +139,9 @@ def _contactors(inputs: Inputs, now_s: float) -> Iterator[Finding]:
     mcu = inputs.mcu
     if mcu is None or mcu.at_s < inputs.contactors_since_s + t.CONTACTOR_TIME_S:
         return
-    if inputs.contactors_commanded and mcu.contactor is not Contact.CLOSED:
+    # the board opens by itself for these, and each is a fault of its own: its right answer must not latch a second one
+    opened_itself = not mcu.pilot.ready or mcu.emergency_stop or mcu.safe_state or mcu.pilot_fault is not None
+    if inputs.contactors_commanded and mcu.contactor is not Contact.CLOSED and not opened_itself:
         yield FaultCode.CONTACTOR_MISMATCH, "mcu", f"contactors commanded closed, feedback {mcu.contactor.value}"
     elif not inputs.contactors_commanded and mcu.contactor is Contact.CLOSED:
         yield FaultCode.CONTACTOR_WELDED, "mcu", "contactors commanded open, feedback closed"
