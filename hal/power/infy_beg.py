@@ -284,7 +284,7 @@ class InfyBeg:
                 return True
             if (
                 self._profile is not None
-                and any(module.country_code != self._profile for module in found)
+                and not all(module.has_profile(self._profile) for module in found)
                 and now_s - self._profile_sent_s >= _COMMAND_REPEAT_S
             ):
                 self._profile_sent_s = now_s
@@ -322,7 +322,7 @@ class InfyBeg:
         if self._wanted_mode is PowerMode.DISCHARGE:
             if self._profile is None:
                 return "discharge needs a grid profile and none was written"
-            if any(module.country_code != self._profile for module in found):
+            if not all(module.has_profile(self._profile) for module in found):
                 return f"waiting for all modules to confirm grid profile {self._profile}"
         return None
 

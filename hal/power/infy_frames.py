@@ -19,7 +19,8 @@ READ, WRITE = 0x23, 0x24
 ON, OFF = 0xA0, 0xA1
 MODE_RECTIFIER, MODE_INVERTER, MODE_OFF_GRID = 0xA0, 0xA1, 0xA2
 
-ERRORS = {2: "command invalid", 3: "data invalid", 4: "address invalid", 7: "still starting"}
+STARTING = 7
+ERRORS = {2: "command invalid", 3: "data invalid", 4: "address invalid", STARTING: "still starting"}
 
 
 class Register(enum.IntEnum):

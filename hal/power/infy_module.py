@@ -18,6 +18,8 @@ NEVER = float("-inf")
 # After a silence this long the module may have restarted: what it confirmed before counts no more.
 _FORGET_S = 2.0
 _SLOW_READ_S = 2.0
+_UNREADABLE_AFTER = 4
+_MODES = {frames.MODE_RECTIFIER: PowerMode.CHARGE, frames.MODE_INVERTER: PowerMode.DISCHARGE}
 
 
 @dataclass(slots=True)
@@ -48,31 +50,39 @@ class Module:
         self.values: dict[int, int] = {}
         self.at_s: dict[int, float] = {}
         self.refusal: tuple[float, str] | None = None
-        self._mode_confirmed: PowerMode | None = None
+        self.profile_acknowledged: int | None = None
+        self._mode_echo: PowerMode | None = None
+        self._mode_read: PowerMode | None = None
+        self._mode_asked = 0  # reads of 21 10 without an answer: older firmware knows it only for writing
         self._turn = 0
         self._extra = 0
 
     def take(self, frame: Frame, now_s: float) -> None:
         """An answer or an echo of this module."""
-        if now_s - self.heard_s > _FORGET_S:
-            self._mode_confirmed = None
+        if now_s - self.heard_s > _FORGET_S or frame.error == frames.STARTING:
+            self._mode_echo = self._mode_read = self.profile_acknowledged = None
             self.values.pop(Register.COUNTRY_CODE, None)
         self.heard_s = now_s
         if frame.error:
+            if frame.command == frames.READ and frame.register == Register.WORKING_MODE:
+                self._mode_asked = _UNREADABLE_AFTER
             text = frames.ERRORS.get(frame.error, f"error {frame.error}")
             # A read that this firmware does not know is no trouble; a refused command is.
             if frame.command == frames.WRITE:
                 self.refusal = (now_s, f"refuses register {frame.register:04X}: {text}")
             return
+        if frame.command == frames.WRITE:
+            # An echo says "heard", not "done": what was confirmed before must be read again.
+            if frame.register == Register.WORKING_MODE:
+                self._mode_echo, self._mode_read = _MODES.get(frame.value & 0xFF), None
+            elif frame.register == Register.COUNTRY_CODE:
+                self.profile_acknowledged = frame.value
+                self.values.pop(Register.COUNTRY_CODE, None)
+            return
+        self.values[frame.register] = frame.value
+        self.at_s[frame.register] = now_s
         if frame.register == Register.WORKING_MODE:
-            # The echo of a mode write (or the answer to a mode read) says what the module will do once it is on.
-            self._mode_confirmed = {
-                frames.MODE_RECTIFIER: PowerMode.CHARGE,
-                frames.MODE_INVERTER: PowerMode.DISCHARGE,
-            }.get(frame.value & 0xFF)
-        elif frame.command == frames.READ:
-            self.values[frame.register] = frame.value
-            self.at_s[frame.register] = now_s
+            self._mode_read, self._mode_asked = _MODES.get(frame.value & 0xFF), 0
 
     @property
     def complete(self) -> bool:
@@ -103,13 +113,14 @@ class Module:
     @property
     def mode(self) -> PowerMode | None:
         """The mode as the module tells it. While current flows, the actual direction of conversion is the truth; an
-        idle inverter may not show as one, so otherwise the mode that the module confirmed counts."""
+        idle inverter may not show as one, so otherwise the mode read back counts (the echo, if it cannot be read)."""
         if frames.inverting(self.values.get(Register.INVERTER, 0)):
             return PowerMode.DISCHARGE
-        flowing = self.on and abs(frames.signed(self.values.get(Register.CURRENT_MA, 0))) > FLOWING_MA
-        if self._mode_confirmed is None or flowing:
-            return PowerMode.CHARGE if self.on else None
-        return self._mode_confirmed
+        if self.on and abs(frames.signed(self.values.get(Register.CURRENT_MA, 0))) > FLOWING_MA:
+            return PowerMode.CHARGE
+        if self._mode_read is not None:
+            return self._mode_read
+        return self._mode_echo if self._mode_asked >= _UNREADABLE_AFTER else None
 
     @property
     def voltage_v(self) -> float:
@@ -123,13 +134,18 @@ class Module:
 
     @property
     def country_code(self) -> int | None:
+        """As read back; None until it was read after the newest write."""
         return self.values.get(Register.COUNTRY_CODE)
+
+    def has_profile(self, profile: int) -> bool:
+        """True when the module took this write and reads it back (one that was never written may read 0 as well)."""
+        return self.profile_acknowledged == profile and self.country_code == profile
 
     def faults(self) -> list[str]:
         found = frames.status_faults(self.values.get(Register.STATUS, 0))
         return found + frames.inverter_faults(self.values.get(Register.INVERTER, 0))
 
-    def next_read(self, now_s: float, mode_wanted: PowerMode | None, profile_wanted: int | None) -> Register:
+    def next_read(self, now_s: float, mode_wanted: PowerMode, profile_wanted: int | None) -> Register:
         """The register to ask now: the four of the cycle in turn, then one of the rarer ones when one is due."""
         if self._turn < len(CYCLE):
             register = CYCLE[self._turn]
@@ -137,7 +153,8 @@ class Module:
             return register
         self._turn = 0
         rare = [register for register in CAPABILITY if register not in self.values]
-        if mode_wanted is not None and self.on is False and self.mode is not mode_wanted:
+        mode_s = self.at_s.get(Register.WORKING_MODE, NEVER)
+        if self._mode_read is not mode_wanted or now_s - mode_s > _SLOW_READ_S:
             rare.append(Register.WORKING_MODE)
         read_s = self.at_s.get(Register.COUNTRY_CODE, NEVER)
         if self.country_code is None or self.country_code != profile_wanted or now_s - read_s > _SLOW_READ_S:
@@ -146,4 +163,7 @@ class Module:
             self._turn = 1
             return CYCLE[0]
         self._extra += 1
-        return rare[self._extra % len(rare)]
+        register = rare[self._extra % len(rare)]
+        if register == Register.WORKING_MODE:
+            self._mode_asked += 1
+        return register
