@@ -20,7 +20,7 @@ from evse_controller.net.ports import ConnectionFactory, Hooks, LinkInfo, NetEve
 from evse_controller.net.tls import Handshake, TlsContext, TlsEngine, TlsError
 
 READ_BYTES = 16384
-SLICE_BYTES = 512
+SLICE_BYTES = 256
 WRITE_HIGH_BYTES = 65536
 CLOSE_GRACE_S = 1.0
 ENDED = "Ended"
@@ -118,7 +118,7 @@ class Link(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._update_reading()
+        self._guarded(self._pump)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
@@ -202,7 +202,7 @@ class Link(asyncio.BufferedProtocol):
     def _pump(self, started_s: float | None = None) -> None:
         """Process one slice; the rest waits for the loop's next turn, or until a paced response has left."""
         connection = self.connection
-        if connection is None or self.ended or self._outbox:
+        if connection is None or self.ended or self._outbox or not self._writable:
             self._update_reading()
             return
         if self._pending:
@@ -211,7 +211,7 @@ class Link(asyncio.BufferedProtocol):
             del self._pending[:SLICE_BYTES]
             hooks = self._owner.hooks
             self._carry_out(connection.receive(piece, hooks.snapshot(), hooks.now_s()), began_s)
-        if self._pending and not self.ended and not self._outbox and not self._pump_queued:
+        if self._pending and not self.ended and not self._outbox and self._writable and not self._pump_queued:
             self._pump_queued = True
             asyncio.get_running_loop().call_soon(self._pump_again)
         self._update_reading()

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import cast
 
 from evse_controller.net.interface import bind_to_device, interface_index
 
@@ -92,8 +93,7 @@ class SdpProtocol(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # 3.11 has no common class to check
 
     def datagram_received(self, data: bytes, addr: tuple[str, int, int, int] | tuple[str, int]) -> None:
         source = addr[0].partition("%")[0]
