@@ -324,7 +324,7 @@ class EnergyManager:
         slots = yield from self._slot_steps(session, anchor, outlook, tariff, discharge)
         config = self.config
         # A kWh left over is worth what the cheapest hour would replace it for (a touch less, so that it is not bought).
-        cheapest = max(0.0, min(slot.buy_per_kwh for slot in slots))
+        cheapest = max(0.0, min(_replacement_price(slot) for slot in slots))
         request = PlanRequest(
             slots,
             need,
@@ -405,6 +405,11 @@ def _power_limits(session: _Session) -> tuple[float, float]:
     if not stated:
         return charge_w, 0.0
     return charge_w, min(*stated, evse.max_discharge_power_w)
+
+
+def _replacement_price(slot: PlanSlot) -> float:
+    """What the first kWh charged in this slot costs at the grid connection: a surplus only its lost sale."""
+    return min(slot.buy_per_kwh, slot.sell_per_kwh) if slot.building_w < 0.0 else slot.buy_per_kwh
 
 
 def _cap(chosen: OfferTuple, way: str, offset_s: float) -> Limit:

@@ -23,7 +23,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Generator
 from dataclasses import dataclass
 
-_WH_EPS = 1e-6
+_WH_EPS = 1e-6  # rounding dust is not a power: it would change direction for nothing
 _TIE = 1e-9  # per kWh: cycling that gains nothing is not done
 
 
@@ -220,14 +220,14 @@ def plan_steps(request: PlanRequest) -> Generator[None, None, Plan]:
         for cost, length in action.charge:
             until = low + sum(lengths[: bisect_right(slopes, -cost)])
             take = min(length, until - energy - moved)
-            if take > 0.0:
+            if take > _WH_EPS:
                 moved += take
                 cost_sum += cost * take
         if moved == 0.0:
             for worth, length in action.discharge:
                 until = low + sum(lengths[: bisect_right(slopes, _TIE - worth)])
                 take = min(length, energy + moved - until)
-                if take > 0.0:
+                if take > _WH_EPS:
                     moved -= take
                     cost_sum -= worth * take
         energy += moved

@@ -53,7 +53,7 @@ def _requests(draw: st.DrawFn) -> PlanRequest:
     power = st.sampled_from((0.0, 1400.0, 11000.0, 50000.0))
     slots = draw(
         st.lists(
-            st.builds(PlanSlot, st.sampled_from((60.0, 900.0, 3600.0)), price, price, power, power, st.floats(-9e3, 9e3)),
+            st.builds(PlanSlot, st.sampled_from((60.0, 3600.0)), price, price, power, power, st.floats(-9e3, 9e3)),
             min_size=1, max_size=12,
         )
     )
