@@ -44,4 +44,4 @@ def test_the_one_exception_is_understood_both_ways(oracle: Oracle) -> None:
 
 def test_the_oracle_reports_errors(oracle: Oracle) -> None:
     with pytest.raises(RuntimeError):
-        oracle.decode(Schema.ISO20_DC, b"\x80\xff\xff")
+        oracle.encode(Schema.ISO20_DC, "<unfinished")
