@@ -7,8 +7,8 @@ only from the mode. Modules feed on for 10 s after the last frame, so a dead bus
 
 Pacing: the driver sends on a bit budget of 45 % of the bus, answers included (150 bits a frame), and asks the same
 module at most every 50 ms. All four registers of each module are refreshed within (measured in tests/hal/drivers)
-0.3 s for 1 to 4 modules, 0.4 s for 8, 0.7 s for 16 and 1.2 s for 30: above 8 modules the caller must allow more than
-its 500 ms. Off frames go before everything, outside the budget, and repeat until every module reads back off.
+0.25 s for 1 to 8 modules, 0.35 s for 12, 0.6 s for 16 and 1.25 s for 30: above 12 modules the caller must allow more
+than its 500 ms. Off frames go before everything, outside the budget, and repeat until every module reads back off.
 
 Bring-up: 120 ohm at both ends, CAN ground, no address twice (front panel). `modules` is their number, or the list of
 their addresses. Silent: bit rate (125 kbit/s), CAN H/L swapped, no three-phase supply (modules then do not boot), or
@@ -242,6 +242,11 @@ class InfyBeg:
         self._credit_bits -= (1 + answers) * FRAME_BITS
         self._port.send(frames.identifier(command, destination), frames.payload(register, value))
 
+    @property
+    def _echoes(self) -> int:
+        """Answers to expect to a broadcast write, counting modules not found yet."""
+        return max(len(self._modules), self._expected)
+
     def _broadcast(self, register: int, value: int, answers: int) -> None:
         self._send(frames.BROADCAST, frames.WRITE, register, value, answers)
 
@@ -259,7 +264,7 @@ class InfyBeg:
     def _send_off(self, now_s: float) -> None:
         if self._port is not None:
             self._off_sent_s = now_s
-            self._broadcast(Register.STATUS, frames.OFF, len(self._modules))
+            self._broadcast(Register.STATUS, frames.OFF, self._echoes)
 
     def _send_next(self, now_s: float) -> bool:
         """Send the one frame that is most urgent now; False when nothing is due. Writes and reads take turns."""
@@ -271,7 +276,7 @@ class InfyBeg:
         return False
 
     def _send_write(self, now_s: float) -> bool:
-        count = len(self._modules)
+        count = self._echoes
         found = self._modules.values()
         command_s = self._off_wanted_s if self._off_wanted_s is not None else now_s
         if not self._wanted_on and found and all(module.off_since(command_s) for module in found):

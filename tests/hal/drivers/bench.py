@@ -74,6 +74,7 @@ class FakeBus(can.BusABC):
 
     def __init__(self) -> None:
         super().__init__(channel="fake")
+        self._is_shutdown = True  # nothing to shut down, so no warning about it
         self.now_s = 0.0
         self.sent: list[tuple[float, int, bytes]] = []
         self.inbox: list[can.Message] = []

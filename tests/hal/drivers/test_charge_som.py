@@ -109,7 +109,9 @@ def test_contactor_pair_is_closed_only_when_all_its_contacts_say_so(first: int, 
     assert reading_of(word).contactor is contact
 
 
-@pytest.mark.parametrize(("shift", "code", "stopped"), [(16, 1, True), (18, 1, True), (20, 1, True), (16, 2, True), (16, 3, False)])
+@pytest.mark.parametrize(
+    ("shift", "code", "stopped"), [(16, 1, True), (18, 1, True), (20, 1, True), (16, 2, True), (16, 3, False)]
+)
 def test_any_tripped_emergency_stop_counts(shift: int, code: int, stopped: bool) -> None:
     word = STATE_C & ~(3 << shift) | code << shift
     assert reading_of(word).emergency_stop is stopped
@@ -192,7 +194,7 @@ def test_any_flipped_bit_in_id_data_or_crc_is_refused(bit: int) -> None:
 
 def test_factory_options() -> None:
     assert charge_som.create("mcu", {"port": "/dev/ttyLP2", "contactors": [0]}).name == "mcu"
-    with pytest.raises(ValueError, match="option 'contactors' must hold whole numbers 0..2, got 3"):
+    with pytest.raises(ValueError, match=r"option 'contactors' must hold whole numbers 0\.\.2, got 3"):
         charge_som.create("mcu", {"port": "/dev/ttyLP2", "contactors": [3]})
     with pytest.raises(ValueError, match="did you mean 'port'"):
         charge_som.create("mcu", {"port": "/dev/ttyLP2", "prt": 1})

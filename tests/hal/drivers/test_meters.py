@@ -121,7 +121,7 @@ def test_factories_name_unknown_and_missing_options() -> None:
         acrel_djsf1352.create("m", {})
     with pytest.raises(ValueError, match="m: option 'baudrat' is unknown; did you mean 'baudrate'"):
         acrel_djsf1352.create("m", {"port": "/dev/ttyX1", "baudrat": 9600})
-    with pytest.raises(ValueError, match="option 'unit' must be a whole number 1..247, got 0"):
+    with pytest.raises(ValueError, match=r"option 'unit' must be a whole number 1\.\.247, got 0"):
         eastron_sdm630.create("m", {"port": "/dev/ttyX2", "unit": 0})
     with pytest.raises(ValueError, match="option 'parity' must be one of N, E, O"):
         eastron_sdm630.create("m", {"port": "/dev/ttyX3", "parity": "even"})
