@@ -8,6 +8,7 @@ import pytest
 from hal.channel import memory_pair
 from hal.sim.can_bus import CanBus, Frame, frame_bits
 from hal.sim.can_gateway import SlcanGateway
+from hal.sim.plant import Plant
 
 
 def ext(identifier: int, data: str = "") -> Frame:
@@ -135,7 +136,10 @@ def test_slcan_passes_frames_only_when_opened_at_the_bus_bit_rate() -> None:
     assert host.read() == b"T02A3F00181101000000061A80\r"
 
 
-@pytest.mark.parametrize("text", ["T02A43FF08100100\r", "T\r", "Tzzzzzzzz0\r", "t8001FF\r", "TFFFFFFFF0\r", "T000000019\r"])
+BAD = ("T02A43FF08100100\r", "T\r", "Tzzzzzzzz0\r", "t8001FF\r", "TFFFFFFFF0\r", "T000000019\r")
+
+
+@pytest.mark.parametrize("text", BAD)
 def test_malformed_slcan_is_refused_with_a_bell(text: str) -> None:
     host, adapter = memory_pair()
     gateway = SlcanGateway(CanBus(), adapter)
@@ -144,7 +148,7 @@ def test_malformed_slcan_is_refused_with_a_bell(text: str) -> None:
     assert host.read() == b"\a"
 
 
-def test_a_python_can_virtual_channel_joins_the_bus(plant) -> None:  # type: ignore[no-untyped-def]
+def test_a_python_can_virtual_channel_joins_the_bus(plant: Plant) -> None:
     with can.Bus(interface="virtual", channel=plant.virtual_can) as port:
         port.send(can.Message(arbitration_id=0x02A301F0, data=bytes.fromhex("1130000000000000"), is_extended_id=True))
         plant.step(0.02)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import can
 import pytest
 
@@ -28,7 +30,7 @@ class Host:
 
 
 @pytest.fixture
-def host(plant: Plant):  # type: ignore[no-untyped-def]
+def host(plant: Plant) -> Iterator[Host]:
     host = Host(plant)
     yield host
     host.port.shutdown()
@@ -81,7 +83,8 @@ def test_that_attempt_is_an_objection_without_the_waiver(host: Host) -> None:
 
 
 def test_capability_and_count_registers(host: Host) -> None:
-    values = {register: host.ask(ONE_READ, register + "000000000000")[0][1][8:] for register in ("1010", "1130", "1131")}
+    registers = ("1010", "1130", "1131")
+    values = {register: host.ask(ONE_READ, register + "000000000000")[0][1][8:] for register in registers}
     assert values == {"1010": "00000002", "1130": "000F4240", "1131": "000249F0"}
     assert host.ask(ONE_READ, "1132000000000000")[0][1] == "1132000000011D28"
     assert host.ask(ONE_READ, "1133000000000000")[0][1] == "1133000001" + "4FB180"

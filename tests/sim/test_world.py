@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from evse_controller.model.pilot import PilotState
 from hal.sim.battery import Battery, BatteryConfig
+from hal.sim.plant import Plant
 from hal.sim.power_stage import INVERTER, RECTIFIER, PowerStageConfig
 from hal.sim.world import World, WorldConfig
 
@@ -197,7 +198,7 @@ def test_battery_limits_taper_when_full_and_fade_when_empty() -> None:
     assert empty.limits.max_discharge_current_a == 0.0
 
 
-def test_a_car_cannot_make_pilot_state_a_by_itself(plant) -> None:  # type: ignore[no-untyped-def]
+def test_a_car_cannot_make_pilot_state_a_by_itself(plant: Plant) -> None:
     with pytest.raises(ValueError, match="plug"):
         plant.inlet.set_pilot(PilotState.C)
     plant.inlet.plug()
