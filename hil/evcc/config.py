@@ -32,7 +32,6 @@ class Deviation(enum.Enum):
     SKIP_WELDING_DETECTION = "goes from PowerDelivery(Stop) to SessionStop"
     STAY_IN_STATE_C = "keeps pilot state C until after SessionStop"
     PULL_PLUG = "the plug leaves the inlet under power"
-    UNKNOWN_PROTOCOL = "offers only a protocol nobody speaks"
     NEGATIVE_LIMIT = "states a negative maximum charge current"
     WRONG_TUPLE = "selects a schedule tuple that was never offered"
 

@@ -28,7 +28,6 @@ from evse_controller.secc.reply import Transport
 from hil.peers.channel import InletFigures, InletServer
 from tests.hil.fake_house import FakeOutlet
 
-
 # The independent vehicle takes announced ports of the dynamic range (49152..65535) only.
 _DYNAMIC_PORT = 51118
 
