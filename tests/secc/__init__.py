@@ -1,0 +1,1 @@
+"""Rules of the SECC: transport, services, energy, refusals, timers."""
