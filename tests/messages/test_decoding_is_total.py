@@ -149,6 +149,13 @@ def test_no_document(data: bytes) -> None:
     assert isinstance(decodes(Schema.ISO20_DC, data), ExiError)
 
 
+@pytest.mark.parametrize("header", [0x00, 0x81, 0x90, 0xA0, 0xC0])
+def test_another_header_is_refused(header: int) -> None:
+    data = encode(SessionStopRes(HEADER, ResponseCode.OK))
+    with pytest.raises(ExiError, match="no EXI header"):
+        decode(Schema.ISO20_COMMON, bytes([header]) + data[1:])
+
+
 def test_the_size_limit_comes_first() -> None:
     with pytest.raises(ExiError, match="bytes where 100 are allowed"):
         decode(Schema.ISO20_DC, b"\x80" * 101, limit=100)
@@ -187,3 +194,9 @@ def test_an_error_in_a_long_list_has_its_index_and_its_place() -> None:
         decode(Schema.ISO20_COMMON, data[: len(data) // 2])
     assert "EVPowerProfileEntry[10" in caught.value.path
     assert abs((caught.value.offset or 0) - 4 * len(data)) < 64
+    # In the middle of complete data the place is inside a window that does not reach the end.
+    middle = len(data) // 2
+    with pytest.raises(ExiError) as caught:
+        decode(Schema.ISO20_COMMON, data[:middle] + b"\xff" * 20 + data[middle + 20:])
+    assert "EVPowerProfileEntry[10" in caught.value.path
+    assert abs((caught.value.offset or 0) - 8 * middle) < 200
