@@ -37,7 +37,8 @@ HIGHEST_ADDRESS = 60
 _BURST_S = 0.02
 _MODULE_GAP_S = 0.05
 _OFF_REPEAT_S = 0.05
-_COMMAND_REPEAT_S = 0.2
+_COMMAND_REPEAT_S = 0.5
+_ON_REPEAT_S = 0.5
 _ON_PATIENCE_S = 5.0
 _SCAN_GAP_S = 0.01
 _SLOW_SCAN_GAP_S = 0.2
@@ -184,7 +185,7 @@ class InfyBeg:
         if on and not self._wanted_on:
             self._on_sent_s, self._on_first_s, self._was_on = NEVER, None, False
         if not on and self._wanted_on:
-            self._off_wanted_s = None  # the next poll stamps it
+            self._off_wanted_s = self._polled_s  # before the first poll None, which that poll stamps
             self._off_sent_s = NEVER
         self._wanted_on = on
 
@@ -279,18 +280,18 @@ class InfyBeg:
         count = self._echoes
         found = self._modules.values()
         command_s = self._off_wanted_s if self._off_wanted_s is not None else now_s
-        if not self._wanted_on and found and all(module.off_since(command_s) for module in found):
-            if (
-                any(module.mode is not self._wanted_mode for module in found)
-                and now_s - self._mode_sent_s >= _COMMAND_REPEAT_S
-            ):
+        # Long enough to read all modules back before asking again.
+        repeat_s = _COMMAND_REPEAT_S + 0.1 * count
+        settled = not self._wanted_on or self._on_first_s is None  # off, or not switched on yet
+        if settled and found and all(module.off_since(command_s) for module in found):
+            if any(module.mode is not self._wanted_mode for module in found) and now_s - self._mode_sent_s >= repeat_s:
                 self._mode_sent_s = now_s
                 self._broadcast(Register.WORKING_MODE, _MODE_VALUE[self._wanted_mode], count)
                 return True
             if (
                 self._profile is not None
                 and not all(module.has_profile(self._profile) for module in found)
-                and now_s - self._profile_sent_s >= _COMMAND_REPEAT_S
+                and now_s - self._profile_sent_s >= repeat_s
             ):
                 self._profile_sent_s = now_s
                 self._broadcast(Register.COUNTRY_CODE, self._profile, count)
@@ -310,7 +311,7 @@ class InfyBeg:
         return False
 
     def _on_due(self, now_s: float) -> bool:
-        if not self._wanted_on or self._was_on or not self._modules or now_s - self._on_sent_s < _COMMAND_REPEAT_S:
+        if not self._wanted_on or self._was_on or not self._modules or now_s - self._on_sent_s < _ON_REPEAT_S:
             return False
         if self._on_first_s is not None and now_s - self._on_first_s > _ON_PATIENCE_S:
             return False

@@ -74,10 +74,13 @@ class Module:
         if frame.command == frames.WRITE:
             # An echo says "heard", not "done": what was confirmed before must be read again.
             if frame.register == Register.WORKING_MODE:
-                self._mode_echo, self._mode_read = _MODES.get(frame.value & 0xFF), None
+                self._mode_echo = _MODES.get(frame.value & 0xFF)
+                if self._mode_read is not self._mode_echo:
+                    self._mode_read = None
             elif frame.register == Register.COUNTRY_CODE:
                 self.profile_acknowledged = frame.value
-                self.values.pop(Register.COUNTRY_CODE, None)
+                if self.country_code != frame.value:
+                    self.values.pop(Register.COUNTRY_CODE, None)
             return
         self.values[frame.register] = frame.value
         self.at_s[frame.register] = now_s

@@ -1,0 +1,349 @@
+"""The real drivers against the simulated devices, which were written apart from them: in memory and over ptys.
+
+Every plant here is watched by the referee, so the story also proves that drivers used in the right order harm nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evse_controller.model.pilot import PilotState
+from hal.api import Contact, IsolationState, PowerMode
+from hal.can_port import SlcanPort
+from hal.isolation import bender_isocha425
+from hal.isolation.bender_isocha425 import BenderIsoCha425
+from hal.meters import acrel_djsf1352, eastron_sdm630
+from hal.meters.acrel_djsf1352 import AcrelDjsf1352
+from hal.meters.eastron_sdm630 import EastronSdm630
+from hal.modbus import ModbusBus
+from hal.pilot import charge_som
+from hal.pilot.charge_som import ChargeSomMcu
+from hal.power import infy_beg
+from hal.power.infy_beg import InfyBeg
+from hal.sim.plant import BusConfig, Plant, PlantConfig
+from hal.sim.ptys import PtyBench
+from hal.sim.testing import MakePlant
+
+STEP_S = 0.01
+
+
+class Drivers:
+    """All five drivers and the loop that polls them every 10 ms and beats every 50 ms."""
+
+    def __init__(
+        self, psu: InfyBeg, mcu: ChargeSomMcu, meter: AcrelDjsf1352, imd: BenderIsoCha425, building: EastronSdm630
+    ) -> None:
+        self.psu, self.mcu, self.meter, self.imd, self.building = psu, mcu, meter, imd, building
+        self.all = (psu, mcu, meter, imd, building)
+        self._beat_s = 0.0
+        for driver in self.all:
+            driver.open()
+
+    def poll(self, now_s: float) -> None:
+        for driver in self.all:
+            driver.poll(now_s)
+        if now_s - self._beat_s >= 0.05 - 1e-9:
+            self._beat_s = now_s
+            self.mcu.beat(now_s)
+
+    def problems(self) -> list[str]:
+        return [f"{driver.name}: {text}" for driver in self.all if (text := driver.problem()) is not None]
+
+    def close(self) -> None:
+        for driver in self.all:
+            driver.close()
+
+
+class Stack:
+    """Plant and drivers in virtual time."""
+
+    def __init__(self, plant: Plant) -> None:
+        bus, channels = plant.config.bus, plant.channels
+        count = len(bus.module_addresses)
+        if plant.virtual_can is not None:
+            options = {"interface": "virtual", "channel": plant.virtual_can, "modules": count}
+            psu = infy_beg.create("psu", options)
+        else:
+            psu = InfyBeg("psu", lambda: SlcanPort(channels["can0"], 125_000), modules=count)
+        self.plant = plant
+        self.drivers = Drivers(
+            psu,
+            ChargeSomMcu("mcu", lambda: channels["mcu"]),
+            AcrelDjsf1352("meter", ModbusBus(lambda: channels["meter"], 9600)),
+            BenderIsoCha425("imd", ModbusBus(lambda: channels["imd"], 19200)),
+            EastronSdm630("building", ModbusBus(lambda: channels["building"], 9600)),
+        )
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds / STEP_S)):
+            self.plant.step(STEP_S)
+            self.drivers.poll(self.plant.now_s)
+
+    def until(self, condition: Callable[[], bool], limit_s: float = 15.0) -> None:
+        for _ in range(round(limit_s / 0.05)):
+            if condition():
+                return
+            self.run(0.05)
+        raise AssertionError(f"not within {limit_s} s; problems: {self.drivers.problems()}")
+
+    @property
+    def volts(self) -> float:
+        reading = self.drivers.meter.reading()
+        return 0.0 if reading is None else reading.voltage_v
+
+    @property
+    def amps(self) -> float:
+        reading = self.drivers.meter.reading()
+        return 0.0 if reading is None else reading.current_a
+
+    def cable_check(self) -> None:
+        """From plug-in to a tested cable below 60 V."""
+        drivers, inlet = self.drivers, self.plant.inlet
+        inlet.plug()
+        drivers.mcu.set_duty(5.0)
+        self.run(0.5)
+        inlet.set_pilot(PilotState.C)
+        self.until(lambda: drivers.mcu.reading().pilot is PilotState.C)  # type: ignore[union-attr]
+        drivers.mcu.set_contactors(True)
+        self.until(lambda: drivers.mcu.reading().contactor is Contact.CLOSED)  # type: ignore[union-attr]
+        drivers.imd.set_measuring(True)
+        drivers.psu.set_output(440.0, 2.0)  # below what the referee knows as the car's limit
+        drivers.psu.switch(True)
+        self.until(lambda: self.volts > 430.0)
+        self.run(3.0)
+        reading = drivers.imd.reading()
+        assert reading is not None
+        assert (reading.state, reading.valid) == (IsolationState.MEASURING, True)
+        assert reading.resistance_ohm == pytest.approx(self.plant.world.isolation_ohm, rel=0.05)
+        drivers.psu.switch(False)
+        self.until(lambda: self.volts < 60.0)
+
+    def connect(self) -> None:
+        """Pre-charge to the battery's voltage; the car closes."""
+        drivers, inlet = self.drivers, self.plant.inlet
+        battery_v = inlet.battery_voltage_v
+        drivers.psu.set_output(battery_v, 2.0)
+        drivers.psu.switch(True)
+        self.until(lambda: abs(self.volts - battery_v) < 10.0)
+        inlet.close_contactor()
+        self.run(0.3)
+        assert inlet.contactor_closed
+
+    def to_zero(self) -> None:
+        """Ramp to zero and off."""
+        psu = self.drivers.psu
+        psu.set_output(self.plant.inlet.battery_voltage_v, 0.0)
+        self.until(lambda: abs(self.amps) < 1.0)
+        psu.switch(False)
+        self.until(lambda: psu.reading().on is False)  # type: ignore[union-attr]
+        self.run(0.3)
+
+
+@pytest.fixture
+def stack(make_plant: MakePlant) -> Stack:
+    return Stack(make_plant())
+
+
+def test_all_devices_are_found_and_well(stack: Stack) -> None:
+    stack.run(3.0)
+    assert stack.drivers.problems() == []
+    capability = stack.drivers.psu.capability()
+    assert capability is not None
+    assert (capability.max_voltage_v, capability.max_current_a, capability.max_power_w) == (1000.0, 146.0, 44_000.0)
+    assert stack.drivers.mcu.firmware == "1.4.2"
+    building = stack.drivers.building.reading()
+    assert building is not None
+    assert building.power_w == pytest.approx(stack.plant.world.grid_power_w, rel=0.05)
+    assert building.import_wh >= 8_000_000.0
+    now_s = stack.plant.now_s
+    for reading, deadline_s in (
+        (stack.drivers.mcu.reading(), 0.3),
+        (stack.drivers.psu.reading(), 0.5),
+        (stack.drivers.meter.reading(), 1.0),
+        (stack.drivers.imd.reading(), 2.0),
+        (building, 3.0),
+    ):
+        assert reading is not None
+        assert now_s - reading.at_s < deadline_s
+
+
+@pytest.mark.parametrize("virtual_can", [False, True], ids=["slcan", "python-can virtual"])
+def test_charge_change_direction_discharge(make_plant: MakePlant, virtual_can: bool) -> None:
+    stack = Stack(make_plant(virtual_can=virtual_can))
+    drivers, inlet = stack.drivers, stack.plant.inlet
+    psu = drivers.psu
+    stack.run(2.0)
+    drivers.imd.start_self_test()
+    stack.until(lambda: drivers.imd.reading().self_test_ok is True)  # type: ignore[union-attr]
+    stack.cable_check()
+    stack.connect()
+
+    psu.set_output(inlet.battery_voltage_v + 20.0, 20.0)
+    stack.run(3.0)
+    reading = psu.reading()
+    assert reading is not None
+    assert reading.mode is PowerMode.CHARGE
+    assert reading.current_a == pytest.approx(20.0, abs=0.5)
+    assert stack.amps == pytest.approx(20.0, abs=0.5)
+    assert inlet.current_a == pytest.approx(20.0, abs=0.5)
+
+    stack.to_zero()
+    psu.write_grid_profile(1)
+    stack.until(lambda: psu.reading().grid_profile == 1)  # type: ignore[union-attr]
+    psu.set_mode(PowerMode.DISCHARGE)
+    stack.until(lambda: psu.reading().mode is PowerMode.DISCHARGE)  # type: ignore[union-attr]
+    psu.set_discharge_floor(300.0)
+    psu.set_output(inlet.battery_voltage_v + 30.0, 0.0)
+    psu.switch(True)
+    stack.until(lambda: psu.reading().on)  # type: ignore[union-attr,arg-type,return-value]
+    psu.set_output(inlet.battery_voltage_v + 30.0, 15.0)
+    stack.run(3.0)
+    reading = psu.reading()
+    assert reading is not None
+    assert reading.mode is PowerMode.DISCHARGE
+    assert reading.current_a == pytest.approx(-15.0, abs=0.5)
+    assert stack.amps == pytest.approx(-15.0, abs=0.5)
+    assert inlet.current_a == pytest.approx(-15.0, abs=0.5)
+
+    stack.to_zero()
+    inlet.open_contactor()
+    stack.run(0.2)
+    drivers.mcu.set_contactors(False)
+    stack.until(lambda: drivers.mcu.reading().contactor is Contact.OPEN)  # type: ignore[union-attr]
+    assert stack.drivers.problems() == []
+    drivers.close()
+    assert stack.plant.can.load <= 0.5
+
+
+def test_can_bus_is_never_more_than_half_busy_with_twelve_modules(make_plant: MakePlant) -> None:
+    stack = Stack(make_plant(PlantConfig(bus=BusConfig(module_addresses=tuple(range(12))))))
+    worst = oldest_s = 0.0
+    for step in range(100):
+        stack.drivers.psu.set_output(400.0 + step, 5.0)
+        stack.run(0.1)
+        worst = max(worst, stack.plant.can.load)
+        reading = stack.drivers.psu.reading()
+        if step > 40:
+            assert reading is not None
+            oldest_s = max(oldest_s, stack.plant.now_s - reading.at_s)
+    assert worst <= 0.5
+    assert oldest_s < 0.5
+
+
+def test_stop_under_power_ends_the_current_within_a_tenth_of_a_second(stack: Stack) -> None:
+    stack.run(2.0)
+    stack.cable_check()
+    stack.connect()
+    stack.drivers.psu.set_output(stack.plant.inlet.battery_voltage_v + 30.0, 40.0)
+    stack.run(3.0)
+    assert stack.plant.inlet.current_a > 35.0
+    stack.drivers.psu.stop(stack.plant.now_s)
+    stack.run(0.1)
+    assert abs(stack.plant.inlet.current_a) < 1.0
+    stack.run(0.5)
+    assert stack.drivers.psu.reading().on is False  # type: ignore[union-attr]
+
+
+def test_silent_module_shows_within_half_a_second_and_is_named(stack: Stack) -> None:
+    stack.run(2.0)
+    stack.plant.inject("power.2", "silent")
+    stack.run(1.3)
+    reading = stack.drivers.psu.reading()
+    assert reading is not None
+    assert stack.plant.now_s - reading.at_s > 1.0
+    assert reading.modules_online == 1
+    assert stack.drivers.psu.problem() == "no answer from module 2"
+    stack.plant.clear()
+    stack.run(1.0)
+    assert stack.drivers.psu.problem() is None
+
+
+def test_module_that_ignores_its_mode_never_gets_on(stack: Stack) -> None:
+    stack.run(2.0)
+    stack.plant.inject("power.1", "mode_ignored")
+    psu = stack.drivers.psu
+    psu.write_grid_profile(1)
+    psu.set_mode(PowerMode.DISCHARGE)
+    psu.set_output(400.0, 5.0)
+    psu.switch(True)
+    stack.run(3.0)
+    reading = psu.reading()
+    assert reading is not None
+    assert (reading.on, reading.mode) == (False, None)
+    assert "confirm mode discharge" in (psu.problem() or "")
+
+
+@pytest.mark.parametrize("fault", ["silent", "corrupt"])
+def test_meter_that_fails_grows_old_and_recovers(stack: Stack, fault: str) -> None:
+    stack.run(1.0)
+    stack.plant.inject("meter", fault)
+    failed_s = stack.plant.now_s
+    stack.run(2.5)
+    reading = stack.drivers.meter.reading()
+    assert reading is not None
+    assert reading.at_s <= failed_s + 0.1
+    assert stack.drivers.meter.problem() is not None
+    stack.plant.clear()
+    stack.run(2.0)
+    assert stack.drivers.meter.problem() is None
+    assert stack.plant.now_s - stack.drivers.meter.reading().at_s < 0.3  # type: ignore[union-attr]
+
+
+def test_failed_self_test_is_reported(stack: Stack) -> None:
+    stack.run(1.0)
+    stack.plant.inject("imd", "self_test_fails")
+    stack.drivers.imd.start_self_test()
+    stack.run(12.0)
+    reading = stack.drivers.imd.reading()
+    assert reading is not None
+    assert (reading.state, reading.self_test_ok) == (IsolationState.FAULT, False)
+
+
+def test_board_whose_heartbeat_stops_goes_to_its_safe_state(stack: Stack) -> None:
+    stack.run(1.0)
+    for _ in range(100):
+        stack.plant.step(STEP_S)
+        stack.drivers.mcu.poll(stack.plant.now_s)  # no beat
+    reading = stack.drivers.mcu.reading()
+    assert reading is not None
+    assert reading.safe_state
+    assert "safe state" in (stack.drivers.mcu.problem() or "")
+
+
+def test_all_drivers_over_ptys_by_their_factories(tmp_path: Path) -> None:
+    """Real time, real file descriptors, the options as they stand in a configuration."""
+    bench = PtyBench(tmp_path / "plant")
+    drivers = Drivers(
+        infy_beg.create("psu", {"interface": "slcan", "channel": str(bench.path("can0")), "modules": 2}),
+        charge_som.create("mcu", {"port": str(bench.path("mcu"))}),
+        acrel_djsf1352.create("meter", {"port": str(bench.path("meter"))}),
+        bender_isocha425.create("imd", {"port": str(bench.path("imd"))}),  # its default parity E, on a pty
+        eastron_sdm630.create("building", {"port": str(bench.path("building"))}),
+    )
+    longest_s = 0.0
+    try:
+        bench.plant.inlet.plug()
+        drivers.mcu.set_duty(5.0)
+        end_s = time.monotonic() + 10.0
+        while time.monotonic() < end_s:
+            bench.catch_up()
+            start_s = time.perf_counter()
+            drivers.poll(time.monotonic())
+            longest_s = max(longest_s, time.perf_counter() - start_s)
+            time.sleep(0.005)
+            if drivers.psu.capability() and not drivers.problems() and drivers.building.reading():
+                break
+        assert drivers.problems() == []
+        assert drivers.mcu.reading().pilot is PilotState.B  # type: ignore[union-attr]
+        assert drivers.psu.capability().modules == 2  # type: ignore[union-attr]
+        assert drivers.meter.reading() is not None
+        assert drivers.imd.reading() is not None
+        assert longest_s < 0.1  # nothing waits; the rest is this machine's load
+    finally:
+        drivers.close()
+        bench.close()
+    bench.plant.referee.check()
