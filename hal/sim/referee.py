@@ -213,7 +213,7 @@ class Referee:
             )
 
     def _judge_voltage(self, world: World) -> None:
-        limit = world.battery.config.max_voltage_v
+        limit = _voltage_limit(world)
         over = world.plugged and world.outlet_v > limit + self.config.over_voltage_v
         if self._held("voltage", over, world.now_s, self.config.over_voltage_s):
             detail = f"outlet at {world.outlet_v:.1f} V, the car allows {limit:.1f} V"
@@ -267,3 +267,14 @@ class Referee:
         allowed_wh = self.config.balance_wh + self.config.balance_relative * world.energy.throughput_wh
         if self._held("balance", off_wh > allowed_wh, world.now_s, 0.0):
             self._object("energy-balance", world.now_s, f"{world.residual_wh:.6f} Wh unaccounted for")
+
+
+def _voltage_limit(world: World) -> float:
+    """What the outlet may carry, V: the car's maximum, and while its contactors are open the cable's test voltage.
+
+    IEC 61851-23:2023 CC.4.1.2: maximum + 50 V but at most 500 V for cars up to 500 V, else 1.1 times the maximum.
+    """
+    limit = world.battery.config.max_voltage_v
+    if world.ev_contactor.closed:
+        return limit
+    return max(limit, min(500.0, limit + 50.0)) if limit <= 500.0 else 1.1 * limit

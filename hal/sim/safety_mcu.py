@@ -53,13 +53,21 @@ def frame(ident: int, word: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class McuConfig:
-    """Times in s. `heartbeat_s` is how old the newest ChargeControl may get before the board opens by itself."""
+    """Times in s. `heartbeat_s` is how old the newest ChargeControl may get before the board opens by itself.
+
+    `contactors` are the board's outputs (0..2) that drive the DC pair: it closes when all of them are commanded.
+    """
 
     boot_s: float = 0.3
     period_s: float = 0.1
     heartbeat_s: float = 0.5
     baudrate: int = 115_200
     temperature_c: float = 31.5
+    contactors: tuple[int, ...] = (0, 1)
+
+    def __post_init__(self) -> None:
+        if not self.contactors or not set(self.contactors) <= {0, 1, 2}:
+            raise ValueError("contactors: the board's outputs are 0, 1 and 2")
 
 
 class SafetyMcu:
@@ -157,7 +165,7 @@ class SafetyMcu:
             return
         world.pilot_pwm = bool(word >> 63)
         world.pilot_duty_percent = min(word >> 48 & 0x3FF, 1000) / 10.0
-        self._want_closed = bool(word >> 40 & 1)
+        self._want_closed = all(word >> (40 + output) & 1 for output in self.config.contactors)
         if not self._want_closed:
             self._armed = True
 
@@ -195,7 +203,9 @@ class SafetyMcu:
         word |= (1 if self.faults.active("cp_short") else 0) << 43 | (1 if self.faults.active("cp_diode") else 0) << 44
         word |= _CP_CODE[self.pilot] << 40
         word |= (1 if self.pilot.ready and not self.safe else 0) << 30
-        word |= (2 if world.evse_contactor.feedback_closed else 1) << 24 | 3 << 26 | 3 << 28
+        feedback = 2 if world.evse_contactor.feedback_closed else 1
+        for output in range(3):
+            word |= (feedback if output in self.config.contactors else 3) << (24 + 2 * output)
         word |= (1 if self.faults.active("rcm") else 0) << 22
         word |= (1 if world.emergency_stop else 0) << 16 | 3 << 18 | 3 << 20
         word |= self.safe_reason << 8

@@ -21,7 +21,7 @@ from hal.sim.rtu_slave import sealed
 from hal.sim.safety_mcu import frame
 from hal.sim.testing import MakePlant, judged
 
-CLOSE = frame(0x06, 1 << 63 | 50 << 48 | 1 << 40)
+CLOSE = frame(0x06, 1 << 63 | 50 << 48 | 3 << 40)
 OPEN = frame(0x06, 1 << 63 | 50 << 48)
 
 

@@ -13,7 +13,7 @@ from hal.sim.power_stage import PowerStageConfig
 from hal.sim.safety_mcu import SafetyMcu, crc8, frame
 from hal.sim.world import World, WorldConfig
 
-CLOSE = 1 << 63 | 50 << 48 | 1 << 40
+CLOSE = 1 << 63 | 50 << 48 | 3 << 40
 OPEN = 1 << 63 | 50 << 48
 
 
@@ -89,8 +89,7 @@ def test_pilot_and_duty_are_reported(board: Board, pilot: PilotState, code: int)
 
 def test_contactor_feedback_follows_the_contacts(board: Board) -> None:
     board.run(0.5, OPEN)
-    assert board.state >> 24 & 3 == 1
-    assert board.state >> 26 & 3 == 3
+    assert [board.state >> shift & 3 for shift in (24, 26, 28)] == [1, 1, 3]
     board.ready()
     board.run(0.2, CLOSE)
     assert board.state >> 24 & 3 == 2
@@ -99,10 +98,20 @@ def test_contactor_feedback_follows_the_contacts(board: Board) -> None:
     assert board.state >> 24 & 3 == 2
 
 
+def test_half_a_pair_commanded_closes_nothing(board: Board) -> None:
+    board.run(0.5, OPEN)
+    board.world.plug()
+    board.world.vehicle_pilot = PilotState.C
+    board.run(0.3, OPEN | 1 << 40)
+    assert not board.world.evse_contactor.closed
+
+
 def test_it_does_not_close_before_the_car_is_ready(board: Board) -> None:
     board.world.plug()
-    board.run(1.0, CLOSE)
-    assert not board.world.evse_contactor.commanded
+    board.run(0.5, OPEN)
+    for _ in range(20):
+        board.run(0.005, CLOSE)
+        assert not board.world.evse_contactor.commanded
 
 
 def test_a_missing_heartbeat_opens_the_contactors_and_only_a_reset_ends_the_safe_state(board: Board) -> None:

@@ -206,19 +206,35 @@ def test_a_car_cannot_make_pilot_state_a_by_itself(plant: Plant) -> None:
         plant.inlet.set_pilot(PilotState.E)
 
 
+@pytest.mark.parametrize("mode", [RECTIFIER, INVERTER])
+def test_every_loss_under_power_is_booked_to_the_last_milliwatthour(mode: str) -> None:
+    world = make_world(building_w=500.0)
+    connect(world)
+    feed(world, 450.0, 60.0, mode)
+    world.step(20.0)
+    assert abs(world.ev_current_a) > 100.0
+    assert abs(world.residual_wh) < 1e-6
+    assert world.energy.cable_wh == pytest.approx(120.0**2 * 0.02 * 20.0 / 3600.0, rel=0.1)
+
+
 ACTIONS = ("evse", "ev", "plug", "on", "off", "mode", "volts", "amps", "short", "grid", "wait")
 
 
 @settings(max_examples=60, deadline=None)
 @given(
+    st.booleans(),
     st.lists(
         st.tuples(st.sampled_from(ACTIONS), st.floats(0.0, 1.0), st.sampled_from((0.001, 0.007, 0.05, 0.3))),
         min_size=5,
         max_size=40,
     )
 )
-def test_no_energy_appears_or_vanishes_whatever_is_switched(story: list[tuple[str, float, float]]) -> None:
+def test_no_energy_appears_or_vanishes_whatever_is_switched(
+    connected: bool, story: list[tuple[str, float, float]]
+) -> None:
     world = make_world(building_w=500.0, speed=30.0)
+    if connected:
+        connect(world)
     for action, how, wait_s in story:
         yes = how > 0.4
         if action == "evse":
