@@ -183,4 +183,4 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)
         file.write(data)
-    os.replace(temporary, path)
+    temporary.replace(path)

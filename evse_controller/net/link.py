@@ -211,7 +211,7 @@ class Link(asyncio.BufferedProtocol):
             del self._pending[:SLICE_BYTES]
             hooks = self._owner.hooks
             self._carry_out(connection.receive(piece, hooks.snapshot(), hooks.now_s()), began_s)
-        if self._pending and not self.ended and not self._outbox and self._writable and not self._pump_queued:
+        if self._pending and not self.ended and not self._outbox and not self._pump_queued:
             self._pump_queued = True
             asyncio.get_running_loop().call_soon(self._pump_again)
         self._update_reading()

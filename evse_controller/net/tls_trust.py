@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -143,7 +144,7 @@ def key_kind(certificate: x509.Certificate) -> str:
 
 def _read_file(name: str) -> bytes:
     try:
-        with open(name, "rb") as file:
+        with Path(name).open("rb") as file:
             return file.read(1 << 20)
     except OSError as error:
         raise ValueError(f"{name}: {error.strerror}") from error

@@ -59,7 +59,9 @@ def test_other_profiles_have_their_kind_of_key(tmp_path: Path) -> None:
     p256 = load(make_lab(tmp_path / "a", "lab-p256").certificate(Role.SECC)).public_key()
     assert isinstance(p256, ec.EllipticCurvePublicKey)
     assert p256.curve.name == "secp256r1"
-    assert isinstance(load(make_lab(tmp_path / "b", "strict-ed448").certificate(Role.SECC)).public_key(), ed448.Ed448PublicKey)
+    assert isinstance(
+        load(make_lab(tmp_path / "b", "strict-ed448").certificate(Role.SECC)).public_key(), ed448.Ed448PublicKey
+    )
 
 
 def test_vehicle_leaf_names_the_evccid_and_nothing_else(tmp_path: Path) -> None:
@@ -82,7 +84,11 @@ def test_keys_are_private_and_chains_have_no_root(tmp_path: Path) -> None:
         assert len(certificates) == len(chain_roles(leaf)) == 3
         assert all(certificate.subject != certificate.issuer for certificate in certificates)
         assert b"PRIVATE KEY" in key
-        assert load(pki.files(leaf).root).subject == certificates[-1].issuer == x509.load_pem_x509_certificate(root).subject
+        assert (
+            load(pki.files(leaf).root).subject
+            == certificates[-1].issuer
+            == x509.load_pem_x509_certificate(root).subject
+        )
     with pytest.raises(ValueError, match="authority"):
         pki.files(Role.OEM_SUB1)
 
@@ -162,6 +168,9 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_runs_as_module(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "certs", "lab", "--out", str(tmp_path / "x")], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "certs", "lab", "--out", str(tmp_path / "x")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

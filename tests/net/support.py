@@ -133,9 +133,7 @@ class Bench:
 
 
 def tls_context(pki: LabPki, side: Side, profile: str = "strict", *, keylog: bool = False) -> TlsContext:
-    role, trust = (
-        (Role.SECC, pki.trust_of_secc) if side is Side.SERVER else (Role.VEHICLE, pki.trust_of_vehicle)
-    )
+    role, trust = (Role.SECC, pki.trust_of_secc) if side is Side.SERVER else (Role.VEHICLE, pki.trust_of_vehicle)
     files = pki.files(role)
     credential = load_credential(str(files.chain), str(files.key))
     return TlsContext(side, PROFILES[profile], credential, load_roots(*map(str, trust)), lab_keylog=keylog)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import struct
 import subprocess
@@ -237,8 +238,10 @@ def test_tshark_decrypts_the_capture_with_its_own_keys(lab: PkiMaker, tmp_path: 
         return done.stdout
 
     assert tshark("-Y", "tcp.analysis.flags || _ws.malformed") == ""
-    assert tshark("-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-Y", "tcp.checksum.status==0") == ""
-    assert "TLSv1.3" in tshark("-Y", "tls.handshake.type==1")
+    assert (
+        tshark("-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-Y", "tcp.checksum.status==0") == ""
+    )
+    assert "TLSv1.3" in tshark("-Y", "tls.handshake.type==2")
     # Following the TLS stream shows the decrypted V2GTP frames of both sides.
     followed = tshark("-q", "-z", "follow,tls,raw,0")
     shown = "".join(line.strip() for line in followed.splitlines())
@@ -316,10 +319,8 @@ def test_reader_survives_damage(tmp_path_factory: pytest.TempPathFactory, data: 
     whole = bytearray(rebuilt(sample(tmp_path_factory.mktemp("d")), data.draw(st.sampled_from("<>"))))
     for _ in range(data.draw(st.integers(1, 6))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(CaptureError):  # the one error that damage may cause
         tcp_streams(read_pcapng(bytes(whole)).packets)
-    except CaptureError as error:
-        assert str(error)
 
 
 @given(st.binary(max_size=200), st.sampled_from([0, 1, 101, 113, 276, 999]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 
 import pytest
@@ -35,7 +36,9 @@ from tests.net.support import handshake, tls_context
 NOW = datetime.datetime.now(datetime.UTC)
 
 
-def client_with(pki: LabPki, leaf: x509.Certificate, key: ec.EllipticCurvePrivateKey, subs: tuple[Role, ...]) -> TlsContext:
+def client_with(
+    pki: LabPki, leaf: x509.Certificate, key: ec.EllipticCurvePrivateKey, subs: tuple[Role, ...]
+) -> TlsContext:
     chain = leaf.public_bytes(Encoding.PEM) + b"".join(pki.certificate(role).read_bytes() for role in subs)
     credential = Credential(chain, key_pem(key))
     return TlsContext(Side.CLIENT, STRICT, credential, load_roots(*map(str, pki.trust_of_vehicle)))
@@ -49,7 +52,12 @@ def vehicle_with_extension(pki: LabPki, extension: x509.ExtensionType, critical:
     key = ec.generate_private_key(ec.SECP521R1())
     good = issue(Role.VEHICLE, CERT_PROFILES["strict"], key, issuer_key, issuer, NOW, Subjects())
     builder = x509.CertificateBuilder(
-        good.issuer, good.subject, key.public_key(), good.serial_number, good.not_valid_before_utc, good.not_valid_after_utc
+        good.issuer,
+        good.subject,
+        key.public_key(),
+        good.serial_number,
+        good.not_valid_before_utc,
+        good.not_valid_after_utc,
     )
     for present in good.extensions:
         builder = builder.add_extension(present.value, present.critical)
@@ -87,7 +95,10 @@ def test_strict_profile_mutual_handshake(lab: PkiMaker, profile: str) -> None:
 
 def test_lab_p256_needs_its_switch(lab: PkiMaker) -> None:
     pki = lab("lab-p256")
-    server, client = tls_context(pki, Side.SERVER, "lab-p256").engine(), tls_context(pki, Side.CLIENT, "lab-p256").engine()
+    server, client = (
+        tls_context(pki, Side.SERVER, "lab-p256").engine(),
+        tls_context(pki, Side.CLIENT, "lab-p256").engine(),
+    )
     handshake(server, client)
     assert server.state is client.state is Handshake.DONE
     # The same P-256 vehicle at a strict station: it has no signature algorithm in common, or its key kind is refused.
@@ -302,9 +313,7 @@ def test_mutated_hello_never_does_more_than_tls_error(lab: PkiMaker, data: st.Da
         hello[data.draw(st.integers(0, len(hello) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(1, len(hello)))
     engine = tls_context(pki, Side.SERVER).engine()
-    try:
+    with contextlib.suppress(TlsError):  # the one error that a peer may cause
         engine.feed(bytes(hello[:cut]))
         engine.feed(bytes(hello[cut:]) or b"\0")
-    except TlsError as error:
-        assert error.reason
     assert engine.state is not Handshake.DONE

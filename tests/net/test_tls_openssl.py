@@ -81,6 +81,7 @@ def test_strict_client_is_served(lab: PkiMaker, profile: str, arguments: tuple[s
     assert seen.answer, seen.output + seen.events
     assert "New, TLSv1.3" in seen.output
     assert "Acceptable client certificate CA names" in seen.output
+    assert "\nrequested signature algorithms: ecdsa+sha512:ed448\n" in seen.output.lower()
     assert "CN = Lab oem-root" in seen.output.replace("CN=", "CN = ")
 
 
