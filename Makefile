@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check campaign bench mutations generate clean
+.PHONY: demo test check campaign bench mutations clean
 
 $(VENV)/.product: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is %s.%s" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'

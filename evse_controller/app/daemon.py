@@ -67,7 +67,8 @@ class Daemon:
         real = real_devices(self.config)
         if real:
             raise StartError(f"[world] scales time, and these devices are not simulated: {', '.join(real)}")
-        return AnchoredWorldClock(self.control, world.start_utc_s, self.control.now_s(), world.speed)
+        anchor_s = self.control.now_s() if world.anchor_s is None else world.anchor_s
+        return AnchoredWorldClock(self.control, world.start_utc_s, anchor_s, world.speed)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises StartError when something needed at start is missing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from evse_controller.app.devices import Devices
 from evse_controller.app.recorder import Recorder
 from evse_controller.config import Config
 from evse_controller.energy.manager import EnergyConfig, EnergyManager
-from evse_controller.energy.prices import DayAhead, Tariff, TariffTerms, load_day_ahead
+from evse_controller.energy.prices import Tariff, TariffTerms, flat_day_ahead, load_day_ahead
 from evse_controller.identity import EimAuthorizer
 from evse_controller.metering import SettlementTerms
 from evse_controller.model.clock import ControlClock, WorldClock
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from evse_controller.net.ports import V2gConnection
     from evse_controller.net.server import V2gServer
 
-_FLAT = DayAhead((0.0,), (0.0,), 1e11)  # no price file: only the surcharges make the price, for ever
 _REST_PHASES = ("idle", "connected", "emergency")
 
 
@@ -57,10 +57,8 @@ class Outlet:
         self.tariff = _tariff(config)
         self.energy = EnergyManager(_energy_config(config), self.tariff)
         self.authorizer = EimAuthorizer(config.authorization.mode == "free-vend", config.authorization.tokens)
-        e = config.energy
-        terms = SettlementTerms(
-            config.outlet.efficiency_import, config.outlet.efficiency_export, 0.98, e.wear_cost_per_kwh
-        )
+        typical = _typical_efficiency(config)
+        terms = SettlementTerms(typical, typical, 0.98, config.energy.wear_cost_per_kwh)
         self.recorder = Recorder(
             journal, ",".join(config.controller.lab), self.tariff, terms, devices.outlet.meter.meter_id
         )
@@ -149,7 +147,9 @@ class Outlet:
         for event in self.station.drain_events():
             self.recorder.event(utc_s, event.at_s, event.kind, event.text, event.data)
         self.recorder.faults(self.station.status().faults, utc_s)
-        max_charge_w = min(allowance.import_w.value, snapshot.ratings.max_charge_power_w)
+        max_charge_w = min(
+            allowance.import_w.value * self.config.outlet.efficiency_import, self._max_charge_w(snapshot)
+        )
         self.recorder.step(meter, self.site.building_w, max_charge_w, utc_s, now_s)
         self._follow_plug(snapshot)
         self._step_failed = False
@@ -171,10 +171,14 @@ class Outlet:
         """AC power of this outlet estimated from the DC meter: more than DC when charging, less when discharging."""
         reading = self.devices.outlet.meter.reading()
         if reading is None:
-            return 0.0
+            return math.nan  # unknown: the site then falls back to its failsafe share
         outlet = self.config.outlet
         power_w = reading.power_w
         return power_w / outlet.efficiency_import if power_w >= 0 else power_w * outlet.efficiency_export
+
+    def _max_charge_w(self, snapshot: EvseSnapshot) -> float:
+        rated_w = snapshot.ratings.max_charge_power_w
+        return rated_w if self._ev_limits is None else min(rated_w, self._ev_limits.max_charge_power_w)
 
     def _moved_wh(self) -> float:
         meter = self.recorder.meter
@@ -218,17 +222,22 @@ def _station_config(config: Config) -> StationConfig:
 
 
 def _energy_config(config: Config) -> EnergyConfig:
-    e, o = config.energy, config.outlet
+    e = config.energy
     return EnergyConfig(
         slot_s=e.slot_s,
         default_stay_s=e.default_stay_s,
         wear_per_kwh=e.wear_cost_per_kwh,
-        charge_efficiency=o.efficiency_import,
-        discharge_efficiency=o.efficiency_export,
+        charge_efficiency=_typical_efficiency(config),
+        discharge_efficiency=_typical_efficiency(config),
     )
+
+
+def _typical_efficiency(config: Config) -> float:
+    """Between the lowest and the highest, which are for limits: what plans and bills reckon with."""
+    return (config.outlet.efficiency_import + config.outlet.efficiency_export) / 2
 
 
 def _tariff(config: Config) -> Tariff:
     e = config.energy
     terms = TariffTerms(currency=e.currency, buy_surcharge_per_kwh=e.buy_surcharge, sell_fee_per_kwh=-e.sell_surcharge)
-    return Tariff(load_day_ahead(e.prices) if e.prices is not None else _FLAT, terms)
+    return Tariff(load_day_ahead(e.prices) if e.prices is not None else flat_day_ahead(), terms)

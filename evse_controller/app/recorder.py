@@ -31,6 +31,7 @@ class Recorder:
         self._latched: set[str] = {row[0] for row in journal.latched()}
         self._flush_due_s = 0.0
         self._complained = False
+        self._meter_problem = ""
         self.record: SessionRecord | None = None
         self.meter: SessionMeter | None = None
         self.soc: float | None = None
@@ -100,7 +101,9 @@ class Recorder:
                 reading.import_wh, reading.export_wh, utc_s, building_w=building_w, max_charge_w=max_charge_w
             )
         except MeterRegisterError as error:
-            self.event(utc_s, now_s, "meter", str(error))
+            if str(error) != self._meter_problem:
+                self.event(utc_s, now_s, "meter", str(error))
+            self._meter_problem = str(error)
             return
         self.record.import_last_wh = reading.import_wh
         self.record.export_last_wh = reading.export_wh

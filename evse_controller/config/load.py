@@ -43,10 +43,15 @@ class ControllerSection:
 
 @dataclass(frozen=True, slots=True)
 class WorldSection:
-    """Simulated world time; None in the configuration of a real charger."""
+    """Simulated world time; None in the configuration of a real charger.
+
+    World time is `start_utc_s` when the monotonic clock shows `anchor_s` (None: when the daemon starts), so that a
+    simulated plant in another process can share it.
+    """
 
     start_utc_s: float
     speed: float
+    anchor_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,6 @@ class SiteSection:
     failsafe_import_w: float
     meter_scope: str
     margin_w: float
-    forecast_load_w: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,8 @@ def _controller(table: Table) -> ControllerSection:
 
 
 def _world(table: Table) -> WorldSection:
-    section = WorldSection(table.utc("start", 0.0), table.number("speed", 0.001, 100_000, 1.0))
+    anchor_s = table.number("anchor_s", 0, 1e12) if "anchor_s" in table else None
+    section = WorldSection(table.utc("start", 0.0), table.number("speed", 0.001, 100_000, 1.0), anchor_s)
     table.done()
     return section
 
@@ -242,7 +247,6 @@ def _site(table: Table) -> SiteSection:
         failsafe_import_w=table.number("failsafe_import_w", 0, 1e8, 0.0),
         meter_scope=table.choice("meter_scope", ("grid", "building"), "grid"),
         margin_w=table.number("margin_w", 0, 1e6, 0.0),
-        forecast_load_w=table.number("forecast_load_w", 0, 1e8, 0.0),
     )
     if "import_limit_w" in table and section.failsafe_import_w > section.import_limit_w:
         table.complain("failsafe_import_w", "must not be above import_limit_w")

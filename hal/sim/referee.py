@@ -76,6 +76,7 @@ class Referee:
         self._world = world
         self._seen = 0
         self._tested_ohm: float | None = None
+        self._test_over = False
         self._waived: dict[str, str] = {}
         self._since: dict[str, float] = {}
         self._raised: set[str] = set()
@@ -141,7 +142,7 @@ class Referee:
             or not world.grid_present
             or not world.plugged
             or world.vehicle_pilot not in (PilotState.C, PilotState.D)
-            or world.outlet_v > world.battery.config.max_voltage_v + config.over_voltage_v
+            or world.outlet_v > self._voltage_limit_v(world) + config.over_voltage_v
         )
 
     def _heartbeat_late(self, world: World, after_s: float) -> bool:
@@ -185,6 +186,7 @@ class Referee:
 
     def _judge_connector(self, event: ConnectorMoved) -> None:
         self._tested_ohm = None
+        self._test_over = False
         if not event.plugged and event.voltage_v > self.config.live_v:
             self._object("unplugged-live", event.at_s, f"connector pulled at {event.voltage_v:.1f} V")
 
@@ -213,11 +215,25 @@ class Referee:
             )
 
     def _judge_voltage(self, world: World) -> None:
-        limit = _voltage_limit(world)
+        if self._tested_ohm is not None and world.outlet_v < self.config.live_v:
+            self._test_over = True
+        limit = self._voltage_limit_v(world)
         over = world.plugged and world.outlet_v > limit + self.config.over_voltage_v
         if self._held("voltage", over, world.now_s, self.config.over_voltage_s):
             detail = f"outlet at {world.outlet_v:.1f} V, the car allows {limit:.1f} V"
             self._object("over-ev-voltage", world.now_s, detail)
+
+    def _voltage_limit_v(self, world: World) -> float:
+        """What the outlet may carry: the car's maximum, and the cable's test voltage while the cable is being tested.
+
+        IEC 61851-23:2023 CC.4.1.2: EV maximum + 50 V but at most 500 V for cars up to 500 V, else 1.1 times the EV
+        maximum. That counts only from plug-in until the outlet is below 60 V after a test, and never with the EV
+        contactors closed.
+        """
+        limit = world.battery.config.max_voltage_v
+        if self._test_over or world.ev_contactor.closed:
+            return limit
+        return max(limit, min(500.0, limit + 50.0)) if limit <= 500.0 else 1.1 * limit
 
     def _judge_export(self, world: World) -> None:
         wanted = self.config.required_grid_profile
@@ -267,14 +283,3 @@ class Referee:
         allowed_wh = self.config.balance_wh + self.config.balance_relative * world.energy.throughput_wh
         if self._held("balance", off_wh > allowed_wh, world.now_s, 0.0):
             self._object("energy-balance", world.now_s, f"{world.residual_wh:.6f} Wh unaccounted for")
-
-
-def _voltage_limit(world: World) -> float:
-    """What the outlet may carry, V: the car's maximum, and while its contactors are open the cable's test voltage.
-
-    IEC 61851-23:2023 CC.4.1.2: maximum + 50 V but at most 500 V for cars up to 500 V, else 1.1 times the maximum.
-    """
-    limit = world.battery.config.max_voltage_v
-    if world.ev_contactor.closed:
-        return limit
-    return max(limit, min(500.0, limit + 50.0)) if limit <= 500.0 else 1.1 * limit

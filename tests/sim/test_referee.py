@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -211,13 +212,25 @@ def test_a_cable_test_counts_for_one_plug_in_only() -> None:
     assert bench.broken == ["energy-before-cable-test"]
 
 
-def test_an_outlet_above_the_cars_voltage() -> None:
+@pytest.mark.parametrize(("voltage_v", "broken"), [(495.0, []), (530.0, ["over-ev-voltage"])])
+def test_an_outlet_above_the_cars_voltage_while_the_car_is_open(voltage_v: float, broken: list[str]) -> None:
+    """450 V car: the cable's test may reach 500 V (IEC 61851-23:2023 CC.4.1.2)."""
     bench = Bench()
     bench.world.plug()
     bench.world.evse_contactor.command(True)
     bench.run(0.1)
-    bench.output(480.0, 2.0)
+    bench.output(voltage_v, 2.0)
     bench.run(2.0)
+    assert bench.broken == broken
+
+
+def test_the_cars_own_voltage_limit_rules_once_its_contactors_are_closed() -> None:
+    bench = Bench()
+    bench.prepare()
+    bench.world.battery.soc = 1.0
+    bench.output(470.0, 20.0)
+    bench.world.battery.config = dataclasses.replace(bench.world.battery.config, max_voltage_v=390.0)
+    bench.run(1.0)
     assert bench.broken == ["over-ev-voltage"]
 
 

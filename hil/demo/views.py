@@ -1,0 +1,86 @@
+"""The energy of a session seen four ways that know nothing of each other; they must agree within the meter's class.
+
+1. the meter's registers as the meter itself holds them, 2. the daemon's journal, 3. the battery plus the losses
+between it and the meter, 4. the set-points on the CAN bus times the voltage that the modules report, integrated.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hal.sim.can_bus import Frame
+
+#: IEC 62053-41 / EN 50470-4 class B allows 1 %; set-points are not a meter: ramps and module accuracy add to them.
+METER_CLASS = 0.01
+SET_POINT_TOLERANCE = 0.04
+_WRITE, _READ = 0x24, 0x23
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Energy to the EV and from it, Wh of world time, as one source sees it. `tolerance`: relative, to the meter."""
+
+    name: str
+    charged_wh: float
+    discharged_wh: float
+    tolerance: float
+
+
+def disagreements(meter: View, others: Iterable[View], floor_wh: float) -> list[str]:
+    """One sentence for each view that differs from the meter by more than its tolerance plus `floor_wh`."""
+    found = []
+    for other in others:
+        for way in ("charged_wh", "discharged_wh"):
+            reference, value = getattr(meter, way), getattr(other, way)
+            allowed = other.tolerance * reference + floor_wh
+            if abs(value - reference) > allowed:
+                found.append(f"{other.name}: {way} {value:.0f} Wh, meter {reference:.0f} Wh, allowed {allowed:.0f} Wh")
+    return found
+
+
+class SetPointIntegral:
+    """Reads module frames off the bus: set current, mode, on/off as written; voltage as the modules report it."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._at_s: float | None = None
+        self._current_a = 0.0
+        self._voltage_v = 0.0
+        self._on = False
+        self._discharge = False
+        self.charged_wh = 0.0
+        self.discharged_wh = 0.0
+
+    def take(self, log: Iterable[tuple[float, str, Frame]]) -> None:
+        """Frames in the order they left the bus: (control time s, sender, frame)."""
+        for at_s, _sender, frame in log:
+            self._integrate(at_s)
+            if len(frame.data) != 8:
+                continue
+            command = frame.identifier >> 16 & 0x3F
+            register = frame.data[0] << 8 | frame.data[1]
+            value = struct.unpack(">i", frame.data[4:8])[0]
+            from_module = frame.identifier & 0xFF < 0xF0
+            if command == _WRITE and not from_module:
+                self._written(register, value)
+            elif command == _READ and from_module and register == 0x1101:
+                self._voltage_v = value / 1000.0
+
+    def _written(self, register: int, value: int) -> None:
+        if register == 0x1002:
+            self._current_a = value / 1000.0
+        elif register == 0x1110:
+            self._on = value & 0xFF == 0xA0
+        elif register == 0x2110:
+            self._discharge = value & 0xFF == 0xA1
+
+    def _integrate(self, at_s: float) -> None:
+        if self._at_s is not None and self._on:
+            energy_wh = self._current_a * self._voltage_v * (at_s - self._at_s) * self._speed / 3600.0
+            if self._discharge:
+                self.discharged_wh += energy_wh
+            else:
+                self.charged_wh += energy_wh
+        self._at_s = at_s
