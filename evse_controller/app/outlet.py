@@ -240,4 +240,4 @@ def _typical_efficiency(config: Config) -> float:
 def _tariff(config: Config) -> Tariff:
     e = config.energy
     terms = TariffTerms(currency=e.currency, buy_surcharge_per_kwh=e.buy_surcharge, sell_fee_per_kwh=-e.sell_surcharge)
-    return Tariff(load_day_ahead(e.prices) if e.prices is not None else flat_day_ahead(), terms)
+    return Tariff(load_day_ahead(e.prices) if e.prices is not None else flat_day_ahead(0.0), terms)
