@@ -100,6 +100,28 @@ def test_silent_device_does_not_starve_the_others() -> None:
     assert answered > 250
 
 
+def test_devices_take_turns_however_busy_one_is() -> None:
+    bus, device = open_bus()
+    busy, other = bus.client(1), bus.client(2)
+    units: list[int] = []
+
+    def poll(now_s: float) -> None:
+        for client in (busy, other):
+            if len(client.queue) < 5:
+                client.read(3, 0, 2)
+        bus.poll(now_s)
+
+    def others(_: float) -> None:
+        data = device.line.read()
+        if data:
+            device.unit = data[0]
+            units.append(data[0])
+            device.line.write(device.answer(data))
+
+    run(poll, others, 0.0, 1.0)
+    assert abs(units.count(1) - units.count(2)) <= 1
+
+
 def test_late_answer_is_not_taken_for_the_next_request() -> None:
     bus, device = open_bus()
     device.mute = True
@@ -108,6 +130,7 @@ def test_late_answer_is_not_taken_for_the_next_request() -> None:
     now_s = run(bus.poll, lambda _: device.poll(), 0.0, 0.3)
     assert first.error == "no answer"
     second = client.read(3, 10, 2)
+    now_s = run(bus.poll, lambda _: device.poll(), now_s, 0.05)
     device.line.write(device.answer(device.requests[0]))  # the answer to the first request, too late
     run(bus.poll, lambda _: device.poll(), now_s, 0.15)
     assert not second.ok
