@@ -22,7 +22,7 @@ from evse_controller.model.pilot import PilotState
 from hal.sim.inlet import Inlet
 from hil.evcc import requests
 from hil.evcc.config import Deviation, EvccConfig
-from hil.evcc.dialogue import OPENING_CURRENT_A, Close
+from hil.evcc.dialogue import Close
 from hil.evcc.power import BIDIRECTIONAL_LOOP, DYNAMIC_LOOP, planned_power_w
 from hil.evcc.setup import Setup
 
@@ -31,6 +31,7 @@ SAFE_V = 60.0
 CABLE_CHECK_TIMEOUT_S, PRECHARGE_TIMEOUT_S = 40.0, 10.0
 _MAX_WELDING_POLLS = 40
 _SLOW_PERIOD_S = 0.532
+_RAMP_DOWN_PATIENCE_S = 3.0
 
 
 class Evcc(Setup):
@@ -43,6 +44,7 @@ class Evcc(Setup):
         self.notification: EVSEStatus | None = None
         self._loop_began_s = 0.0
         self._stop_requested: str | None = None
+        self._stop_since_s = 0.0
         self._welding_polls = 0
 
     @property
@@ -51,7 +53,8 @@ class Evcc(Setup):
 
     def request_stop(self, reason: str) -> None:
         """The driver wants to leave; obeyed with the next charge loop response."""
-        self._stop_requested = self._stop_requested or reason
+        if self._stop_requested is None:
+            self._stop_requested, self._stop_since_s = reason, self._now_s
 
     # -- cable check, pre-charge, start -----------------------------------------------------------------------------
 
@@ -99,6 +102,7 @@ class Evcc(Setup):
 
     def _start_energy(self, repeats: int) -> None:
         def build() -> Message:
+            self._make_plan()
             profile = self.plan.message() if self.plan is not None else requests.dynamic_profile(
                 int(self._utc(self._now_s)), self.config.ratings.max_charge_power_w,
                 self._needs().departure_s or 86400,
@@ -138,7 +142,10 @@ class Evcc(Setup):
             return cm.SessionStopReq(header=header, charging_session=cm.ChargingSession.Terminate)
         wanted = 0.0 if self._stop_requested else planned_power_w(self.plan, self._utc(self._now_s))
         no_voltage = self._deviates(Deviation.TARGET_VOLTAGE_ZERO) and self.loops > 1
-        state = self.control.state(self._now_s, wanted, self.bidirectional, target_voltage=not no_voltage)
+        limits = not self._deviates(Deviation.IGNORE_LIMITS) or self._stop_requested is not None
+        state = self.control.state(
+            self._now_s, wanted, self.bidirectional, target_voltage=not no_voltage, obey_limits=limits
+        )
         mode = self.config.control_mode
         if self._deviates(Deviation.WRONG_CONTROL_MODE):
             mode = ControlMode.DYNAMIC if mode is ControlMode.SCHEDULED else ControlMode.SCHEDULED
@@ -187,9 +194,8 @@ class Evcc(Setup):
             self.request_stop(f"{config.stop_soc:.0f} % reached")
 
     def _no_target_flows(self) -> bool:
-        """Scheduled: the stop waits until the station has followed the target of 0 (or 3 s)."""
-        state = self.control.state(self._now_s, 0.0, self.bidirectional)
-        return abs(state.target_current_a) < OPENING_CURRENT_A and self._no_current()
+        """Scheduled: the stop waits until the station has followed the target of 0, 3 s at most."""
+        return self._no_current() or self._now_s - self._stop_since_s > _RAMP_DOWN_PATIENCE_S
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from evse_controller.messages.generated import dc
 from evse_controller.messages.generated.common_types import RationalNumber
 from evse_controller.messages.rational import rational_value
 from hal.sim.inlet import Inlet
-from hil.evcc.config import Deviation, EvccConfig
+from hil.evcc.config import EvccConfig
 from hil.evcc.plan import Plan
 from hil.evcc.requests import LoopState
 
@@ -58,7 +58,10 @@ class PowerControl:
         discharge = config.ratings.discharge_current_a(inlet.limits, voltage) if soc > config.minimum_soc else 0.0
         return charge, discharge
 
-    def state(self, now_s: float, wanted_w: float, bidirectional: bool, target_voltage: bool = True) -> LoopState:
+    def state(
+        self, now_s: float, wanted_w: float, bidirectional: bool, *,
+        target_voltage: bool = True, obey_limits: bool = True,
+    ) -> LoopState:
         """The next request's figures for a wanted power (signed). A tighter limit is obeyed at once, the ramp only
         slows changes that the vehicle itself wants."""
         config, station = self._config, self.station
@@ -70,9 +73,8 @@ class PowerControl:
         wanted = wanted_w / voltage
         target = min(max(wanted, self._target_a - step), self._target_a + step)
         highest, lowest = charge, discharge
-        if Deviation.IGNORE_LIMITS in config.deviations:
-            target = config.ratings.max_charge_current_a
-            highest = target
+        if not obey_limits:
+            highest = target = config.ratings.max_charge_current_a
         else:
             highest = min(highest, station.max_charge_current_a, station.max_charge_power_w / voltage)
             lowest = min(lowest, station.max_discharge_current_a, station.max_discharge_power_w / voltage)

@@ -35,6 +35,7 @@ class Setup(Dialogue):
         self.service_id: int | None = None
         self.control = PowerControl(config, inlet)
         self._candidates: list[int] = []
+        self._offered: list[cm.ScheduleTuple] = []
 
     @abc.abstractmethod
     def _check_cable(self, after_s: float) -> None:
@@ -162,14 +163,19 @@ class Setup(Dialogue):
         if (scheduled is not None) != (self.config.control_mode is ControlMode.SCHEDULED):
             return self._fail("ScheduleExchangeRes of the wrong control mode")
         if scheduled is not None:
-            wanted, ratings = self._needs(), self.config.ratings
-            need = Need(
-                wanted.target_wh, min(0.0, wanted.minimum_wh), max(0.0, wanted.maximum_wh),
-                ratings.max_charge_power_w, ratings.max_discharge_power_w if self.bidirectional else 0.0,
-                self.config.wear_per_kwh,
-            )
-            self.plan = choose(
-                scheduled.schedule_tuple, need, self._utc(self._now_s), self.config.departure_utc_s
-            )
+            self._offered = list(scheduled.schedule_tuple)
         self._inlet.set_pilot(PilotState.C)
         return self._check_cable(0.0)
+
+    def _make_plan(self) -> None:
+        """Scheduled: choose among the offered tuples with what is known now. Done right before PowerDelivery(Start),
+        because cable check and pre-charge have used up a part of the schedule."""
+        if not self._offered:
+            return
+        wanted, ratings = self._needs(), self.config.ratings
+        need = Need(
+            wanted.target_wh, min(0.0, wanted.minimum_wh), max(0.0, wanted.maximum_wh),
+            ratings.max_charge_power_w, ratings.max_discharge_power_w if self.bidirectional else 0.0,
+            self.config.wear_per_kwh,
+        )
+        self.plan = choose(self._offered, need, self._utc(self._now_s), self.config.departure_utc_s)
