@@ -105,8 +105,6 @@ class Link(asyncio.BufferedProtocol):
             return
         started_s = time.perf_counter()
         data = bytes(memoryview(self._buffer)[:nbytes])
-        if self._captured is not None:
-            self._captured.received(data)
         self._guarded(lambda: self._take(data, started_s))
 
     def eof_received(self) -> bool:
@@ -145,6 +143,7 @@ class Link(asyncio.BufferedProtocol):
 
     def _take(self, data: bytes, started_s: float) -> None:
         if self._engine is None:
+            self._capture_received(data)
             self._pending += data
         elif not self._decrypt(self._engine, data):
             return
@@ -159,10 +158,13 @@ class Link(asyncio.BufferedProtocol):
         except TlsError as error:
             self._owner.event("tls-failed", f"{self._peer}: {error.reason}", self.info)
             self._log_keys(engine)
+            self._capture_received(data)
             self._write(engine.take_ciphertext())
             self._end()
             return False
+        # The secrets that this data made known stand before it in the capture, as a one-pass reader needs them.
         self._log_keys(engine)
+        self._capture_received(data)
         self._write(engine.take_ciphertext())
         if engine.state is Handshake.RUNNING:
             return True
@@ -307,6 +309,10 @@ class Link(asyncio.BufferedProtocol):
         self._transport.write(data)
         if self._captured is not None:
             self._captured.sent(data)
+
+    def _capture_received(self, data: bytes) -> None:
+        if self._captured is not None:
+            self._captured.received(data)
 
     def _log_keys(self, engine: TlsEngine) -> None:
         lines = engine.take_keylog()

@@ -225,6 +225,12 @@ def test_ciphertext_only_without_keylog_and_secrets_before_use_with_it(lab: PkiM
         assert (b"CLIENT_TRAFFIC_SECRET_0 " in file.secrets) is keylog
         kinds = [kind for kind, _ in blocks(data)]
         assert (0x0A in kinds) is keylog
+        if keylog:
+            # A one-pass reader needs each secret before what it opens: all of them before the car's Finished.
+            last = len(kinds) - 1 - kinds[::-1].index(0x0A)
+            early = [Packet(0.0, 1, body[20:]) for kind, body in list(blocks(data))[:last] if kind == 6]
+            hello = stream.data(True)[: 5 + int.from_bytes(stream.data(True)[3:5], "big")]
+            assert sum(len(found.payload) for found in segments(early) if found.source == stream.client) == len(hello)
 
 
 @needs_tshark
