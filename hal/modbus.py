@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hal import modbus_rtu
+from hal.api import DeviceError
 from hal.channel import ByteChannel
 from hal.modbus_rtu import Request
 from hal.options import Options
@@ -97,7 +98,7 @@ class ModbusBus:
         # 3.5 characters of silence end a frame; a fixed 1.75 ms above 19200 baud (Modbus over Serial Line 2.5.1.1).
         self._frame_gap_s = max(3.5 * self._byte_s, 0.00175)
         self._clients: list[ModbusClient] = []
-        self._users = 0
+        self._users: set[str] = set()
         self._next = 0
         self._current: tuple[ModbusClient, Transaction] | None = None
         self._received = bytearray()
@@ -115,16 +116,19 @@ class ModbusBus:
         self._clients.append(client)
         return client
 
-    def open(self) -> None:
-        """Open the line for one more user. Raises DeviceError."""
+    def open(self, user: str = "modbus") -> None:
+        """Open the line for the device named `user`. Raises DeviceError in that name."""
         if self._channel is None:
-            self._channel = self._make_channel()
-        self._users += 1
+            try:
+                self._channel = self._make_channel()
+            except DeviceError as error:
+                raise DeviceError(user, str(error)) from error
+        self._users.add(user)
 
-    def close(self) -> None:
-        """One user less; the last one closes the line."""
-        self._users = max(0, self._users - 1)
-        if self._users == 0 and self._channel is not None:
+    def close(self, user: str = "modbus") -> None:
+        """`user` is done; with the last one the line closes. Closing twice does no harm."""
+        self._users.discard(user)
+        if not self._users and self._channel is not None:
             self._channel.close()
             self._channel = None
             self._current = None

@@ -81,10 +81,10 @@ class BenderIsoCha425:
         return self._name
 
     def open(self) -> None:
-        self._bus.open()
+        self._bus.open(self._name)
 
     def close(self) -> None:
-        self._bus.close()
+        self._bus.close(self._name)
 
     def reading(self) -> IsolationReading | None:
         return self._reading

@@ -1,8 +1,8 @@
 """Acrel DJSF1352-RN: DC meter at the outlet, Modbus RTU, driver `acrel-djsf1352`.
 
 Wire facts: FC3, wire addresses. Value and decimal point in two registers: V = r0 * 10^(r1-3) V,
-I = i16 r2 * 10^(r3-3) A, P = i16 r8 * 10^(r9-3) W; r4 wire break, r5 i16 0.1 degC; import energy u32 r12-13, export u32 r14-15. All come with one
-read of 16 registers, so voltage, current, power and energy belong to the same moment.
+I = i16 r2 * 10^(r3-3) A, P = i16 r8 * 10^(r9-3) W; r4 wire break, r5 i16 0.1 degC; import energy u32 r12-13, export u32
+r14-15. All come with one read of 16 registers, so voltage, current, power and energy belong to the same moment.
 
 The unit of the energy registers differs between sources (1 Wh, or 0.1 Wh): compare with the display once and set
 `energy_wh_per_count`. Positive current must mean "to the EV"; a shunt mounted the other way is `reversed = true`.
@@ -62,10 +62,10 @@ class AcrelDjsf1352:
         return self._meter_id
 
     def open(self) -> None:
-        self._bus.open()
+        self._bus.open(self._name)
 
     def close(self) -> None:
-        self._bus.close()
+        self._bus.close(self._name)
 
     def reading(self) -> DcMeterReading | None:
         return self._reading

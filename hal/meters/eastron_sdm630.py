@@ -59,10 +59,10 @@ class EastronSdm630:
         return self._meter_id
 
     def open(self) -> None:
-        self._bus.open()
+        self._bus.open(self._name)
 
     def close(self) -> None:
-        self._bus.close()
+        self._bus.close(self._name)
 
     def reading(self) -> AcMeterReading | None:
         return self._reading

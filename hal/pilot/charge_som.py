@@ -22,7 +22,7 @@ import struct
 from collections.abc import Callable, Mapping
 
 from evse_controller.model.pilot import PilotState
-from hal.api import Contact, McuReading
+from hal.api import Contact, DeviceError, McuReading
 from hal.channel import ByteChannel
 from hal.options import Options
 from hal.serial_port import SerialPort
@@ -137,7 +137,11 @@ class ChargeSomMcu:
         return self._firmware
 
     def open(self) -> None:
-        self._channel = self._make_channel()
+        """Open the port. Raises DeviceError."""
+        try:
+            self._channel = self._make_channel()
+        except DeviceError as error:
+            raise DeviceError(self._name, str(error)) from error
 
     def close(self) -> None:
         if self._channel is not None:

@@ -106,7 +106,10 @@ class InfyBeg:
         if self._bus is not None:
             self._port = PythonCanPort(self._bus)
         elif self._make_port is not None:
-            self._port = self._make_port()
+            try:
+                self._port = self._make_port()
+            except DeviceError as error:
+                raise DeviceError(self._name, str(error)) from error
 
     def close(self) -> None:
         if self._port is not None:
@@ -398,7 +401,7 @@ def create(name: str, options: Mapping[str, object]) -> InfyBeg:
         try:
             return PythonCanPort(open_bus(), open_bus)
         except (can.CanError, OSError, ValueError, ImportError) as error:
-            raise DeviceError(name, f"CAN {interface} {channel}: {error}") from error
+            raise DeviceError(f"{interface} {channel}", str(error)) from error
 
     make_port = make_slcan if interface == "slcan" else make_python_can
     return InfyBeg(name, make_port, modules=modules, country_code=country_code, bitrate=bitrate)

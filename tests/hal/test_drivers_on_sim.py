@@ -6,13 +6,24 @@ Every plant here is watched by the referee, so the story also proves that driver
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from evse_controller.model.pilot import PilotState
-from hal.api import Contact, IsolationState, PowerMode
+from hal.api import (
+    AcMeter,
+    Contact,
+    DcMeter,
+    DeviceError,
+    Driver,
+    IsolationMonitor,
+    IsolationState,
+    PowerMode,
+    PowerSupply,
+    SafetyMcu,
+)
 from hal.can_port import SlcanPort
 from hal.isolation import bender_isocha425
 from hal.isolation.bender_isocha425 import BenderIsoCha425
@@ -312,6 +323,50 @@ def test_board_whose_heartbeat_stops_goes_to_its_safe_state(stack: Stack) -> Non
     assert reading is not None
     assert reading.safe_state
     assert "safe state" in (stack.drivers.mcu.problem() or "")
+
+
+MISSING = "port does not exist: is the adapter plugged in, the path right?"
+
+
+@pytest.mark.parametrize(
+    ("create", "options"),
+    [
+        (infy_beg.create, {"interface": "slcan", "channel": "/dev/nowhere"}),
+        (charge_som.create, {"port": "/dev/nowhere"}),
+        (acrel_djsf1352.create, {"port": "/dev/nowhere0"}),
+        (bender_isocha425.create, {"port": "/dev/nowhere1"}),
+        (eastron_sdm630.create, {"port": "/dev/nowhere2"}),
+    ],
+)
+def test_missing_device_is_an_error_in_the_name_of_the_device(
+    create: Callable[[str, Mapping[str, object]], Driver], options: dict[str, object]
+) -> None:
+    driver = create("box", options)
+    with pytest.raises(DeviceError) as caught:
+        driver.open()
+    assert caught.value.device == "box"
+    assert caught.value.reason == f"{options.get('port', '/dev/nowhere')}: {MISSING}"
+    driver.poll(0.0)
+    assert driver.problem() is not None
+    driver.close()
+
+
+def test_missing_can_interface_is_an_error_in_the_name_of_the_device() -> None:
+    driver = infy_beg.create("psu", {"interface": "nonsense", "channel": "can9"})
+    with pytest.raises(DeviceError, match="psu: nonsense can9: "):
+        driver.open()
+
+
+def test_drivers_meet_their_contracts(stack: Stack) -> None:
+    """For the type checker as much as for the reader."""
+    psu: PowerSupply = stack.drivers.psu
+    mcu: SafetyMcu = stack.drivers.mcu
+    dc_meter: DcMeter = stack.drivers.meter
+    monitor: IsolationMonitor = stack.drivers.imd
+    ac_meter: AcMeter = stack.drivers.building
+    assert [driver.name for driver in (psu, mcu, dc_meter, monitor, ac_meter)] == [
+        "psu", "mcu", "meter", "imd", "building"
+    ]  # fmt: skip
 
 
 def test_all_drivers_over_ptys_by_their_factories(tmp_path: Path) -> None:
