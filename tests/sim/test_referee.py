@@ -224,6 +224,31 @@ def test_an_outlet_above_the_cars_voltage_while_the_car_is_open(voltage_v: float
     assert bench.broken == broken
 
 
+def test_the_test_voltage_is_not_allowed_any_more_once_the_cable_was_tested_and_discharged() -> None:
+    bench = Bench()
+    bench.prepare()
+    bench.stage.switch(False, bench.world.link_v)
+    bench.world.ev_contactor.command(False)
+    bench.run(0.1)
+    assert not bench.broken
+    bench.output(480.0, 2.0)
+    bench.run(1.0)
+    assert bench.broken == ["over-ev-voltage"]
+
+
+def test_a_tested_cable_voltage_is_never_the_batterys() -> None:
+    bench = Bench()
+    bench.world.plug()
+    bench.world.evse_contactor.command(True)
+    bench.world.ev_contactor.command(True)
+    bench.run(0.2)
+    bench.output(480.0, 70.0)
+    bench.world.battery.soc = 1.55
+    bench.run(1.0)
+    assert 455.0 < bench.world.outlet_v < 500.0
+    assert "over-ev-voltage" in bench.broken
+
+
 def test_the_cars_own_voltage_limit_rules_once_its_contactors_are_closed() -> None:
     bench = Bench()
     bench.prepare()
