@@ -62,7 +62,7 @@ EMERGENCIES = {
         good(isolation=replace(ISOLATION, at_s=NOW - 2.01)),
         good(isolation=None),
         good(isolation_since_s=None),
-        good(isolation=replace(ISOLATION, state=IsolationState.FAULT)),
+        good(isolation=replace(ISOLATION, state=IsolationState.FAULT), isolation_since_s=NOW - 0.5),
         good(isolation=replace(ISOLATION, state=IsolationState.OFF)),
         good(isolation=replace(ISOLATION, self_test_ok=None)),
         good(isolation=replace(ISOLATION, self_test_ok=False)),
@@ -184,6 +184,7 @@ def test_each_condition_of_the_export_gate_alone_denies_export(reason: str) -> N
     verdict = evaluate(DENIED[reason], NOW)
     assert verdict.export_denied is not None
     assert reason in verdict.export_denied
+    assert verdict.discharge_rules[0] == "export-gate"
     assert not verdict.permit.export
     assert verdict.permit.max_discharge_current_a == 0.0
     assert verdict.permit.contactors  # denied export is not an emergency

@@ -32,10 +32,13 @@ from evse_controller.model.snapshot import Authorization, Step
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import PHASES, Phase
 from evse_controller.station import OutletDevices, Station, StationConfig
+from evse_controller.station.actuator import Actuator
+from evse_controller.station.direction import DirectionChange
 from evse_controller.station.faults import FaultBook
 from evse_controller.station.setpoint import Ramp, direction
+from evse_controller.station.view import View
 from hal.api import PowerMode
-from tests.safety.facts import EV, NEEDS, NOW, RATINGS
+from tests.safety.facts import EV, METER, NEEDS, NOW, RATINGS
 from tests.station.fakes import Face, FakeDevices
 
 OPENED = SessionOpened("00", "EV", "-20")
@@ -121,15 +124,10 @@ def test_step_that_fails_does_not_beat() -> None:
     bench.steps(3)
     before = bench.devices.log.count("beat")
     bench.devices.power = object()  # type: ignore[assignment]
+    limit = Limit(0.0, "site", "test")
+    allowance = SiteAllowance(limit, limit, False)
     with pytest.raises(AttributeError):
-        bench.station.step(
-            bench.now_s,
-            0.0,
-            True,
-            None,
-            EnergyWish(),
-            Authorization.PENDING,  # type: ignore[arg-type]
-        )
+        bench.station.step(bench.now_s, 0.0, True, allowance, EnergyWish(), Authorization.PENDING)
     assert bench.devices.log.count("beat") == before
 
 
@@ -150,6 +148,8 @@ def test_contactors_that_were_opened_are_not_closed_again_without_a_new_cable_ch
     bench.steps(20)
     assert "close" not in bench.devices.log
     assert "on" not in bench.devices.log
+    assert bench.station.status().phase == "welding"  # in order, not by a second emergency
+    assert {fault.code for fault in bench.station.status().faults} == {FaultCode.DEVICE_ERROR}
 
 
 def test_cable_check_waits_for_the_self_test_and_fails_after_35_s() -> None:
@@ -241,6 +241,20 @@ def test_fault_whose_cause_is_present_cannot_be_cleared() -> None:
     assert bench.station.clear_fault(FaultCode.EMERGENCY_STOP, bench.now_s)
 
 
+def test_station_with_a_stop_fault_starts_no_cable_check() -> None:
+    bench = Bench()
+    bench.pilot = PilotState.C
+    bench.steps(30)
+    bench.station.fail_safe("control step failed", bench.now_s)
+    for command in (OPENED, BPT, LIMITS, CableCheckRequested()):
+        bench.station.command(command, bench.now_s)
+    bench.steps(3)
+    snapshot = bench.station.snapshot
+    assert snapshot is not None
+    assert snapshot.cable_check is Step.FAILED
+    assert "close" not in bench.devices.log
+
+
 def test_book_keeps_powered_faults_until_the_plug_is_pulled() -> None:
     book = FaultBook((), 0.0)
     assert book.see(Fault(FaultCode.OVER_VOLTAGE, "meter", "x", 0.0), 0.0, powered=True)
@@ -254,6 +268,25 @@ def test_grid_profile_is_written_and_read_back_at_start() -> None:
     bench.devices.power = bench.devices.power and replace(bench.devices.power, grid_profile=None)
     bench.steps(2)
     assert "profile 1" in bench.devices.log
+
+
+def test_direction_change_waits_for_new_samples_of_zero_current_before_modules_off() -> None:
+    devices = FakeDevices()
+    faces = [Face(devices, which) for which in ("mcu", "power", "isolation")]
+    actuator = Actuator(*faces)  # type: ignore[arg-type]
+    change = DirectionChange(PowerMode.DISCHARGE, NOW, 2, 450.0, 300.0)
+    for amps, at_s, sub in ((20.0, 0.1, "zero"), (0.5, 0.2, "zero"), (0.5, 0.2, "zero"), (1.0, 0.3, "zero")):
+        meter = replace(METER, current_a=amps, at_s=NOW + at_s)
+        change.advance(View(NOW + at_s, devices.mcu, devices.power, None, meter, None), actuator)
+        assert change.sub.value == sub
+        assert change.demand(actuator).on
+        assert change.demand(actuator).current_a == 0.0
+    for at_s in (0.4, 0.5):
+        meter = replace(METER, current_a=0.5, at_s=NOW + at_s)
+        change.advance(View(NOW + at_s, devices.mcu, devices.power, None, meter, None), actuator)
+    assert change.sub.value == "off"
+    assert not change.demand(actuator).on
+    assert change.demand(actuator).mode is PowerMode.CHARGE
 
 
 def test_ramp_grows_at_its_rate_and_falls_at_once() -> None:
