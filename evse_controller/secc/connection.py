@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evse_controller.exi.errors import ExiError
-from evse_controller.messages import decode, encode
+from evse_controller.messages import ExiError, decode, encode
 from evse_controller.messages.base import Message, Schema
 from evse_controller.messages.generated.app_protocol import SupportedAppProtocolReq
 from evse_controller.model.commands import Command

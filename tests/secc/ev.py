@@ -271,7 +271,7 @@ class Bench:
         self.commands += reply.commands
         if reply.response is not None:
             assert decode(reply.response.SCHEMA, encode(reply.response)) == reply.response
-            assert reply.response.ELEMENT == request.ELEMENT.removesuffix("Req") + "Res"
+            assert request.ELEMENT.removesuffix("Req") + "Res" == reply.response.ELEMENT
         return reply
 
     def say(self, request: Message) -> Any:
@@ -291,7 +291,7 @@ class Bench:
 
     def _step(self) -> None:
         state = self.state
-        self.after(0.1)
+        self.after(0.125)  # a power of two, so that timers can be tested at their exact edge
         if state == "SessionSetup":
             self.session_id = self.say(cm.SessionSetupReq(header(), "EV1")).header.session_id
         elif state == "ScheduleExchange":

@@ -33,7 +33,9 @@ def test_case_08_unknown_vendor_at_priority_one_is_filtered_first() -> None:
     assert choose(("urn:vendor", 0, 7, 2, 1), (NS_DC, 1, 0, 1, 2)) == (OK, 1)
 
 
-@pytest.mark.parametrize("namespace", [NS_AC, "urn:iso:std:iso:15118:-20:CommonMessages", "urn:iso:15118:2:2013:MsgDef"])
+@pytest.mark.parametrize(
+    "namespace", [NS_AC, "urn:iso:std:iso:15118:-20:CommonMessages", "urn:iso:15118:2:2013:MsgDef"]
+)
 def test_case_09_10_what_is_not_served_is_not_negotiated(namespace: str) -> None:
     assert choose((namespace, 1, 0, 1, 1)) == (NO, None)
 

@@ -23,7 +23,7 @@ def ask(datagram: bytes, policy: sdp.SdpPolicy = TLS_ONLY, now_s: float = 10.0) 
 
 
 def test_octets_on_the_wire() -> None:
-    assert TLS_REQUEST == bytes.fromhex("01fe90000000000200 00".replace(" ", ""))
+    assert TLS_REQUEST.hex() == "01fe9000000000020000"
     answer = sdp.encode_response(sdp.SdpResponse(ADDRESS, 50000, sdp.Security.TLS))
     assert answer == bytes.fromhex("01fe900100000014") + ADDRESS + bytes.fromhex("c3500000")
 

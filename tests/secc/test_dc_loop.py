@@ -1,0 +1,185 @@
+"""The charge loop: protocol.md B.10, B.11 and F.2 cases 53, 55 to 59."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evse_controller.messages.generated.common_messages import ChargeProgress
+from evse_controller.messages.generated.common_types import DisplayParameters, EvseNotification, ResponseCode
+from evse_controller.messages.rational import rational_value as value
+from evse_controller.model import commands as c
+from evse_controller.model.snapshot import DcPresent, Notification
+from tests.secc.ev import DC, DC_BPT, DYNAMIC, SCHEDULED, SNAPSHOT, Bench, loop, power_delivery
+
+KINDS = [(service, mode) for service in (DC, DC_BPT) for mode in (SCHEDULED, DYNAMIC)]
+
+
+def looping(service: int = DC_BPT, mode: int = SCHEDULED) -> Bench:
+    return Bench(service=service, control_mode=mode).to("ChargeLoop")
+
+
+def update(bench: Bench, **changes: float) -> c.LoopUpdate:
+    """The station's view of one scheduled BPT loop request."""
+    assert bench.say(loop(**changes)).response_code is ResponseCode.OK
+    last: c.LoopUpdate = bench.commands_of(c.LoopUpdate)[-1]
+    return last
+
+
+@pytest.mark.parametrize(("service", "mode"), KINDS)
+@pytest.mark.parametrize(("asked_service", "asked_mode"), KINDS)
+def test_case_53_response_mirrors_the_selected_mode_and_others_fail(
+    service: int, mode: int, asked_service: int, asked_mode: int
+) -> None:
+    answer = looping(service, mode).say(loop(asked_mode, asked_service == DC_BPT))
+    right = (service, mode) == (asked_service, asked_mode)
+    assert answer.response_code is (ResponseCode.OK if right else ResponseCode.FAILED)
+    request_type = type(loop(asked_mode, asked_service == DC_BPT).cl_req_control_mode).__name__
+    assert type(answer.cl_res_control_mode).__name__ == request_type.replace("CLReq", "CLRes")
+
+
+@pytest.mark.parametrize(
+    ("target_a", "seen_a"), [(30.0, 30.0), (500.0, 180.0), (-30.0, -30.0), (-500.0, -50.0), (0.0, 0.0)]
+)
+def test_case_55_target_current_is_clamped_never_failed(target_a: float, seen_a: float) -> None:
+    assert update(looping(), ev_target_current=target_a).target_current_a == seen_a
+
+
+def test_one_way_service_never_discharges() -> None:
+    bench = looping(DC)
+    bench.say(loop(SCHEDULED, False, ev_target_current=-20.0))
+    assert bench.commands_of(c.LoopUpdate)[-1].target_current_a == 0
+
+
+def test_case_56_target_voltage_zero_keeps_the_last_one() -> None:
+    bench = looping()
+    assert update(bench, ev_target_voltage=0.0).target_voltage_v is None
+    assert update(bench, ev_target_voltage=410.0).target_voltage_v == 410
+    assert update(bench, ev_target_voltage=0.0).target_voltage_v == 410
+    assert update(bench, ev_target_voltage=-5.0).target_voltage_v == 410
+    assert update(bench, ev_target_voltage=2000.0).target_voltage_v == 450
+
+
+def test_limits_of_the_ev_are_refreshed_and_bound_its_own_target() -> None:
+    bench = looping()
+    assert update(bench, ev_maximum_charge_current=20.0, ev_target_current=100.0).target_current_a == 20
+    assert update(bench, ev_target_current=100.0).limits.max_charge_current_a == 20
+    assert update(bench, ev_maximum_charge_current=-3.0, ev_target_current=100.0).target_current_a == 0
+
+
+def test_dynamic_loop_carries_needs_and_no_target() -> None:
+    bench = looping(mode=DYNAMIC)
+    request = loop(DYNAMIC)
+    request.display_parameters = DisplayParameters(present_soc=55)
+    request.cl_req_control_mode.departure_time = 600
+    bench.say(request)
+    seen = bench.commands_of(c.LoopUpdate)[-1]
+    assert (seen.target_current_a, seen.target_voltage_v, seen.soc) == (None, None, 55)
+    assert seen.needs.departure_utc_s == bench.snapshot.utc_s + 600
+    assert (seen.needs.present_soc, seen.needs.target_wh) == (55, 20_000)
+    assert (seen.needs.v2x_minimum_wh, seen.needs.v2x_maximum_wh) == (None, None)
+
+
+def test_case_57_measurements_are_signed_and_limits_positive() -> None:
+    answer = looping().say(loop())
+    assert value(answer.evse_present_current) == -12.25
+    assert value(answer.evse_present_voltage) == 398.5
+    assert value(answer.cl_res_control_mode.evse_maximum_discharge_power) == 30_000
+
+
+@given(
+    charge_w=st.floats(0, 1e6),
+    charge_a=st.floats(0, 1e4),
+    discharge_w=st.floats(0, 1e6),
+    discharge_a=st.floats(0, 1e4),
+    voltage_v=st.floats(0, 2e3),
+    kind=st.sampled_from(KINDS),
+)
+def test_limits_shrink_recover_and_never_exceed_the_rating_or_what_holds_now(
+    charge_w: float, charge_a: float, discharge_w: float, discharge_a: float, voltage_v: float, kind: tuple[int, int]
+) -> None:
+    """[V2G20-2654]"""
+    service, mode = kind
+    bench = looping(service, mode)
+    bench.set(present=DcPresent(voltage_v, 200.0, charge_a, charge_w, discharge_a, discharge_w, True, False, True))
+    answer = bench.say(loop(mode, service == DC_BPT))
+    now = answer.cl_res_control_mode
+    assert value(now.evse_maximum_charge_power) <= min(charge_w, 60_000)
+    assert value(now.evse_maximum_charge_current) <= min(charge_a, 200)
+    assert value(now.evse_maximum_voltage) <= min(voltage_v, 920)
+    assert value(now.evse_minimum_charge_power) <= value(now.evse_maximum_charge_power)
+    if service == DC_BPT:
+        assert 0 <= value(now.evse_maximum_discharge_power) <= min(discharge_w, 30_000)
+        assert 0 <= value(now.evse_maximum_discharge_current) <= min(discharge_a, 100)
+        assert value(now.evse_minimum_voltage) == 200
+    flags = (answer.evse_current_limit_achieved, answer.evse_power_limit_achieved, answer.evse_voltage_limit_achieved)
+    assert flags == (True, False, True)
+    bench.set(present=SNAPSHOT.present)
+    now = bench.say(loop(mode, service == DC_BPT)).cl_res_control_mode
+    assert value(now.evse_maximum_charge_power) == 60_000
+
+
+def test_minimum_never_stands_above_a_shrunken_maximum() -> None:
+    bench = Bench()
+    bench.set(ratings=replace(SNAPSHOT.ratings, min_charge_power_w=500.0))
+    bench.to("ChargeLoop")
+    bench.set(present=replace(SNAPSHOT.present, max_charge_power_w=100.0))
+    now = bench.say(loop()).cl_res_control_mode
+    assert (value(now.evse_maximum_charge_power), value(now.evse_minimum_charge_power)) == (100, 100)
+
+
+def test_case_58_meter_info_in_the_first_loop_and_when_asked() -> None:
+    bench = looping()
+    info = bench.say(loop()).meter_info
+    assert (info.meter_id, info.charged_energy_reading_wh, info.bpt_discharged_energy_reading_wh) == (
+        "METER-1",
+        1234,
+        567,
+    )
+    assert bench.say(loop()).meter_info is None
+    assert bench.say(loop(meter=True)).meter_info is not None
+
+
+def test_one_way_meter_info_has_no_discharge_register_and_no_meter_gives_none() -> None:
+    bench = looping(DC)
+    assert bench.say(loop(SCHEDULED, False)).meter_info.bpt_discharged_energy_reading_wh is None
+    bench.set(meter=None)
+    assert bench.say(loop(SCHEDULED, False, meter=True)).meter_info is None
+
+
+@pytest.mark.parametrize("why", [{"emergency": "over-voltage"}, {"notification": Notification.TERMINATE}])
+def test_case_59_station_stop_is_told_in_the_loop_and_the_ev_leaves_orderly(why: dict[str, Any]) -> None:
+    bench = looping()
+    bench.set(**why)
+    status = bench.say(loop()).evse_status
+    assert (status.evse_notification, status.notification_max_delay) == (EvseNotification.Terminate, 0)
+    assert bench.say(power_delivery(ChargeProgress.Stop)).evse_status.evse_notification is EvseNotification.Terminate
+    bench.to("Ended")
+    assert bench.commands_of(c.SessionEnded)[0].kind is c.EndKind.TERMINATED
+
+
+@pytest.mark.parametrize("notification", [None, *(set(Notification) - {Notification.TERMINATE})])
+def test_nothing_is_notified_that_would_be_refused_when_obeyed(notification: Notification | None) -> None:
+    bench = looping()
+    bench.set(notification=notification)
+    assert bench.say(loop()).evse_status is None
+
+
+@pytest.mark.parametrize("state", ["AuthorizationSetup", "ServiceDetail", "CableCheck", "PreCharge"])
+@pytest.mark.parametrize("why", [{"emergency": "emergency stop"}, {"notification": Notification.TERMINATE}])
+def test_where_the_schema_has_no_voice_the_station_ends_by_a_paired_failed(state: str, why: dict[str, Any]) -> None:
+    bench = Bench().to(state)
+    bench.set(**why)
+    bench._step()
+    assert bench.state == "Ended"
+    assert bench.commands_of(c.SessionEnded)[0].kind is c.EndKind.FAILED
+
+
+def test_direction_changes_without_a_new_session() -> None:
+    bench = looping()
+    targets = [update(bench, ev_target_current=target).target_current_a for target in (50.0, -40.0, 60.0)]
+    assert targets == [50, -40, 60]

@@ -1,0 +1,179 @@
+"""Cable check, pre-charge, welding detection: protocol.md B.8, E.3 and F.2 cases 46, 47, 60."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from evse_controller.messages.generated import common_messages as cm
+from evse_controller.messages.generated import dc
+from evse_controller.messages.generated.common_types import Processing, ResponseCode
+from evse_controller.messages.rational import rational_nearest as n
+from evse_controller.messages.rational import rational_value as value
+from evse_controller.model import commands as c
+from evse_controller.model.pilot import PilotState
+from evse_controller.model.snapshot import Step
+from evse_controller.secc.config import SeccConfig
+from tests.secc.ev import Bench, header, loop, power_delivery, stop
+
+
+def cable() -> dc.DC_CableCheckReq:
+    return dc.DC_CableCheckReq(header())
+
+
+def pre_charge(target: float = 400.0, processing: Processing = Processing.Ongoing) -> dc.DC_PreChargeReq:
+    return dc.DC_PreChargeReq(header(), processing, n(5.0), n(target))
+
+
+def welding(processing: Processing = Processing.Ongoing) -> dc.DC_WeldingDetectionReq:
+    return dc.DC_WeldingDetectionReq(header(), processing)
+
+
+def test_case_46_cable_check_polls_and_finishes_with_one_hardware_test() -> None:
+    bench = Bench().to("CableCheck")
+    for _ in range(20):
+        answer = bench.after(0.25).say(cable())
+        assert (answer.response_code, answer.evse_processing) == (ResponseCode.OK, Processing.Ongoing)
+        bench.set(cable_check=Step.RUNNING)
+    bench.set(cable_check=Step.DONE)
+    assert bench.say(cable()).evse_processing is Processing.Finished
+    assert bench.state == "PreCharge"
+    assert len(bench.commands_of(c.CableCheckRequested)) == 1
+
+
+def test_case_46_isolation_fault_fails_and_stops_energy() -> None:
+    bench = Bench().to("CableCheck")
+    bench.say(cable())
+    bench.set(cable_check=Step.FAILED)
+    reply = bench.after(0.1).ask(cable())
+    assert reply.response.response_code is ResponseCode.FAILED  # type: ignore[union-attr]
+    assert [type(command) for command in reply.commands] == [c.EnergyStop, c.SessionEnded]
+
+
+def test_result_of_an_earlier_cable_check_is_not_believed() -> None:
+    bench = Bench().to("CableCheck")
+    bench.set(cable_check=Step.DONE)
+    assert bench.say(cable()).evse_processing is Processing.Ongoing
+    assert bench.after(0.1).say(cable()).evse_processing is Processing.Ongoing
+    bench.set(cable_check=Step.RUNNING)
+    assert bench.after(0.1).say(cable()).evse_processing is Processing.Ongoing
+    bench.set(cable_check=Step.DONE)
+    assert bench.after(5.0).say(cable()).evse_processing is Processing.Finished
+
+
+@pytest.mark.parametrize(("waited_s", "failed"), [(34.9, False), (35.0, True)])
+def test_cable_check_total_time_at_its_edge(waited_s: float, failed: bool) -> None:
+    bench = Bench().to("CableCheck")
+    bench.say(cable())
+    bench.set(cable_check=Step.RUNNING)
+    assert (bench.after(waited_s).say(cable()).response_code is ResponseCode.FAILED) is failed
+
+
+@pytest.mark.parametrize(("waited_s", "failed"), [(1.4, False), (1.5, True)])
+def test_cable_check_needs_pilot_c_within_1_5_s(waited_s: float, failed: bool) -> None:
+    bench = Bench().to("CableCheck")
+    bench.set(pilot=PilotState.B)
+    bench.say(cable())
+    assert (bench.after(waited_s).say(cable()).response_code is ResponseCode.FAILED) is failed
+
+
+def test_case_47_pre_charge_reports_the_measured_voltage_not_the_target() -> None:
+    bench = Bench().to("PreCharge")
+    bench.set(present_voltage_v=123.4)
+    answer = bench.say(pre_charge(400.0))
+    assert value(answer.evse_present_voltage) == pytest.approx(123.4)
+    (asked,) = bench.commands_of(c.PreChargeRequested)
+    assert (asked.target_voltage_v, asked.ev_present_voltage_v) == (400.0, 5.0)
+
+
+@pytest.mark.parametrize(("target", "clamped"), [(-20.0, 0.0), (900.0, 450.0)])
+def test_pre_charge_target_is_clamped_to_what_was_negotiated(target: float, clamped: float) -> None:
+    bench = Bench().to("PreCharge")
+    assert bench.say(pre_charge(target)).response_code is ResponseCode.OK
+    assert bench.commands_of(c.PreChargeRequested)[0].target_voltage_v == clamped
+
+
+@pytest.mark.parametrize(("waited_s", "failed"), [(9.9, False), (10.0, True)])
+def test_pre_charge_time_at_its_edge(waited_s: float, failed: bool) -> None:
+    bench = Bench().to("PreCharge")
+    bench.say(pre_charge())
+    assert (bench.after(waited_s).say(pre_charge()).response_code is ResponseCode.FAILED) is failed
+
+
+def test_failed_pre_charge_fails() -> None:
+    bench = Bench().to("PreCharge")
+    bench.say(pre_charge())
+    bench.set(precharge=Step.FAILED)
+    assert bench.after(0.5).say(pre_charge()).response_code is ResponseCode.FAILED
+
+
+@pytest.mark.parametrize(
+    ("state", "request_"), [("PreCharge", pre_charge()), ("WeldingDetection", welding()), ("ChargeLoop", loop())]
+)
+def test_no_measurement_is_never_answered_with_a_made_up_voltage(state: str, request_: Any) -> None:
+    bench = Bench().to(state)
+    bench.set(present_voltage_v=None)
+    assert bench.say(request_).response_code is ResponseCode.FAILED
+
+
+def test_pre_charge_repeats_until_the_first_start_and_not_after() -> None:
+    bench = Bench().to("PreCharge")
+    bench.say(pre_charge(processing=Processing.Finished))
+    assert bench.state == "PowerDelivery"
+    assert bench.say(pre_charge(processing=Processing.Finished)).response_code is ResponseCode.OK
+    bench.say(power_delivery(processing=Processing.Ongoing))
+    assert bench.say(pre_charge()).response_code is ResponseCode.FAILED_SequenceError
+
+
+def test_welding_detection_polls_and_reports_the_measured_voltage() -> None:
+    bench = Bench().to("WeldingDetection")
+    for voltage in (380.0, 60.0, 3.2):
+        bench.set(present_voltage_v=voltage)
+        assert value(bench.say(welding()).evse_present_voltage) == pytest.approx(voltage)
+        assert bench.state == "WeldingDetection"
+    assert bench.say(welding(Processing.Finished)).response_code is ResponseCode.OK
+    assert bench.state == "SessionStop"
+
+
+def test_welding_detection_is_optional() -> None:
+    assert Bench().to("WeldingDetection").say(stop()).response_code is ResponseCode.OK
+
+
+@pytest.mark.parametrize("request_", [welding(), stop()], ids=["welding", "stop"])
+@pytest.mark.parametrize(("waited_s", "failed"), [(1.4, False), (1.5, True)])
+def test_case_60_pilot_still_c_after_stop(request_: Any, waited_s: float, failed: bool) -> None:
+    bench = Bench().to("WeldingDetection")
+    assert (bench.after(waited_s).say(request_).response_code is ResponseCode.FAILED) is failed
+
+
+@pytest.mark.parametrize("request_", [welding(), stop()], ids=["welding", "stop"])
+def test_case_60_pilot_b_after_stop_is_right(request_: Any) -> None:
+    bench = Bench().to("WeldingDetection")
+    bench.set(pilot=PilotState.B)
+    assert bench.after(20.0).say(request_).response_code is ResponseCode.OK
+
+
+def test_pilot_checks_can_be_relaxed() -> None:
+    bench = Bench(SeccConfig(check_pilot=False)).to("WeldingDetection")
+    assert bench.after(20.0).say(welding()).response_code is ResponseCode.OK
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (cm.ChargingSession.Pause, ResponseCode.FAILED_PauseNotAllowed),
+        (cm.ChargingSession.ServiceRenegotiation, ResponseCode.FAILED_NoServiceRenegotiationSupported),
+        (cm.ChargingSession.Terminate, ResponseCode.OK),
+    ],
+)
+def test_case_59_session_stop_kinds(kind: cm.ChargingSession, code: ResponseCode) -> None:
+    bench = Bench().to("SessionStop")
+    assert bench.say(stop(kind)).response_code is code
+    assert len(bench.commands_of(c.SessionEnded)) == 1
+
+
+def test_the_evs_termination_text_is_kept() -> None:
+    bench = Bench().to("ChargeLoop")
+    bench.say(cm.SessionStopReq(header(), cm.ChargingSession.Terminate, "E42", "battery\nhot"))
+    assert "'E42', 'battery\\nhot'" in bench.commands_of(c.SessionEnded)[0].reason

@@ -1,0 +1,184 @@
+"""PowerDelivery and EVPowerProfile: protocol.md B.9 and F.2 cases 50 to 52."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from evse_controller.messages.generated import common_messages as cm
+from evse_controller.messages.generated.common_types import EvseNotification, Processing, ResponseCode
+from evse_controller.model import commands as c
+from evse_controller.model.snapshot import Notification, Step
+from tests.secc.ev import DC, DYNAMIC, OFFER, SCHEDULED, UTC_S, Bench, loop, power_delivery, profile, schedule_request
+
+START, STOP, STANDBY, RENEGOTIATE = cm.ChargeProgress
+
+
+def ready(**kinds: Any) -> Bench:
+    bench = Bench(**kinds).to("PowerDelivery")
+    bench.set(precharge=Step.DONE)
+    return bench
+
+
+def start(plan: cm.EVPowerProfile | None, bench: Bench | None = None) -> ResponseCode:
+    code: ResponseCode = (bench or ready()).say(power_delivery(plan=plan)).response_code
+    return code
+
+
+def test_start_with_a_good_profile_lets_energy_flow_once() -> None:
+    bench = ready()
+    assert start(profile(1, (3600, 50_000.0), (3600, -10_000.0)), bench) is ResponseCode.OK
+    (begun,) = bench.commands_of(c.EnergyStart)
+    assert (begun.profile.tuple_id, [slot.power_w for slot in begun.profile.slots]) == (1, [50_000, -10_000])
+    assert bench.say(power_delivery(plan=profile(1, (3600, 1.0)))).response_code is ResponseCode.OK
+    assert len(bench.commands_of(c.EnergyStart)) == 1
+
+
+def test_case_50_start_three_times_ongoing_has_no_effect() -> None:
+    bench = ready()
+    before = len(bench.commands)
+    for _ in range(3):
+        answer = bench.say(power_delivery(processing=Processing.Ongoing, plan=profile(99, (1, 1e6))))
+        assert (answer.response_code, bench.state) == (ResponseCode.OK, "PowerDelivery")
+    assert len(bench.commands) == before
+
+
+def test_start_ongoing_then_straight_into_the_loop_counts_as_finished() -> None:
+    bench = ready()
+    bench.say(power_delivery(processing=Processing.Ongoing, plan=profile(1, (3600, 1000.0))))
+    assert bench.say(loop()).response_code is ResponseCode.OK
+    assert [type(command) for command in bench.commands[-2:]] == [c.EnergyStart, c.LoopUpdate]
+
+
+def test_straight_into_the_loop_does_not_bypass_the_profile_check() -> None:
+    bench = ready()
+    bench.say(power_delivery(processing=Processing.Ongoing, plan=profile(1, (3600, 51_000.0))))
+    assert bench.say(loop()).response_code is ResponseCode.FAILED_EVPowerProfileInvalid
+    assert bench.commands_of(c.EnergyStart) == []
+
+
+def test_loop_without_any_start_is_a_sequence_error() -> None:
+    assert ready().say(loop()).response_code is ResponseCode.FAILED_SequenceError
+
+
+def test_case_51_unknown_tuple() -> None:
+    assert start(profile(2, (3600, 1000.0))) is ResponseCode.FAILED_ScheduleSelectionInvalid
+
+
+@pytest.mark.parametrize(
+    ("slots", "good"),
+    [
+        (((3600, 50_000.0), (82800, 20_000.0)), True),
+        (((3600, 51_000.0),), False),
+        (((3601, 50_000.0),), False),
+        (((3600, -100.0),), False),
+        (((3600, 0.0), (100, -10_000.0)), True),
+        (((3600, 0.0), (100, -10_100.0)), False),
+        (((86400, 20_000.0), (86400, 20_000.0)), True),
+        (((86400, 20_000.0), (86400, 20_100.0)), False),
+        (((3600, 50_004.0),), True),
+    ],
+)
+def test_case_51_profile_must_obey_the_tuple(slots: tuple[tuple[int, float], ...], good: bool) -> None:
+    code = start(profile(1, *slots))
+    assert code is (ResponseCode.OK if good else ResponseCode.FAILED_EVPowerProfileInvalid)
+
+
+def test_profile_is_compared_in_time_with_its_own_anchor() -> None:
+    late = int(UTC_S) + 1800
+    assert start(profile(1, (1800, 50_000.0), anchor=late)) is ResponseCode.OK
+    assert start(profile(1, (1801, 50_000.0), anchor=late)) is ResponseCode.FAILED_EVPowerProfileInvalid
+
+
+def test_profile_anchored_at_zero_means_the_tuples_anchor() -> None:
+    bench = ready()
+    assert start(profile(1, (3600, 50_000.0), anchor=0), bench) is ResponseCode.OK
+    assert bench.commands_of(c.EnergyStart)[0].profile.anchor_utc_s == UTC_S
+
+
+def test_one_way_service_never_plans_discharge() -> None:
+    code = start(profile(1, (3600, 0.0), (100, -500.0)), ready(service=DC))
+    assert code is ResponseCode.FAILED_EVPowerProfileInvalid
+
+
+@pytest.mark.parametrize(("mode", "wrong"), [(SCHEDULED, None), (DYNAMIC, 1)])
+def test_profile_of_the_other_control_mode(mode: int, wrong: int | None) -> None:
+    code = start(profile(wrong, (3600, 1000.0)), ready(control_mode=mode))
+    assert code is ResponseCode.FAILED_EVPowerProfileInvalid
+
+
+def test_no_profile_accepts_the_only_tuple_and_is_refused_with_several() -> None:
+    bench = ready()
+    assert start(None, bench) is ResponseCode.OK
+    assert bench.commands_of(c.EnergyStart)[0].profile.tuple_id == 1
+    several = Bench().to("ScheduleExchange")
+    several.say(schedule_request(SCHEDULED))
+    second = OFFER.tuples[0].__class__(2, OFFER.tuples[0].charging, OFFER.tuples[0].charge_prices)
+    several.after(0.1).set(offer=OFFER.__class__(8, OFFER.anchor_utc_s, "EUR", (OFFER.tuples[0], second)))
+    several.say(schedule_request(SCHEDULED))
+    several.to("PowerDelivery")
+    assert start(None, several) is ResponseCode.FAILED_ScheduleSelectionInvalid
+
+
+def test_dynamic_needs_no_profile() -> None:
+    bench = ready(control_mode=DYNAMIC)
+    assert start(None, bench) is ResponseCode.OK
+    assert bench.commands_of(c.EnergyStart) == [c.EnergyStart(None)]
+
+
+def test_no_energy_without_pre_charge() -> None:
+    bench = Bench().to("PreCharge")
+    assert start(profile(1, (1, 1.0)), bench) is ResponseCode.FAILED_PowerDeliveryNotApplied
+    assert bench.commands_of(c.EnergyStart) == []
+
+
+def test_no_energy_after_failed_pre_charge() -> None:
+    bench = ready()
+    bench.set(precharge=Step.FAILED)
+    assert start(profile(1, (1, 1.0)), bench) is ResponseCode.FAILED_PowerDeliveryNotApplied
+
+
+@pytest.mark.parametrize("state", ["PreCharge", "PowerDelivery", "ChargeLoop"])
+def test_case_52_standby_is_refused_with_a_warning_and_the_session_goes_on(state: str) -> None:
+    bench = Bench().to(state)
+    assert bench.say(power_delivery(STANDBY)).response_code is ResponseCode.WARNING_StandbyNotAllowed
+    assert bench.state == state
+    assert bench.commands_of(c.EnergyStop) == []
+
+
+def test_renegotiation_is_refused_loudly_in_the_loop_and_an_error_before() -> None:
+    bench = Bench().to("ChargeLoop")
+    reply = bench.ask(power_delivery(RENEGOTIATE))
+    assert reply.event.code == "WARNING_ScheduleRenegotiationFailed"
+    assert "not offered" in (reply.event.reason or "")
+    assert bench.say(loop()).response_code is ResponseCode.OK
+    assert ready().say(power_delivery(RENEGOTIATE)).response_code is ResponseCode.FAILED_SequenceError
+
+
+def test_start_inside_the_running_loop_is_a_sequence_error() -> None:
+    bench = Bench().to("ChargeLoop")
+    bench.say(loop())
+    assert start(profile(1, (1, 1.0)), bench) is ResponseCode.FAILED_SequenceError
+
+
+@pytest.mark.parametrize("state", ["PreCharge", "PowerDelivery", "ChargeLoop"])
+def test_stop_stops_energy_once_and_leads_to_welding_detection(state: str) -> None:
+    bench = Bench().to(state)
+    assert bench.say(power_delivery(STOP)).response_code is ResponseCode.OK
+    assert bench.state == "WeldingDetection"
+    bench.to("Ended")
+    assert len(bench.commands_of(c.EnergyStop)) == 1
+
+
+@pytest.mark.parametrize("why", [{"emergency": "pilot lost"}, {"notification": Notification.TERMINATE}])
+def test_station_that_wants_to_end_says_so_instead_of_starting(why: dict[str, Any]) -> None:
+    bench = ready()
+    bench.set(**why)
+    answer = bench.say(power_delivery(plan=profile(1, (3600, 1000.0))))
+    assert answer.response_code is ResponseCode.OK
+    assert answer.evse_status.evse_notification is EvseNotification.Terminate
+    assert answer.evse_status.notification_max_delay == 0
+    assert bench.state == "WeldingDetection"
+    assert bench.commands_of(c.EnergyStart) == []
+    assert len(bench.commands_of(c.EnergyStop)) == 1
