@@ -13,7 +13,7 @@ from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Notification, Step
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import Phase
-from hal.sim.plant import PlantConfig
+from evse_controller.safety.reactions import REACTIONS
 from hal.sim.testing import MakePlant
 from tests.station.rig import CAR, Rig
 
@@ -300,9 +300,34 @@ def test_emergency_stop_latches_until_a_technician_clears_it(make_plant: MakePla
 
 
 def test_second_session_after_a_good_one(make_plant: MakePlant) -> None:
-    rig = Rig(make_plant(PlantConfig(battery=CAR.battery)))
+    rig = Rig(make_plant(CAR))
     for _ in range(2):
         rig.at_power(10_000.0)
         rig.stop()
         rig.unplug()
     assert rig.fault_codes == set(), rig.story()
+
+
+CAUSES = {
+    FaultCode.EMERGENCY_STOP: ("mcu", "emergency_stop", {}),
+    FaultCode.PILOT_STALE: ("mcu", "silent", {}),
+    FaultCode.OVER_VOLTAGE: ("meter", "wrong", {"factor": 1.5}),
+    FaultCode.MEASUREMENT_STALE: ("meter", "silent", {}),
+    FaultCode.MEASUREMENT_IMPLAUSIBLE: ("meter", "wrong", {"factor": 0.8}),
+    FaultCode.ISOLATION_FAULT: ("cable", "isolation", {"ohm": 20_000.0}),
+    FaultCode.ISOLATION_MONITOR_MISSING: ("imd", "silent", {}),
+    FaultCode.POWER_MODULE_SILENT: ("power.2", "silent", {}),
+    FaultCode.POWER_MODULE_FAULT: ("power.1", "trip", {}),
+}
+
+
+@pytest.mark.parametrize("code", CAUSES)
+def test_contactors_open_within_the_deadline_of_the_reaction_table(make_plant: MakePlant, code: FaultCode) -> None:
+    plant = make_plant(CAR)
+    rig = Rig(plant)
+    rig.at_power(10_000.0)
+    device, fault, parameters = CAUSES[code]
+    plant.inject(device, fault, **parameters)
+    rig.until(lambda: not rig.contactor_closed, REACTIONS[code].deadline_s)
+    rig.run(1.0)
+    assert code.value in rig.fault_codes, rig.story()
