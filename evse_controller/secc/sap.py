@@ -21,18 +21,17 @@ from evse_controller.secc.reply import Transport
 
 @dataclass(frozen=True, slots=True)
 class ProtocolKind:
-    """A protocol that this SECC implements. `family` names the energy family it may serve."""
+    """A protocol that this SECC implements."""
 
     name: str
     namespace: str
     major: int
     minor: int
-    family: str
     mutual_tls_only: bool
 
 
 PROTOCOLS = (
-    ProtocolKind("ISO 15118-20 DC", "urn:iso:std:iso:15118:-20:DC", 1, 0, "dc", True),
+    ProtocolKind("ISO 15118-20 DC", "urn:iso:std:iso:15118:-20:DC", 1, 0, True),
 )
 
 

@@ -33,7 +33,6 @@ from evse_controller.secc.v2gtp import PAYLOAD_OF_SCHEMA, SCHEMA_OF_PAYLOAD, Fra
 UTC_S = 1_700_000_000.0
 DC, DC_BPT = 2, 6
 SCHEDULED, DYNAMIC = 1, 2
-ENERGY_STATES = ("PreCharge", "PowerDelivery", "ChargeLoop", "WeldingDetection", "SessionStop")
 
 OFFER = ScheduleOffer(
     7,

@@ -24,7 +24,7 @@ def choose(
 
 
 def test_case_07_best_priority_wins_against_document_order() -> None:
-    two = (sap.ProtocolKind("a", "urn:a", 1, 0, "dc", False), sap.ProtocolKind("b", "urn:b", 1, 0, "dc", False))
+    two = (sap.ProtocolKind("a", "urn:a", 1, 0, False), sap.ProtocolKind("b", "urn:b", 1, 0, False))
     response, kind = sap.select(sap_request(("urn:a", 1, 0, 9, 2), ("urn:b", 1, 0, 4, 1)), two)
     assert (response.response_code, response.schema_id, kind) == (OK, 4, two[1])
 

@@ -170,7 +170,8 @@ def test_an_offer_that_stood_there_before_is_believed_only_after_the_station_cou
 
 def test_an_unusable_offer_is_not_sent() -> None:
     entry = OFFER.tuples[0]
-    for tuples in ((), (entry, entry), (replace(entry, tuple_id=0),), (replace(entry, charging=()),)):
+    nonsense = replace(entry, charging=(PowerSlot(900, float("nan")),))
+    for tuples in ((), (entry, entry), (replace(entry, tuple_id=0),), (replace(entry, charging=()),), (nonsense,)):
         assert exchange(replace(OFFER, tuples=tuples)).evse_processing is Processing.Ongoing
 
 

@@ -87,7 +87,6 @@ class SessionData:
     offer_before: int | None = None
     tuples: dict[int, SentTuple] = field(default_factory=dict)
     energy_possible: bool = False
-    energy_started: bool = False
     stopped_s: float | None = None
     dc: DcData = field(default_factory=DcData)
 

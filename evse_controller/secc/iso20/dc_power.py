@@ -36,7 +36,6 @@ def start_energy(turn: Turn, request: PowerDeliveryReq) -> Refused | None:
     profile = accept_profile(turn, request.ev_power_profile)
     if isinstance(profile, Refused):
         return profile
-    turn.data.energy_started = True
     turn.data.energy_possible = True
     turn.do(EnergyStart(profile))
     return None

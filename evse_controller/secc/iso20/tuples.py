@@ -6,7 +6,8 @@ the plan's end nothing is promised (0 W).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.rational import rational_down, rational_nearest, rational_up, rational_value
@@ -32,7 +33,15 @@ def usable(offer: ScheduleOffer) -> bool:
         and all(1 <= tuple_id <= _MOST_ID for tuple_id in ids)
         and all(any(slot.duration_s > 0 for slot in entry.charging) for entry in offer.tuples)
         and 0 <= offer.anchor_utc_s < 2**64
+        and all(math.isfinite(number) for entry in offer.tuples for number in _numbers(entry))
     )
+
+
+def _numbers(entry: OfferTuple) -> Iterator[float]:
+    for slot in (*entry.charging, *(entry.discharging or ())):
+        yield slot.power_w
+    for price in (*entry.charge_prices, *entry.discharge_prices):
+        yield price.price_per_kwh
 
 
 def build(
