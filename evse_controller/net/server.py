@@ -8,6 +8,8 @@ can cause it.
 from __future__ import annotations
 
 import asyncio
+import errno
+import secrets
 import socket
 from dataclasses import dataclass
 
@@ -20,6 +22,8 @@ from evse_controller.net.sdp_socket import SDP_PORT, SdpProtocol, SourceLimiter,
 from evse_controller.net.tls import TlsContext
 from evse_controller.secc import sdp
 
+DYNAMIC_PORTS = range(49152, 65536)  # V2G_DST_TCP_DATA
+_PORT_TRIES = 100
 _BACKLOG = 8
 _EVENT_INTERVAL_S = 1.0
 
@@ -29,9 +33,9 @@ class ServerConfig:
     """Where and how to serve. Every default is the strict one.
 
     `interface`: the network interface of the outlet's modem (None only in tests: then `address` must be given).
-    `address`: the IPv6 address to listen on and announce; default the interface's link-local one. `tcp_port` 0 lets the
-    kernel choose, SDP announces what it chose. `lab_tcp`: also listen without TLS. `min_response_interval_s`: pacing,
-    0 answers at once. `communication_setup_s`: how long after plug-in SDP and TCP are served without a session.
+    `address`: the IPv6 address to listen on and announce; default the interface's link-local one. `tcp_port` 0
+    takes a free one of `DYNAMIC_PORTS`, which SDP announces. `lab_tcp`: also listen without TLS.
+    `min_response_interval_s`: pacing, 0 answers at once. `communication_setup_s`: how long after plug-in SDP and TCP are served without a session.
     """
 
     interface: str | None = None
@@ -220,7 +224,7 @@ class V2gServer:
                     "no-bind-to-device",
                     f"not permitted to bind to {self.config.interface}; the address alone separates it",
                 )
-            sock.bind((self._address, port, 0, scope))
+            _bind(sock, self._address, port, scope)
         except OSError as error:
             sock.close()
             raise OSError(error.errno, f"cannot listen on [{self._address}]:{port}: {error.strerror}") from error
@@ -263,3 +267,18 @@ class V2gServer:
             self.capture.udp(there, Address(sdp.MULTICAST_GROUP, self._sdp_port), datagram, sent=False)
             self.capture.udp(here, there, response, sent=True)
         return response
+
+
+def _bind(sock: socket.socket, address: str, port: int, scope: int) -> None:
+    """Bind to `port`, or with 0 to a free one of V2G's range: an EV may refuse any other that SDP announces."""
+    if port:
+        sock.bind((address, port, 0, scope))
+        return
+    for _ in range(_PORT_TRIES):
+        try:
+            sock.bind((address, secrets.choice(DYNAMIC_PORTS), 0, scope))
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, f"no free port in {DYNAMIC_PORTS.start}..{DYNAMIC_PORTS.stop - 1}")

@@ -57,6 +57,18 @@ def test_missing_interface_is_named() -> None:
     run(test())
 
 
+def test_announced_ports_are_of_the_v2g_range() -> None:
+    """An EV may refuse an SDP response with another port; the kernel's own choice begins lower."""
+
+    async def test() -> None:
+        for _ in range(5):
+            async with serving(None) as bench:
+                assert bench.server.tcp_endpoint is not None
+                assert 49152 <= bench.server.tcp_endpoint[1] <= 65535
+
+    run(test())
+
+
 def test_strict_tls_has_no_plain_listener(lab: PkiMaker) -> None:
     async def test() -> None:
         async with serving(tls_context(lab("strict"), Side.SERVER)) as bench:
