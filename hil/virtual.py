@@ -39,10 +39,8 @@ _TOML = """
 evseid = "DE*EVC*E000001"
 state_dir = "{folder}"
 socket = "{folder}/control.sock"
-lab = ["lab-tcp"]
-[net]
-host = "::1"
-[outlet]
+lab = [{lab}]
+{extra}[outlet]
 bidirectional = true
 grid_profile = 1
 efficiency_import = 0.93
@@ -57,19 +55,19 @@ max_discharge_current_a = 70
 max_discharge_power_w = 22000
 [outlet.mcu]
 driver = "charge-som-uart"
-port = "mcu"
+port = "{ports}/mcu"
 [outlet.power]
 driver = "infy-beg"
 interface = "slcan"
-channel = "can0"
+channel = "{ports}/can0"
 modules = 2
 [outlet.meter]
 driver = "acrel-djsf1352"
-port = "meter"
+port = "{ports}/meter"
 unit = 1
 [outlet.isolation]
 driver = "bender-isocha425hv"
-port = "imd"
+port = "{ports}/imd"
 unit = 3
 [site]
 import_limit_w = {import_w}
@@ -78,7 +76,7 @@ failsafe_import_w = 4200
 meter_scope = "grid"
 [site.meter]
 driver = "eastron-sdm630"
-port = "building"
+port = "{ports}/building"
 unit = 1
 [energy]
 prices = "{folder}/prices.csv"
@@ -318,12 +316,24 @@ def _devices(plant: Plant) -> Devices:
 
 
 def _write_config(folder: Path, settings: BenchSettings) -> Path:
-    prices = settings.prices or hourly(settings.start_utc_s, (50.0,) * 48)
+    price_file(folder, settings.prices or hourly(settings.start_utc_s, (50.0,) * 48))
+    path = folder / "evse.toml"
+    net = '[net]\nhost = "::1"\n'
+    path.write_text(bench_toml(folder, '"lab-tcp"', net, folder, settings.import_w, settings.export_w))
+    return path
+
+
+def price_file(folder: Path, prices: tuple[tuple[float, float], ...]) -> None:
+    """Write `prices.csv`, which `bench_toml` names."""
     lines = [f"{_iso(start_s)},{price}" for start_s, price in prices]
     (folder / "prices.csv").write_text("\n".join(["start_utc,eur_per_mwh", *lines]) + "\n")
-    path = folder / "evse.toml"
-    path.write_text(_TOML.format(folder=folder, import_w=settings.import_w, export_w=settings.export_w))
-    return path
+
+
+def bench_toml(
+    folder: Path, lab: str, extra: str, ports: Path, import_w: float = 28_000.0, export_w: float = 10_000.0
+) -> str:
+    """The daemon's file for a bench: state in `folder`, devices under `ports`; `extra` holds [net] and so on."""
+    return _TOML.format(folder=folder, lab=lab, extra=extra, ports=ports, import_w=import_w, export_w=export_w)
 
 
 def _iso(utc_s: float) -> str:

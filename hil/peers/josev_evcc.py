@@ -58,7 +58,7 @@ def build_controller(options: PeerOptions, evcc_config):
             super().__init__(evcc_config)
             self.increment = 0.0  # the simulator's invented state of charge would end the loop early
             self.inlet = InletClient(options.channel)
-            self.inlet.ask(plug=True)
+            self.arrival_soc = self.inlet.ask(plug=True).soc_percent
             self.requests = 0
 
         # -- numbers
@@ -93,19 +93,22 @@ def build_controller(options: PeerOptions, evcc_config):
                 "ev_max_discharge_current": number(options.max_discharge_current_a),
             }
 
-        @staticmethod
-        def energies():
+        def left(self, wanted_wh: float) -> RationalNumber:
+            """What is left of an energy that was wanted when the car arrived."""
+            now = self.inlet.ask()
+            return number(wanted_wh - (now.soc_percent - self.arrival_soc) / 100 * now.capacity_wh)
+
+        def energies(self):
             return {
-                "ev_target_energy_request": number(options.target_wh),
-                "ev_max_energy_request": number(options.maximum_wh),
-                "ev_min_energy_request": number(options.minimum_wh),
+                "ev_target_energy_request": self.left(options.target_wh),
+                "ev_max_energy_request": self.left(options.maximum_wh),
+                "ev_min_energy_request": self.left(options.minimum_wh),
             }
 
-        @staticmethod
-        def window():
+        def window(self):
             return {
-                "ev_max_v2x_energy_request": number(options.v2x_maximum_wh),
-                "ev_min_v2x_energy_request": number(options.v2x_minimum_wh),
+                "ev_max_v2x_energy_request": self.left(options.v2x_maximum_wh),
+                "ev_min_v2x_energy_request": self.left(options.v2x_minimum_wh),
             }
 
         async def get_scheduled_se_params(self, selected_energy_service):
@@ -157,7 +160,7 @@ def build_controller(options: PeerOptions, evcc_config):
             return number(self.inlet.ask().battery_voltage_v)
 
         async def get_display_params(self):
-            return DisplayParameters(present_soc=int(self.inlet.ask().soc_percent), charging_complete=False)
+            return DisplayParameters(present_soc=min(100, int(self.inlet.ask().soc_percent)), charging_complete=False)
 
         async def charge_loop_delay(self):
             return options.loop_delay_s

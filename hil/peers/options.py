@@ -11,7 +11,7 @@ SCHEDULED, DYNAMIC = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class PeerOptions:
-    """Numbers and choices. Energies in Wh relative to now (+ = to be charged), currents in A (- = discharge).
+    """Numbers and choices. Energies in Wh relative to arrival (+ = to be charged), currents in A (- = discharge).
 
     `legs`: (loop requests, target current) in order; in Dynamic mode, where the station leads, only their number of
     requests counts. `service` is DC or DC_BPT; `codec` is native (ours) or own (EXIficient, needs Java). `channel` is

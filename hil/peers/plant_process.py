@@ -1,0 +1,50 @@
+"""The plant for a session of the independent vehicle: devices on ptys, the inlet on a Unix socket, a verdict at the end.
+
+Run as `python -m hil.peers.plant_process JSON`; says `ready`, works until its standard input ends, then writes what
+flowed and what the referee said to the result file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hal.sim.plant import PlantConfig
+from hal.sim.ptys import PtyBench
+from hil.peers.channel import InletServer
+
+
+async def serve(options: dict[str, Any]) -> None:
+    bench = PtyBench(Path(options["ports"]), PlantConfig.from_dict(options["plant"]))
+    plant = bench.plant
+    plant.can.log = []
+    inlet = InletServer(plant.inlet, options["channel"])
+    await inlet.start()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
+    print("ready", flush=True)
+    highest = lowest = 0.0
+    frames = 0
+    while not stop.is_set():
+        bench.catch_up()
+        current = plant.world.outlet_current_a
+        highest, lowest = max(highest, current), min(lowest, current)
+        frames += len(plant.can.log)
+        plant.can.log.clear()
+        await asyncio.sleep(bench.PERIOD_S)
+    await inlet.stop()
+    energy = plant.world.world_energy
+    Path(options["result"]).write_text(json.dumps({
+        "highest_a": highest, "lowest_a": lowest, "can_frames": frames, "meter_in_wh": energy.outlet_in_wh,
+        "meter_out_wh": energy.outlet_out_wh, "battery_in_wh": energy.battery_in_wh,
+        "battery_out_wh": energy.battery_out_wh, "contactor_closed": plant.world.evse_contactor.closed,
+        "objections": [f"{o.rule} at {o.at_s:.2f} s: {o.detail}" for o in plant.referee.objections],
+    }))
+    bench.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(json.loads(sys.argv[1])))
