@@ -1,4 +1,4 @@
-"""One session of the independent vehicle at the real daemon: `evsed`, plant and vehicle in three processes on a cable."""
+"""One session of the independent vehicle at the real daemon: `evsed`, plant and vehicle, three processes on a cable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _START_TIMEOUT_S = 20.0
 START_UTC_S = 1_724_752_800.0
 SPEED = 600.0
 PRICES = (100.0, 20.0, 20.0, 400.0, 400.0, 400.0, *(100.0,) * 42)
-"""The vehicle needs about 10 s until its loop, 1.7 h at this speed; then cheap hours to charge, dear ones to discharge."""
+"""The vehicle needs about 10 s until its loop, 1.7 h at this speed; then come cheap hours, then dear ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The plant for a session of the independent vehicle: devices on ptys, the inlet on a Unix socket, a verdict at the end.
+"""The plant for a session of the independent vehicle: devices on ptys, inlet on a Unix socket, a verdict at the end.
 
 Run as `python -m hil.peers.plant_process JSON`; says `ready`, works until its standard input ends, then writes what
 flowed and what the referee said to the result file.
