@@ -35,8 +35,8 @@ class ServerConfig:
     `interface`: the network interface of the outlet's modem (None only in tests: then `address` must be given).
     `address`: the IPv6 address to listen on and announce; default the interface's link-local one. `tcp_port` 0
     takes a free one of `DYNAMIC_PORTS`, which SDP announces. `lab_tcp`: also listen without TLS.
-    `min_response_interval_s`: pacing, 0 answers at once. `communication_setup_s`: how long after plug-in SDP and TCP are
-    served without a session.
+    `min_response_interval_s`: pacing, 0 answers at once. `communication_setup_s`: how long after plug-in SDP and TCP
+    are served without a session.
     """
 
     interface: str | None = None
