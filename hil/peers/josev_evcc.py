@@ -206,7 +206,16 @@ async def drive(options: PeerOptions) -> None:
     else:
         from iso15118.shared.exificient_exi_codec import ExificientEXICodec
 
-        codec = ExificientEXICodec()
+        class Spelled(ExificientEXICodec):
+            """Its own codec gives the schema's element names; its own models misspell two and refuse the right ones."""
+
+            def decode(self, stream, namespace):
+                text = super().decode(stream, namespace)
+                for name in ("DischargedEnergyReadingWh", "InductiveEnergyReadingVARh"):
+                    text = text.replace(f'"BPT_{name}"', f'"BPT{name}"')
+                return text
+
+        codec = Spelled()
     controller = build_controller(options, config)
     await EVCCHandler(evcc_config=config, iface=options.interface, exi_codec=codec, ev_controller=controller).start()
 
