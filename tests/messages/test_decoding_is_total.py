@@ -1,6 +1,7 @@
 """Any bytes give a message or an ExiError that says where; never another exception, never much time."""
 
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
