@@ -43,7 +43,7 @@ campaign: $(VENV)/.test
 	$(RUN) -m tests.campaign --scale $(SCALE) $(ARGS)
 
 bench: $(VENV)/.test
-	$(RUN) -m pytest tests/benchmarks --ignore-glob= --benchmark-enable --benchmark-columns=min,median,max,rounds $(ARGS)
+	$(RUN) -m pytest tests/benchmarks -s --benchmark-columns=min,median,max,rounds $(ARGS)
 
 # removes each defence in turn and demands that its test turns red
 mutations: $(VENV)/.test

@@ -20,6 +20,7 @@ from evse_controller.app.network import NetworkError, build_server
 from evse_controller.app.outlet import Outlet
 from evse_controller.app.rpc import methods
 from evse_controller.config import Config
+from evse_controller.energy.prices import PriceFileError
 from evse_controller.model.clock import (
     AnchoredWorldClock,
     ControlClock,
@@ -52,6 +53,12 @@ def ntp_synchronised() -> bool:
     return bool(state not in (-1, 5))
 
 
+def load_protocols() -> None:
+    """Import what a car's first messages need, now that nothing is plugged: an import cannot yield to the control loop."""
+    import evse_controller.messages.generated.dc
+    import evse_controller.secc.iso20.session  # noqa: F401
+
+
 class Daemon:
     def __init__(self, config: Config, control: ControlClock | None = None) -> None:
         self.config = config
@@ -77,7 +84,10 @@ class Daemon:
             loop.add_signal_handler(number, self._stopping.set)
         with contextlib.ExitStack() as stack:
             journal, devices = self._open(stack)
-            outlet = Outlet(self.config, devices, journal, self.control, self.world)
+            try:
+                outlet = Outlet(self.config, devices, journal, self.control, self.world)
+            except PriceFileError as error:
+                raise StartError(f"energy.prices: {error}") from error
             outlet.step(self.control.now_s())  # the first snapshot: nothing is known, nothing is permitted
             try:
                 server = build_server(self.config, outlet)
@@ -93,6 +103,7 @@ class Daemon:
                 raise StartError(f"{self.config.controller.socket}: {error}") from error
             outlet.event("daemon", f"started, lab switches: {', '.join(self.config.controller.lab) or 'none'}")
             self._announce(server)
+            load_protocols()
             gc.freeze()  # what lives as long as the daemon need not be looked at by every later collection
             loops = asyncio.create_task(self._control_loop(outlet, devices))
             await self._stopping.wait()

@@ -65,8 +65,7 @@ class Outlet:
         now_s, utc_s = control.now_s(), world.utc_s()
         latched = tuple(Fault(FaultCode(code), source, cause, now_s) for code, source, cause, _ in journal.latched())
         self.station = Station(_station_config(config), devices.outlet, latched)
-        for session_id in journal.close_interrupted(utc_s):
-            self.event("session", f"{session_id} was open when the daemon last stopped; marked interrupted")
+        self.recorder.close_interrupted(utc_s, now_s)
         self._bidirectional = False
         self._ev_limits: EvDcLimits | None = None
         self._plugged = False
@@ -146,7 +145,9 @@ class Outlet:
         self.energy.work()
         for event in self.station.drain_events():
             self.recorder.event(utc_s, event.at_s, event.kind, event.text, event.data)
-        self.recorder.faults(self.station.status().faults, utc_s)
+        status = self.station.status()
+        self.recorder.faults(status.faults, utc_s)
+        self.recorder.cause(snapshot.emergency or status.stopping)
         max_charge_w = min(
             allowance.import_w.value * self.config.outlet.efficiency_import, self._max_charge_w(snapshot)
         )

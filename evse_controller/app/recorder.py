@@ -35,6 +35,32 @@ class Recorder:
         self.record: SessionRecord | None = None
         self.meter: SessionMeter | None = None
         self.soc: float | None = None
+        self._cause: str | None = None
+        self._unfinished: list[str] = []
+
+    def close_interrupted(self, utc_s: float, now_s: float) -> None:
+        """Sessions that a killed daemon left open end now; what the meter counted since is taken over by `step`."""
+        self._unfinished = self._journal.close_interrupted(utc_s)
+        for session_id in self._unfinished:
+            text = f"{session_id} was open when the daemon last stopped; marked interrupted"
+            self._journal.event(StoredEvent(utc_s, now_s, session_id, "session", text, {}))
+
+    def _finish_interrupted(self, reading: DcMeterReading, utc_s: float, now_s: float) -> None:
+        """The registers reach the disk once a second, and the outlet feeds on until the pilot board opens it. No car
+        was served in between, so the first reading after the restart belongs to the interrupted session."""
+        unfinished, self._unfinished = self._unfinished, []
+        for session_id in unfinished:
+            record = self._journal.session(session_id)
+            if record is None or record.meter_id != self._meter_id or record.import_last_wh is None:
+                continue
+            charged_wh = reading.import_wh - record.import_last_wh
+            discharged_wh = reading.export_wh - (record.export_last_wh or 0.0)
+            if charged_wh < 0 or discharged_wh < 0:
+                text = f"registers of {self._meter_id} went back while the daemon was down; the last ones stay"
+            else:
+                self._journal.save_registers(session_id, reading.import_wh, reading.export_wh)
+                text = f"after the last entry the meter counted {charged_wh:.0f} Wh in, {discharged_wh:.0f} Wh out"
+            self._journal.event(StoredEvent(utc_s, now_s, session_id, "meter", text, {}))
 
     def event(self, utc_s: float, now_s: float, kind: str, text: str, data: Mapping[str, Any] | None = None) -> None:
         session = self.record.session_id if self.record else None
@@ -54,7 +80,7 @@ class Recorder:
         self.record = SessionRecord(
             command.session_id, utc_s, command.evccid, command.protocol, self._lab, meter_id=self._meter_id
         )
-        self.meter, self.soc = None, None
+        self.meter, self.soc, self._cause = None, None, None
         if reading is not None:
             self._start_meter(reading, utc_s)
         self._journal.save_session(self.record)
@@ -65,17 +91,23 @@ class Recorder:
             self.record.import_start_wh = self.record.import_last_wh = reading.import_wh
             self.record.export_start_wh = self.record.export_last_wh = reading.export_wh
 
+    def cause(self, text: str | None) -> None:
+        """Why the station wants the open session to end. The first cause counts; the car's own words come after it."""
+        if self.record is not None and self._cause is None:
+            self._cause = text
+
     def _close(self, command: SessionEnded, utc_s: float, now_s: float) -> None:
         if self.record is None:
             return
         self.record.ended_utc_s = utc_s
         self.record.end_kind = command.kind.value
-        self.record.end_reason = command.reason
+        reason = command.reason if self._cause is None else f"{self._cause}; {command.reason}"
+        self.record.end_reason = reason
         if self.meter is not None:
             result = settle(self.meter.samples, self.tariff, self._terms)
             self.record.settlement = json.dumps(asdict(result))
         self._journal.save_session(self.record)
-        self.event(utc_s, now_s, "session", f"ended: {command.kind.value}: {command.reason}")
+        self.event(utc_s, now_s, "session", f"ended: {command.kind.value}: {reason}")
         self.record = None
         self.meter = None
 
@@ -83,6 +115,8 @@ class Recorder:
         self, reading: DcMeterReading | None, building_w: float | None, max_charge_w: float, utc_s: float, now_s: float
     ) -> None:
         """Once a control step: registers into the session's meter, and about once a second to the disk."""
+        if self._unfinished and reading is not None:
+            self._finish_interrupted(reading, utc_s, now_s)
         if self.record is not None and reading is not None:
             if self.meter is None:
                 self._start_meter(reading, utc_s)

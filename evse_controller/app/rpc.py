@@ -35,10 +35,11 @@ def methods(outlet: Outlet, started_s: float) -> dict[str, Handler]:
         "limits": lambda params, caller: limits(outlet),
         "limits.set": audited("limits.set", lambda params: set_limit(outlet, params)),
         "limits.clear": audited("limits.clear", lambda params: clear_limit(outlet, params)),
-        "faults": lambda params, caller: {"active": [_fault(f) for f in outlet.station.status().faults]},
+        "faults": lambda params, caller: {"active": [_fault(f) for f in outlet.station.faults]},
         "faults.clear": audited("faults.clear", lambda params: clear_fault(outlet, params)),
         "session.list": lambda params, caller: sessions(outlet, params),
         "session.show": lambda params, caller: session(outlet, params),
+        "latency": lambda params, caller: latencies(outlet),
         "stop": audited("stop", lambda params: stop(outlet, params)),
         "authorize": audited("authorize", lambda params: authorize(outlet, params)),
     }
@@ -105,6 +106,14 @@ def _latency(outlet: Outlet) -> dict[str, Any] | None:
     if p50_s is None or p99_s is None:
         return None
     return {"count": record.count, "p50": p50_s * 1e3, "p99": p99_s * 1e3}
+
+
+def latencies(outlet: Outlet) -> dict[str, Any]:
+    """Every kept computation time (frame bytes in to frame bytes out) in ms, oldest first; for a bench's histogram."""
+    record = outlet.server.latency if outlet.server is not None else None
+    if record is None:
+        return {"count": 0, "recent_ms": []}
+    return {"count": record.count, "recent_ms": [round(s * 1e3, 4) for s in record.samples()]}
 
 
 def _ruling(rules: tuple[str, Limit]) -> dict[str, Any]:

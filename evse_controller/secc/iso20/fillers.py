@@ -67,9 +67,19 @@ def _schedule_exchange(request: cm.ScheduleExchangeReq, header: MessageHeader, c
 
 
 def placeholder_schedule() -> cm.Scheduled_SEResControlMode:
-    """One tuple of no power at all: the schema wants a tuple even while there is nothing to offer."""
+    """One tuple of no power at all: the schema wants a tuple even while there is nothing to offer.
+
+    It carries a price schedule of one level: [V2G20-2176] asks for one, and EVs in the field refuse a tuple without.
+    """
     entries = cm.PowerScheduleEntryList([cm.PowerScheduleEntry(duration=86400, power=zero())])
-    schedule = cm.ChargingSchedule(cm.PowerSchedule(time_anchor=0, power_schedule_entries=entries))
+    levels = cm.PriceLevelSchedule(
+        time_anchor=0,
+        price_schedule_id=1,
+        number_of_price_levels=1,
+        price_level_schedule_entries=cm.PriceLevelScheduleEntryList([cm.PriceLevelScheduleEntry(86400, 0)]),
+    )
+    power = cm.PowerSchedule(time_anchor=0, power_schedule_entries=entries)
+    schedule = cm.ChargingSchedule(power, price_level_schedule=levels)
     return cm.Scheduled_SEResControlMode([cm.ScheduleTuple(1, schedule)])
 
 
