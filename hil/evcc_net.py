@@ -8,7 +8,8 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from evse_controller.net.tls import Handshake, TlsContext, TlsEngine, TlsError
 from hil.evcc import Close, Evcc, Exchange, Output, SdpResponse, Send, parse_sdp_response, sdp_request
@@ -22,10 +23,27 @@ class DiscoveryFailed(ConnectionError):
     """No station answered, or none with the wanted security."""
 
 
+class Host(Protocol):
+    """Where the vehicle's sockets live: this process's own network, or one side of `hil.netns.Link`."""
+
+    def socket(self, kind: socket.SocketKind) -> socket.socket: ...
+
+    def index(self, interface: str) -> int: ...
+
+
+class ThisHost:
+    def socket(self, kind: socket.SocketKind) -> socket.socket:
+        return socket.socket(socket.AF_INET6, kind)
+
+    def index(self, interface: str) -> int:
+        return socket.if_nametoindex(interface)
+
+
 @dataclass(frozen=True, slots=True)
 class NetOptions:
     """Where to look for the station. With `interface`: SDP by multicast on it; with `direct` (an IPv6 address): SDP by
-    unicast to that address. `sdp_port` other than 15118 only in tests. `tls` None means plain TCP (lab).
+    unicast to that address. `sdp_port` other than 15118 only in tests. `tls` None means plain TCP (lab). `host` opens
+    the sockets.
     """
 
     interface: str | None = None
@@ -33,6 +51,7 @@ class NetOptions:
     sdp_port: int = SDP_PORT
     tls: TlsContext | None = None
     sdp_attempts: int = SDP_ATTEMPTS
+    host: Host = field(default_factory=ThisHost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +84,9 @@ async def discover(options: NetOptions) -> SdpResponse:
     """
     loop = asyncio.get_running_loop()
     wants_tls = options.tls is not None
-    index = socket.if_nametoindex(options.interface) if options.interface else 0
+    index = options.host.index(options.interface) if options.interface else 0
     refused = None
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+    with options.host.socket(socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         if index:
             sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, struct.pack("@I", index))
@@ -92,6 +111,20 @@ async def discover(options: NetOptions) -> SdpResponse:
     )
 
 
+async def connect(options: NetOptions, address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A TCP connection to the station from where `options` say. Raises OSError."""
+    local = options.interface is not None and ipaddress.IPv6Address(address).is_link_local
+    scope = options.host.index(options.interface) if local and options.interface else 0
+    sock = options.host.socket(socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (address, port, 0, scope))
+    except BaseException:
+        sock.close()
+        raise
+    return await asyncio.open_connection(sock=sock)
+
+
 class Client:
     """Carries one `Evcc` over one connection. `now_s` is the control clock; `on_exchange` is called when a request has
     been answered, `on_open` once the connection (with TLS: the handshake) stands."""
@@ -112,9 +145,9 @@ class Client:
         """Discover, connect, charge, leave. Raises DiscoveryFailed, OSError or TlsError when no session came about."""
         station = await discover(self._options)
         address = str(station.address)
-        if ipaddress.IPv6Address(address).is_link_local:
+        reader, writer = await connect(self._options, address, station.port)
+        if self._options.interface:
             address += f"%{self._options.interface}"
-        reader, writer = await asyncio.open_connection(address, station.port)
         engine = self._engine
         try:
             if engine is not None:

@@ -15,6 +15,7 @@ import ctypes
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -102,6 +103,11 @@ def _hold() -> None:
     os.waitpid(child, 0)
 
 
+def _send_socket(to: socket.socket, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET6, kind) as made:
+        socket.send_fds(to, [b"s"], [made.fileno()])
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One end of the cable. `address` is link-local on `interface`; `pid` is a process that lives on this side."""
@@ -143,6 +149,18 @@ class Side:
             raise value
         result: T = value
         return result
+
+    def index(self, interface: str) -> int:
+        """Index of an interface on this side (the scope of link-local addresses)."""
+        return self.call(socket.if_nametoindex, interface)
+
+    def socket(self, kind: socket.SocketKind) -> socket.socket:
+        """An IPv6 socket that lives on this side of the cable, for use in the calling process."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            self.call(_send_socket, theirs, kind)
+            _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+        return socket.socket(socket.AF_INET6, kind, fileno=descriptors[0])
 
 
 class NetworkUnavailable(RuntimeError):

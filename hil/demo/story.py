@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evse_controller.energy.prices import DayAhead, load_day_ahead, packaged_day_ahead
+from hil.toml_text import toml_text
 
 CUT_TTL_S = 6.0
 
@@ -135,27 +136,5 @@ def write_config(
         excerpt = resources.files("evse_controller.energy").joinpath("data", "nl_day_ahead_excerpt.csv")
         (folder / "prices.csv").write_text(excerpt.read_text(encoding="utf-8"), encoding="utf-8")
     path = folder / "evse.toml"
-    path.write_text("# written by the demo\n" + _toml(data), encoding="utf-8")
+    path.write_text("# written by the demo\n" + toml_text(data), encoding="utf-8")
     return path
-
-
-def _toml(data: Mapping[str, Any], name: str = "") -> str:
-    """Plain tables, texts, numbers, flags, lists and times: all that a configuration of ours holds."""
-    lines = [f"[{name}]"] if name else []
-    lines += [f"{key} = {_literal(value)}" for key, value in data.items() if not isinstance(value, Mapping)]
-    tables = [
-        _toml(value, f"{name}.{key}" if name else key) for key, value in data.items() if isinstance(value, Mapping)
-    ]
-    return "\n".join(lines) + "\n" + "".join(tables)
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_literal(item) for item in value) + "]"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return repr(value)

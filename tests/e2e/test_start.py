@@ -1,0 +1,51 @@
+"""How long a cold start takes until a plugged car is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+from hil.bench import Bench, Setting
+from hil.evcc import sdp_request
+from tests.e2e.support import together
+
+TARGET_S = 1.0
+
+
+async def _start(folder: Path) -> float:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.bind(("::1", 0))
+        port = probe.getsockname()[1]
+    setting = Setting(network="loopback", config={"net": {"sdp_port": port}})
+    async with Bench(folder, setting) as bench:
+        bench.plug()
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asker:
+            asker.setblocking(False)
+            started_s = time.monotonic()
+            bench.launch()
+            while time.monotonic() < started_s + 15.0:
+                await loop.sock_sendto(asker, sdp_request(tls=True), ("::1", port))
+                try:
+                    async with asyncio.timeout(0.02):
+                        await loop.sock_recv(asker, 64)
+                    return time.monotonic() - started_s
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.01)
+                except TimeoutError:
+                    continue
+        raise AssertionError(f"no SDP answer: {await bench.story()}")
+
+
+def test_cold_start_answers_sdp_within_a_second(tmp_path: Path) -> None:
+    took_s: list[float] = []
+
+    async def starts() -> None:
+        for number in range(3):
+            took_s.append(await _start(tmp_path / str(number)))
+
+    together(starts())
+    print(f"cold start to SDP answered: {', '.join(f'{s:.2f}' for s in took_s)} s")
+    assert min(took_s) <= TARGET_S
