@@ -54,7 +54,7 @@ def ntp_synchronised() -> bool:
 
 
 def load_protocols() -> None:
-    """Import what a car's first messages need, now that nothing is plugged: an import cannot yield to the control loop."""
+    """Import what a car's first messages need while nothing is plugged: an import cannot yield to the control loop."""
     import evse_controller.messages.generated.dc
     import evse_controller.secc.iso20.session  # noqa: F401
 

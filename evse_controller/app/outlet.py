@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from evse_controller.net.ports import V2gConnection
     from evse_controller.net.server import V2gServer
 
+_START_LEAD_S = 6.0  # control time from ScheduleExchange to the first energy: cable check and pre-charge
 _REST_PHASES = ("idle", "connected", "emergency")
 
 
@@ -230,6 +231,7 @@ def _energy_config(config: Config) -> EnergyConfig:
         wear_per_kwh=e.wear_cost_per_kwh,
         charge_efficiency=_typical_efficiency(config),
         discharge_efficiency=_typical_efficiency(config),
+        start_lead_s=_START_LEAD_S * (1.0 if config.world is None else config.world.speed),
     )
 
 

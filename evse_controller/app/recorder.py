@@ -118,8 +118,9 @@ class Recorder:
         if self._unfinished and reading is not None:
             self._finish_interrupted(reading, utc_s, now_s)
         if self.record is not None and reading is not None:
-            if self.meter is None:
+            if self.meter is None:  # the meter answered only after the session began
                 self._start_meter(reading, utc_s)
+                self._journal.save_session(self.record)
             self._meter_step(reading, building_w or 0.0, max_charge_w, utc_s, now_s)
         if now_s >= self._flush_due_s:
             self._flush_due_s = now_s + _FLUSH_PERIOD_S

@@ -48,11 +48,16 @@ class SessionRecord:
 
     @property
     def charged_wh(self) -> float:
-        return (self.import_last_wh or 0.0) - (self.import_start_wh or 0.0)
+        return _between(self.import_start_wh, self.import_last_wh)
 
     @property
     def discharged_wh(self) -> float:
-        return (self.export_last_wh or 0.0) - (self.export_start_wh or 0.0)
+        return _between(self.export_start_wh, self.export_last_wh)
+
+
+def _between(start_wh: float | None, last_wh: float | None) -> float:
+    """Nothing is known to have flowed while one of the two readings is missing."""
+    return 0.0 if start_wh is None or last_wh is None else last_wh - start_wh
 
 
 _SESSION_COLUMNS = tuple(field.name for field in fields(SessionRecord))
