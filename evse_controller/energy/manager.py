@@ -28,13 +28,17 @@ from evse_controller.site import SiteOutlook
 
 _UNKNOWN_NEED_WH = 1e7
 _FEWEST_POINTS = 12  # MaximumSupportingPoints is 12..1024 in the schema
+_DYNAMIC_SETTLED_S = 10.0
 _MOST_POINTS = 1024
 _MOST_SLOTS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class EnergyConfig:
-    """How to plan. `building_profile_w`: 24 values, the building's usual load by hour of the UTC day; None: as now."""
+    """How to plan. `building_profile_w`: 24 values, the building's usual load by hour of the UTC day; None: as now.
+
+    `start_lead_s`: world time from a schedule request to the first energy (cable check and pre-charge).
+    """
 
     slot_s: int = 900
     default_stay_s: int = 8 * 3600
@@ -44,6 +48,7 @@ class EnergyConfig:
     discharge_efficiency: float = 0.95
     battery_efficiency: float = 0.98
     building_profile_w: tuple[float, ...] | None = None
+    start_lead_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 60 <= self.slot_s <= 3600:
@@ -93,6 +98,7 @@ class EnergyManager:
         self._planned: _Planned | None = None
         self._accepted: tuple[ScheduleOffer, OfferTuple] | None = None
         self._tariff_changed = False
+        self._flowing = False
         self._offer_id = 0
         self.problem: str | None = None
 
@@ -150,7 +156,7 @@ class EnergyManager:
 
     def observe(self, outlook: SiteOutlook, utc_s: float, moved_wh: float) -> None:
         """The site's outlook of this moment. Starts a new plan at each slot in Dynamic mode, and in Scheduled mode
-        when the schedule ended; in both when prices changed or site limits differ for more than a slot."""
+        when the schedule ended; in both when prices changed or site limits differ for long (Scheduled: a slot)."""
         self._outlook = outlook
         self._moved_wh = moved_wh
         planned, session = self._planned, self._session
@@ -191,6 +197,7 @@ class EnergyManager:
 
     def accepted(self, profile: PowerProfile | None) -> None:
         """Energy starts under the newest offer (Scheduled). Raises ValueError for a tuple that was not offered."""
+        self._flowing = True
         offer = None if self._planned is None else self._planned.offer
         if offer is None:
             return
@@ -206,6 +213,7 @@ class EnergyManager:
         self._session = None
         self._planned = None
         self._accepted = None
+        self._flowing = False
         self._job = None
         self._soc = None
         self._moved_wh = 0.0
@@ -298,9 +306,13 @@ class EnergyManager:
         if same:
             self._outlook_differs_since_s = None
             return False
+        dynamic = self._session is not None and self._session.needs.dynamic
+        if dynamic and then.building_w is None:
+            return True  # planned blind, with the failsafe share only
         if self._outlook_differs_since_s is None:
             self._outlook_differs_since_s = utc_s
-        return utc_s - self._outlook_differs_since_s > self.config.slot_s
+        # A new plan costs nothing in Dynamic mode; in Scheduled mode it is a renegotiation.
+        return utc_s - self._outlook_differs_since_s > (_DYNAMIC_SETTLED_S if dynamic else self.config.slot_s)
 
     def _start(self, utc_s: float) -> None:
         if self._session is not None:
@@ -321,7 +333,12 @@ class EnergyManager:
         most = self._left(session, session.needs.maximum_wh, -math.inf)
         need = self._left(session, session.needs.target_wh, _UNKNOWN_NEED_WH if unknown else most)
         ceiling = max(most, need, floor)
-        slots = yield from self._slot_steps(session, anchor, outlook, tariff, discharge)
+        # Before the first energy the cable is checked and pre-charged: a plan must not count on that time.
+        lead_s = 0.0 if self._flowing else self.config.start_lead_s
+        slots = yield from self._slot_steps(session, anchor, outlook, tariff, discharge, lead_s)
+        open_w = slots[0].max_charge_w
+        if lead_s and len(slots) > 1:
+            slots = (replace(slots[0], max_charge_w=0.0, max_discharge_w=0.0), *slots[1:])
         config = self.config
         # A kWh left over is worth what the cheapest hour would replace it for (a touch less, so that it is not bought).
         cheapest = max(0.0, min(_replacement_price(slot) for slot in slots))
@@ -340,16 +357,27 @@ class EnergyManager:
         if session.needs.dynamic:
             return _Planned(anchor, slots, plan, None, outlook)
         points = min(_MOST_POINTS, max(_FEWEST_POINTS, session.needs.max_supporting_points))
-        tuples = [(yield from tuple_steps(1, slots, plan.powers_w, session.bidirectional, points))]
+        charge_w = [max(0.0, power_w) for power_w in plan.powers_w]
+        discharge_w = [max(0.0, -power_w) for power_w in plan.powers_w]
+        if lead_s and len(slots) > 1:  # an EV that is ready sooner may begin
+            charge_w[0], discharge_w[0] = min(charge_w[1], open_w), discharge_w[1]
+        tuples = [(yield from tuple_steps(1, slots, charge_w, discharge_w, session.bidirectional, points))]
         if differs(plan, charge_at_once(request).powers_w):
-            full = [slot.max_charge_w for slot in slots]
-            tuples.append((yield from tuple_steps(2, slots, full, session.bidirectional, points)))
+            charge_w = [open_w if lead_s and not index else slot.max_charge_w for index, slot in enumerate(slots)]
+            discharge_w = [slot.max_discharge_w for slot in slots]
+            tuples.append((yield from tuple_steps(2, slots, charge_w, discharge_w, session.bidirectional, points)))
         self._offer_id += 1
         offer = ScheduleOffer(self._offer_id, anchor, tariff.currency, tuple(tuples))
         return _Planned(anchor, slots, plan, offer, outlook)
 
     def _slot_steps(
-        self, session: _Session, anchor: int, outlook: SiteOutlook | None, tariff: Tariff, discharge: bool
+        self,
+        session: _Session,
+        anchor: int,
+        outlook: SiteOutlook | None,
+        tariff: Tariff,
+        discharge: bool,
+        lead_s: float,
     ) -> Generator[None, None, tuple[PlanSlot, ...]]:
         config, departure = self.config, session.needs.departure_utc_s
         stay_s = config.default_stay_s if departure is None else round(departure) - anchor
@@ -363,6 +391,8 @@ class EnergyManager:
             grid = (start // config.slot_s + 1) * config.slot_s
             change = math.ceil(tariff.next_change(start))
             until = min(grid, end, change if change > start else grid)
+            if start == anchor and 0 < lead_s < end - anchor:
+                until = anchor + math.ceil(lead_s)  # one slot of its own, whatever boundaries it crosses
             building_w, import_w, export_w = self._site_at(start, anchor, outlook, charge_w)
             slots.append(
                 PlanSlot(

@@ -109,6 +109,11 @@ class Station(PhaseMachine):
         self._cleared([] if fault is None else [fault])
         return fault is not None
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Raised faults now, also between two steps (`status` has those of the newest step)."""
+        return self._book.active
+
     def status(self) -> StationStatus:
         """The newest status. Raises RuntimeError before the first step."""
         if self._status is None:
@@ -119,6 +124,10 @@ class Station(PhaseMachine):
         """Events since the last call, oldest first."""
         events, self._events = self._events, []
         return events
+
+    def _from_connected(self, view: View) -> Phase | None:
+        phase = super()._from_connected(view)
+        return None if phase is Phase.CABLE_CHECK and not self._upkeep.settled(view.now_s) else phase
 
     def _judge(self, view: View, allowance: SiteAllowance, wish: EnergyWish) -> Verdict:
         """Safety's verdict; when it raises an emergency, the verdict of the emergency phase."""
@@ -195,8 +204,8 @@ class Station(PhaseMachine):
         self.snapshot = EvseSnapshot(
             utc_s=utc_s,
             evseid=self.config.evseid,
-            bidirectional=capability is not None
-            and capability.bidirectional
+            # modules that have not answered yet do not take the service away: the permit decides about energy
+            bidirectional=(capability is None or capability.bidirectional)
             and self.config.bidirectional
             and self.config.grid_profile is not None,
             ratings=ratings,
