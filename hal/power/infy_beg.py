@@ -51,7 +51,8 @@ _MODE_VALUE = {PowerMode.CHARGE: frames.MODE_RECTIFIER, PowerMode.DISCHARGE: fra
 class InfyBeg:
     """A group of modules as one source and sink.
 
-    `modules` is how many there should be (found by scanning addresses 0..60) or their addresses. `switch(True)` takes
+    `modules` is how many there should be (found by scanning addresses 0..60) or their addresses; until all of them
+    have answered there is no capability, and without it the station starts nothing. `switch(True)` takes
     effect only once every module confirmed the wanted mode and, for discharge, the written grid profile. A module that
     was on and goes off by itself is not switched on again: `switch(False)` and `switch(True)` start anew.
     """
@@ -118,8 +119,8 @@ class InfyBeg:
 
     def capability(self) -> PowerCapability | None:
         found = list(self._modules.values())
-        searching = len(found) < self._expected and self._scan < len(self._addresses)
-        if not found or searching or not all(module.capable for module in found):
+        # A module that hears broadcasts but does not answer would add its current to what the others were asked for.
+        if len(found) < self._expected or not all(module.capable for module in found):
             return None
         values = [[module.values[register] / 1000.0 for module in found] for register in CAPABILITY]
         return PowerCapability(min(values[0]), max(values[1]), sum(values[2]), sum(values[3]), True, len(found))
