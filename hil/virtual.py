@@ -7,6 +7,7 @@ over directly, after `latency_s`. An hour in the charge loop takes as long as th
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -143,7 +144,15 @@ class VirtualBench:
         for driver in self.devices.drivers:
             driver.open()
         self._journal = Journal(folder / "journal.db", folder / "events.jsonl")
-        self.outlet = Outlet(load(_write_config(folder, settings)), self.devices, self._journal, self.clock, world)
+        ticks = itertools.count(step=0.0001)  # planning takes as many steps on every machine and in every run
+        self.outlet = Outlet(
+            load(_write_config(folder, settings)),
+            self.devices,
+            self._journal,
+            self.clock,
+            world,
+            work_clock=lambda: next(ticks),
+        )
         self._secc = secc or SeccConfig(services=(6, 2))
         self._rng = random.Random(seed)
         start_s = plant.now_s

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evse_controller.app.devices import Devices
@@ -45,8 +46,16 @@ class Outlet:
     """Also the network shell's `Hooks`: snapshot out, commands in."""
 
     def __init__(
-        self, config: Config, devices: Devices, journal: Journal, control: ControlClock, world: WorldClock
+        self,
+        config: Config,
+        devices: Devices,
+        journal: Journal,
+        control: ControlClock,
+        world: WorldClock,
+        work_clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """`work_clock` measures how long planning may take from a step; virtual time passes a counter instead."""
+        self._work_clock = work_clock
         self.config = config
         self.devices = devices
         self.journal = journal
@@ -143,7 +152,7 @@ class Outlet:
             self.energy.wish(utc_s),
             self.authorizer.state(now_s),
         )
-        self.energy.work()
+        self.energy.work(clock=self._work_clock)
         for event in self.station.drain_events():
             self.recorder.event(utc_s, event.at_s, event.kind, event.text, event.data)
         status = self.station.status()
@@ -170,13 +179,16 @@ class Outlet:
             self.server.set_enabled(plugged)
 
     def _own_ac_w(self) -> float:
-        """AC power of this outlet estimated from the DC meter: more than DC when charging, less when discharging."""
+        """AC power of this outlet from the DC meter, estimated low in magnitude.
+
+        What is not ours counts as building load: so too little is imported or exported, never too much.
+        """
         reading = self.devices.outlet.meter.reading()
         if reading is None:
             return math.nan  # unknown: the site then falls back to its failsafe share
         outlet = self.config.outlet
         power_w = reading.power_w
-        return power_w / outlet.efficiency_import if power_w >= 0 else power_w * outlet.efficiency_export
+        return power_w / outlet.efficiency_export if power_w >= 0 else power_w * outlet.efficiency_import
 
     def _max_charge_w(self, snapshot: EvseSnapshot) -> float:
         rated_w = snapshot.ratings.max_charge_power_w
@@ -231,6 +243,7 @@ def _energy_config(config: Config) -> EnergyConfig:
         wear_per_kwh=e.wear_cost_per_kwh,
         charge_efficiency=_typical_efficiency(config),
         discharge_efficiency=_typical_efficiency(config),
+        building_profile_w=e.building_profile_w,
         start_lead_s=_START_LEAD_S * (1.0 if config.world is None else config.world.speed),
     )
 

@@ -93,6 +93,7 @@ class EnergySection:
     wear_cost_per_kwh: float
     slot_s: int
     default_stay_s: int
+    building_profile_w: tuple[float, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,7 @@ def _energy(table: Table) -> EnergySection:
         wear_cost_per_kwh=table.number("wear_cost_per_kwh", 0, 10, 0.04),
         slot_s=table.integer("slot_s", 60, 3600, 900),
         default_stay_s=table.integer("default_stay_s", 900, 7 * 86400, 12 * 3600),
+        building_profile_w=table.numbers("building_profile_w", 24) if "building_profile_w" in table else None,
     )
     if len(section.currency) != 3 or not section.currency.isupper():
         table.complain("currency", f"must be an ISO 4217 code like EUR, is {section.currency!r}")

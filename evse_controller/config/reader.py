@@ -139,6 +139,16 @@ class Table:
             return tuple(default)
         return tuple(value)
 
+    def numbers(self, key: str, count: int) -> tuple[float, ...] | None:
+        """A list of exactly `count` numbers."""
+        value = self._get(key, list, f"a list of {count} numbers", True)
+        if value is None:
+            return None
+        if len(value) != count or not all(isinstance(item, int | float) for item in value):
+            self.complain(key, f"must be a list of {count} numbers")
+            return None
+        return tuple(float(item) for item in value)
+
     def utc(self, key: str, default: float) -> float:
         """A TOML date-time with offset (`2024-01-17T06:00:00Z`) as Unix seconds."""
         value = self._get(key, datetime, "a date-time with offset, like 2024-01-17T06:00:00Z", False)

@@ -57,21 +57,26 @@ def compress_price(slots: Sequence[tuple[int, float]], points: int) -> Generator
 
 
 def tuple_steps(
-    tuple_id: int, slots: Sequence[PlanSlot], powers_w: Sequence[float], bidirectional: bool, points: int
+    tuple_id: int,
+    slots: Sequence[PlanSlot],
+    charge_w: Sequence[float],
+    discharge_w: Sequence[float],
+    bidirectional: bool,
+    points: int,
 ) -> Generator[None, None, OfferTuple]:
-    """One alternative: charging caps where `powers_w` is positive, discharging caps where it is negative.
+    """One alternative with these caps (both >= 0, one a slot).
 
     Discharge is priced with what its first kWh is worth: the purchase it saves while the building has a load, else
     the sale. For a bidirectional service a discharging schedule is always there, all zero when nothing is wanted.
     """
     spans = [round(slot.duration_s) for slot in slots]
-    charging = yield from compress_power([(s, max(0.0, p)) for s, p in zip(spans, powers_w, strict=True)], points)
+    charging = yield from compress_power(list(zip(spans, charge_w, strict=True)), points)
     buy = yield from compress_price([(s, x.buy_per_kwh) for s, x in zip(spans, slots, strict=True)], points)
     charge_part = tuple(PowerSlot(s, p) for s, p in charging)
     charge_prices = tuple(PriceSlot(s, p) for s, p in buy)
     if not bidirectional:
         return OfferTuple(tuple_id, charge_part, charge_prices)
-    discharging = yield from compress_power([(s, max(0.0, -p)) for s, p in zip(spans, powers_w, strict=True)], points)
+    discharging = yield from compress_power(list(zip(spans, discharge_w, strict=True)), points)
     worth = [x.buy_per_kwh if x.building_w > 0.0 else x.sell_per_kwh for x in slots]
     sale = yield from compress_price(list(zip(spans, worth, strict=True)), points)
     return OfferTuple(

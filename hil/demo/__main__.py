@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--cut-at", default="13:40", metavar="HH:MM", help="world time (UTC) of the sudden site cut")
     parser.add_argument("--config", type=Path, help="daemon configuration to start from (see hil/demo/demo.toml)")
-    parser.add_argument("--mode", choices=("dynamic", "scheduled"), default="dynamic", help="control mode of the car")
+    parser.add_argument("--mode", choices=("scheduled", "dynamic"), default="scheduled", help="control mode of the car")
     parser.add_argument("--speed", type=float, default=720.0, help="world seconds per second (control time is real)")
     parser.add_argument("--lab", action="append", default=[], choices=sorted(LAB_SWITCHES), help="turn a lab switch on")
     parser.add_argument("--out", type=Path, help="folder for journal, event log, capture (default: evse-demo/TIME)")

@@ -28,6 +28,12 @@ class View:
     tolerance: float
 
 
+def battery_view(in_wh: float, out_wh: float, cable_wh: float) -> View:
+    """What the battery's terminals saw, carried to the meter: the cable between them burns a share both ways."""
+    share = in_wh / (in_wh + out_wh) if in_wh + out_wh > 0 else 0.0
+    return View("battery and losses", in_wh + cable_wh * share, out_wh - cable_wh * (1 - share), METER_CLASS)
+
+
 def disagreements(meter: View, others: Iterable[View], floor_wh: float) -> list[str]:
     """One sentence for each view that differs from the meter by more than its tolerance plus `floor_wh`."""
     found = []

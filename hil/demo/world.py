@@ -169,7 +169,7 @@ class WorldProcess:
             battery_out_wh=energy.battery_out_wh,
             cells_wh=energy.cells_wh,
             resistance_wh=energy.resistance_wh,
-            divider_wh=energy.divider_wh,
+            cable_wh=energy.cable_wh,
             set_point_charged_wh=self.integral.charged_wh,
             set_point_discharged_wh=self.integral.discharged_wh,
             peak_bus_load=plant.can.peak_load,

@@ -23,7 +23,7 @@ from hal.sim.inlet import Inlet
 from hil.evcc import requests
 from hil.evcc.config import Deviation, EvccConfig
 from hil.evcc.dialogue import Close
-from hil.evcc.power import BIDIRECTIONAL_LOOP, DYNAMIC_LOOP, planned_power_w
+from hil.evcc.power import BIDIRECTIONAL_LOOP, DYNAMIC_LOOP, PlanFollower
 from hil.evcc.setup import Setup
 
 MATCH_V = 20.0
@@ -46,6 +46,7 @@ class Evcc(Setup):
         self._stop_requested: str | None = None
         self._stop_since_s = 0.0
         self._welding_polls = 0
+        self._follower = PlanFollower()
 
     @property
     def in_loop(self) -> bool:
@@ -140,7 +141,8 @@ class Evcc(Setup):
             return cm.ServiceDiscoveryReq(header=header)
         if self._deviates(Deviation.STOP_WITHOUT_POWER_DELIVERY):
             return cm.SessionStopReq(header=header, charging_session=cm.ChargingSession.Terminate)
-        wanted = 0.0 if self._stop_requested else planned_power_w(self.plan, self._utc(self._now_s))
+        missing_wh = (self.config.target_soc - self._inlet.soc_percent) / 100.0 * self._inlet.capacity_wh
+        wanted = 0.0 if self._stop_requested else self._follower.power_w(self.plan, self._utc(self._now_s), missing_wh)
         no_voltage = self._deviates(Deviation.TARGET_VOLTAGE_ZERO) and self.loops > 1
         limits = not self._deviates(Deviation.IGNORE_LIMITS) or self._stop_requested is not None
         state = self.control.state(

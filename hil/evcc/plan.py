@@ -70,6 +70,15 @@ class Plan:
             offset -= slot.duration_s
         return 0.0
 
+    def net_wh_from(self, utc_s: float) -> float:
+        """Signed energy that the plan still moves from a moment on."""
+        energy_wh, start = 0.0, float(self.anchor_s)
+        for slot in self.slots:
+            end = start + slot.duration_s
+            energy_wh += slot.power_w * max(0.0, end - max(start, utc_s)) / 3600.0
+            start = end
+        return energy_wh
+
     def message(self) -> EVPowerProfile:
         """The EVPowerProfile of PowerDeliveryReq. Rounded towards zero so that it never exceeds a cap."""
         entries = [

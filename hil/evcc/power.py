@@ -87,9 +87,26 @@ class PowerControl:
         )
 
 
-def planned_power_w(plan: Plan | None, utc_s: float) -> float:
-    """What the plan wants now; nothing without a plan."""
-    return plan.power_w(utc_s) if plan is not None else 0.0
+class PlanFollower:
+    """What the plan wants now, with the driver's target first.
+
+    Where a cut of the site took so much that the rest of the plan would miss the target by more than `MISSED_WH`, the
+    car keeps what it has: it does not discharge until plan and target meet again.
+    """
+
+    MISSED_WH = 1500.0
+
+    def __init__(self) -> None:
+        self._saving = False
+
+    def power_w(self, plan: Plan | None, utc_s: float, target_wh: float) -> float:
+        """Signed power; 0 without a plan. `target_wh`: what the battery lacks now for the driver's target."""
+        if plan is None:
+            return 0.0
+        deficit_wh = target_wh - plan.net_wh_from(utc_s)
+        self._saving = deficit_wh > (0.0 if self._saving else self.MISSED_WH)
+        power_w = plan.power_w(utc_s)
+        return 0.0 if self._saving and power_w < 0 else power_w
 
 
 BIDIRECTIONAL_LOOP = (dc.BPT_Dynamic_DC_CLResControlMode, dc.BPT_Scheduled_DC_CLResControlMode)

@@ -1,6 +1,6 @@
 """Computation of the daemon from frame bytes in to frame bytes out over TCP, with plant and car in another process.
 
-The daemon measures itself; what the car sees on top is the machine's scheduling and the car's own computation. Pacing is
+The daemon measures itself; what the car sees on top is the machine's scheduling and its own computation. Pacing is
 not part of it (there is none by default). Prints warm-up, sample count and percentiles; the goal is p50 <= 1.5 ms and
 p99 <= 10 ms.
 """

@@ -177,12 +177,12 @@ def test_unknown_building_plans_with_the_failsafe_share_and_no_export() -> None:
     assert min(manager.plan.powers_w) >= 0.0
 
 
-def test_scheduled_offer_has_plan_and_charge_at_once_with_prices_for_both_directions() -> None:
+def test_scheduled_offer_has_the_plan_and_all_that_the_site_can_give_with_prices_for_both_directions() -> None:
     manager = _planned(SCHEDULED)
     offer = _offer(manager)
     assert offer.anchor_utc_s == NOON
     assert [t.tuple_id for t in offer.tuples] == [1, 2]
-    plan, at_once = offer.tuples
+    plan, everything = offer.tuples
     for alternative in offer.tuples:
         assert alternative.discharging is not None
         for schedule in (alternative.charging, alternative.discharging):
@@ -192,10 +192,24 @@ def test_scheduled_offer_has_plan_and_charge_at_once_with_prices_for_both_direct
             assert sum(slot.duration_s for slot in prices) == 18 * 3600
     assert plan.discharging is not None
     assert max(slot.power_w for slot in plan.discharging) > 5000.0
-    assert {slot.power_w for slot in at_once.charging} == {11000.0}
-    assert at_once.discharging is not None
-    assert max(slot.power_w for slot in at_once.discharging) == 0.0
+    assert {slot.power_w for slot in everything.charging} == {11000.0}
+    assert everything.discharging is not None
+    assert min(slot.power_w for slot in everything.discharging) > 5000.0
     assert plan.charge_prices[0].price_per_kwh == pytest.approx(0.01634 + 0.02)
+
+
+def test_no_plan_counts_on_the_time_of_cable_check_and_pre_charge() -> None:
+    manager = _planned(SCHEDULED, start_lead_s=1800.0)
+    assert manager.plan is not None
+    assert manager.plan.powers_w[0] == 0.0
+    offer = _offer(manager)
+    for alternative in offer.tuples:
+        assert sum(slot.duration_s for slot in alternative.charging) == 18 * 3600
+    assert offer.tuples[0].charging[0].power_w == manager.plan.powers_w[1] > 0.0, "a faster EV may begin"
+    manager.accepted(PowerProfile(1, NOON, ()))
+    manager.request(SCHEDULED, EV, RATINGS, True, NOON)
+    _finish(manager)
+    assert manager.plan.powers_w[0] > 0.0, "a new plan under power starts now"
 
 
 def test_charge_only_offer_has_no_discharging_schedule() -> None:

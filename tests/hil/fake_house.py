@@ -95,6 +95,7 @@ class FakeOutlet:
         self.dynamic_a = 0.0
         self.notification: Notification | None = None
         self.commands: list[c.Command] = []
+        self.utc_speed = 1.0
         self.currents: list[tuple[float, float]] = []
         self._energy = self._stopped = False
         self._cable = self._pre = Step.IDLE
@@ -128,6 +129,11 @@ class FakeOutlet:
             self.inlet.outlet_v = 0.0
 
     def _flow(self, current_a: float, now_s: float) -> None:
+        """The battery takes in what flowed since the last change, at the speed of world time."""
+        if self.currents:
+            hours = (now_s - self.currents[-1][0]) * self.utc_speed / 3600.0
+            energy_wh = self.inlet.current_a * self.inlet.battery_voltage_v * hours
+            self.inlet.soc_percent += energy_wh / self.inlet.capacity_wh * 100.0
         self.inlet.current_a = current_a if self.inlet.contactor_closed else 0.0
         self.currents.append((now_s, self.inlet.current_a))
 
@@ -153,6 +159,7 @@ class House:
         self, config: EvccConfig | None = None, secc: SeccConfig | None = None, utc_speed: float = 1.0
     ) -> None:
         self.outlet = FakeOutlet()
+        self.outlet.utc_speed = utc_speed
         self.now_s = 0.0
         self.evcc = Evcc(
             config or EvccConfig(stop_after_loop_s=5.0), self.outlet.inlet, random.Random(1),

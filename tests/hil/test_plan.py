@@ -9,7 +9,9 @@ from evse_controller.messages import Schema, decode, encode
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import MessageHeader
 from evse_controller.messages.rational import rational_nearest, rational_value
-from hil.evcc.plan import Need, choose, plan_tuple, spans_of
+from evse_controller.model.offer import PowerSlot
+from hil.evcc.plan import Need, Plan, choose, plan_tuple, spans_of
+from hil.evcc.power import PlanFollower
 from hil.evcc.requests import power_delivery
 
 T0 = 1_700_000_000
@@ -124,3 +126,13 @@ def test_the_profile_is_a_valid_message() -> None:
     plan = plan_tuple(offered([(7200, 11_000)], [(7200, 0.10)]), NEED, T0, None)
     request = power_delivery(MessageHeader(bytes(range(8)), T0), cm.ChargeProgress.Start, plan.message())
     assert decode(Schema.ISO20_COMMON, encode(request)) == request
+
+
+def test_a_cut_that_cost_energy_ends_the_selling_before_the_drivers_target() -> None:
+    plan = Plan(1, T0, (PowerSlot(3600, 10_000.0), PowerSlot(3600, -8_000.0)), 0.0, 0.0)
+    follower = PlanFollower()
+    assert follower.power_w(plan, T0 + 3600, target_wh=-8_000.0) == -8_000.0  # everything as planned
+    assert follower.power_w(plan, T0 + 3600, target_wh=-2_000.0) == 0.0  # 6 kWh were cut away
+    assert follower.power_w(plan, T0 + 5400, target_wh=-2_000.0) == 0.0
+    assert follower.power_w(plan, T0 + 6400, target_wh=-2_000.0) == -8_000.0  # what is left to sell is affordable
+    assert follower.power_w(None, T0, target_wh=0.0) == 0.0
