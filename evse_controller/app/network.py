@@ -60,7 +60,6 @@ def _capture(config: Config, outlet: Outlet) -> Capture | None:
     return Capture(
         c.state_dir / "v2g.pcapng",
         config.net.interface or "v2g",
-        utc_s=outlet.world.utc_s,
         max_bytes=c.capture_limit_mb * _MIB,
         lab_keylog="lab-keylog" in c.lab,
         on_stop=lambda why: outlet.event("capture", why),

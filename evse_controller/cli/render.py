@@ -20,8 +20,11 @@ def _kw(value: float | None) -> str:
     return "-" if value is None else f"{value / 1000:.2f} kW"
 
 
-def _ruling(limit: dict[str, Any] | None) -> str:
-    return "-" if limit is None else f"{_kw(limit['value'])}  ({limit['source']}: {limit['reason']})"
+def _ruling(way: str, limit: dict[str, Any] | None) -> list[str]:
+    """How much, who says so, and on a line of its own why: reasons are long, consoles are narrow."""
+    if limit is None:
+        return [f"{way:<9} -"]
+    return [f"{way:<9} up to {_kw(limit['value'])} by {limit['source']}", f"          ({limit['reason']})"]
 
 
 def status(s: dict[str, Any]) -> list[str]:
@@ -37,8 +40,8 @@ def status(s: dict[str, Any]) -> list[str]:
         f"pilot     {o['pilot']}   contactors {o['contactor']}   isolation {number(o['isolation_kohm'], '.0f')} kOhm",
         f"output    {number(o['voltage_v'])} V   {number(o['current_a'], '.2f')} A   {_kw(o['power_w'])}"
         f"   set-point {_kw(o['setpoint_w'])}",
-        f"charge    up to {_ruling(s['limits']['charge'])}",
-        f"discharge up to {_ruling(s['limits']['discharge'])}",
+        *_ruling("charge", s["limits"]["charge"]),
+        *_ruling("discharge", s["limits"]["discharge"]),
     ]
     if s["session"] is None:
         lines.append("session   none")

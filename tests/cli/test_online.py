@@ -91,7 +91,8 @@ def test_status_fits_a_serial_console_and_shows_lab_switches(daemon: str, capsys
     assert all(len(line) <= 80 for line in lines)
     assert any("LAB SWITCHES ON: lab-p256" in line for line in lines)
     assert any("building: no answer" in line for line in lines)
-    assert any("(site: import limit" in line for line in lines)
+    assert any("up to 11.00 kW by site" in line for line in lines)
+    assert any("(import limit less building load" in line for line in lines)
 
 
 def test_json_is_what_the_daemon_said(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
