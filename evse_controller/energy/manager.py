@@ -97,6 +97,7 @@ class EnergyManager:
         self._job: Generator[None, None, _Planned] | None = None
         self._planned: _Planned | None = None
         self._accepted: tuple[ScheduleOffer, OfferTuple] | None = None
+        self._awaits_answer = False
         self._tariff_changed = False
         self._flowing = False
         self._offer_id = 0
@@ -135,6 +136,7 @@ class EnergyManager:
         self._moved_wh = moved_wh
         self._soc = needs.present_soc
         self._planned = None
+        self._awaits_answer = not needs.dynamic
         self._start(utc_s)
 
     def update(
@@ -162,6 +164,8 @@ class EnergyManager:
         planned, session = self._planned, self._session
         if planned is None or session is None or self._job is not None:
             return
+        if self._awaits_answer:
+            return  # the EV chooses among the tuples that it was told; news leads to a renegotiation after that
         if self._tariff_changed or self._outlook_changed_for_long(planned, utc_s):
             self._start(utc_s)
             return
@@ -201,6 +205,7 @@ class EnergyManager:
         offer = None if self._planned is None else self._planned.offer
         if offer is None:
             return
+        self._awaits_answer = False
         wanted = None if profile is None else profile.tuple_id
         for candidate in offer.tuples:
             if wanted is None or candidate.tuple_id == wanted:

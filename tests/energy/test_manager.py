@@ -289,6 +289,29 @@ def test_a_site_cut_longer_than_a_slot_leads_to_a_new_offer_and_renegotiation() 
     assert not manager.renegotiate
 
 
+def test_an_offer_stands_until_the_ev_has_chosen_from_it() -> None:
+    """Cable check and pre-charge lie between offer and choice: a new offer then would have other tuples."""
+    manager = _planned(SCHEDULED)
+    offered = _offer(manager)
+    cut = replace(OUTLOOK, import_limit_w=4000.0)
+    for second in (1.0, 901.0, 1900.0):
+        manager.observe(cut, NOON + second, 0.0)
+        assert not manager.planning
+    manager.accepted(PowerProfile(offered.tuples[-1].tuple_id, NOON, ()))
+    manager.observe(cut, NOON + 2000.0, 0.0)
+    manager.observe(cut, NOON + 3000.0, 0.0)
+    assert manager.planning
+
+
+def test_a_blind_plan_is_made_anew_as_soon_as_the_building_is_known_in_dynamic_mode() -> None:
+    manager = _manager()
+    manager.observe(replace(OUTLOOK, building_w=None), NOON, 0.0)
+    manager.request(NEEDS, EV, RATINGS, True, NOON)
+    _finish(manager)
+    manager.observe(OUTLOOK, NOON + 1.0, 0.0)
+    assert manager.planning
+
+
 def test_new_prices_lead_to_a_new_plan() -> None:
     manager = _planned(NEEDS)
     manager.set_tariff(Tariff(flat_day_ahead(100.0)))
