@@ -1,9 +1,7 @@
-"""What the end-to-end tests share: vehicles that charge or discharge at full power, and several benches at once."""
+"""What the end-to-end tests share: vehicles that charge or discharge at full power."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 from evse_controller.model.commands import ControlMode
@@ -38,18 +36,3 @@ async def newest_record(bench: Bench) -> dict[str, Any]:
     shown: dict[str, Any] = await bench.call("session.show")
     record: dict[str, Any] = shown["session"]
     return record
-
-
-def together(*scenes: Coroutine[Any, Any, None]) -> None:
-    """Run scenes that mostly wait at the same time. The first failure ends all of them and is raised as it is."""
-
-    async def run() -> None:
-        tasks = [asyncio.create_task(scene) for scene in scenes]
-        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
-        for task in done:
-            task.result()
-
-    asyncio.run(run())

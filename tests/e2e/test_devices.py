@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from hil.bench import Bench, Setting
-from tests.e2e.support import FULL_W, at_full_power, newest_record, together
+from tests.e2e.support import FULL_W, at_full_power, newest_record
 
 FAILSAFE_W = 4200.0
 
 
-async def _module_silent(folder: Path) -> None:
-    async with Bench(folder) as bench:
+async def test_a_silent_module_opens_the_contactors_and_the_next_car_is_served(tmp_path: Path) -> None:
+    async with Bench(tmp_path) as bench:
         await bench.start()
         session = await at_full_power(bench)
         bench.plant.inject("power.1", "silent")
@@ -37,9 +39,10 @@ async def _module_silent(folder: Path) -> None:
         assert (await bench.outcome(again)).completed
 
 
-async def _building_meter_silent(folder: Path, direction: str) -> None:
+@pytest.mark.parametrize("direction", ["charging", "discharging"])
+async def test_a_silent_building_meter_means_the_failsafe_share(tmp_path: Path, direction: str) -> None:
     setting = Setting(prices="cheap-now") if direction == "charging" else Setting(prices="dear-now", soc=0.8)
-    async with Bench(folder, setting) as bench:
+    async with Bench(tmp_path, setting) as bench:
         await bench.start()
         await at_full_power(bench)
         moves = len(bench.contactor_moves)
@@ -67,11 +70,3 @@ async def _building_meter_silent(folder: Path, direction: str) -> None:
         bench.plant.clear("building", "silent")
         await bench.until(lambda: abs(bench.power_w) > FULL_W, "full power again", 15.0)
         assert not (await bench.call("status"))["faults"]
-
-
-def test_silent_module_opens_and_silent_building_meter_only_limits(tmp_path: Path) -> None:
-    together(
-        _module_silent(tmp_path / "m"),
-        _building_meter_silent(tmp_path / "bc", "charging"),
-        _building_meter_silent(tmp_path / "bd", "discharging"),
-    )

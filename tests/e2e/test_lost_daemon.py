@@ -11,7 +11,7 @@ import pytest
 from evse_controller.model.pilot import PilotState
 from hal.sim.safety_mcu import McuConfig
 from hil.bench import Bench, Setting, VehicleSession
-from tests.e2e.support import at_full_power, newest_record, together
+from tests.e2e.support import at_full_power, newest_record
 
 HEARTBEAT_S = McuConfig().heartbeat_s
 OPENING_S = 0.05  # contactor delay 20 ms, the board's and the plant's own steps
@@ -51,8 +51,9 @@ async def _technician_and_next_car(bench: Bench) -> None:
     assert (await bench.outcome(again)).completed
 
 
-async def _killed(folder: Path, direction: str) -> None:
-    async with Bench(folder, SETTINGS[direction]) as bench:
+@pytest.mark.parametrize("direction", ["charging", "discharging"])
+async def test_killed_at_full_power_the_board_opens_and_nothing_is_lost(tmp_path: Path, direction: str) -> None:
+    async with Bench(tmp_path, SETTINGS[direction]) as bench:
         await bench.start()
         session = await at_full_power(bench)
         await asyncio.sleep(1.5)
@@ -78,8 +79,9 @@ async def _killed(folder: Path, direction: str) -> None:
             await _technician_and_next_car(bench)
 
 
-async def _frozen(folder: Path, direction: str) -> None:
-    async with Bench(folder, SETTINGS[direction]) as bench:
+@pytest.mark.parametrize("direction", ["charging", "discharging"])
+async def test_frozen_at_full_power_the_board_opens_and_nobody_closes_again(tmp_path: Path, direction: str) -> None:
+    async with Bench(tmp_path, SETTINGS[direction]) as bench:
         await bench.start()
         session = await at_full_power(bench)
         moves = len(bench.contactor_moves)
@@ -96,12 +98,3 @@ async def _frozen(folder: Path, direction: str) -> None:
         assert len(bench.contactor_moves) == moves + 1, "a daemon that wakes up must not close again"
         if direction == "discharging":
             await _technician_and_next_car(bench)
-
-
-def test_the_board_opens_when_the_daemon_is_killed_or_frozen_at_full_power(tmp_path: Path) -> None:
-    together(
-        _killed(tmp_path / "kc", "charging"),
-        _killed(tmp_path / "kd", "discharging"),
-        _frozen(tmp_path / "fc", "charging"),
-        _frozen(tmp_path / "fd", "discharging"),
-    )

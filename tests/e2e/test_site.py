@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hal.sim.plant import Plant
 from hil.bench import Bench
-from tests.e2e.support import FULL_W, at_full_power, together
+from tests.e2e.support import FULL_W, at_full_power
 
 SET_CURRENT = 0x1002  # of all modules together
 
@@ -24,8 +24,8 @@ def _set_points(plant: Plant, since_s: float) -> list[tuple[float, float]]:
     ]
 
 
-async def _cuts(folder: Path) -> None:
-    async with Bench(folder) as bench:
+async def test_a_cut_is_on_the_bus_in_a_fifth_of_a_second_and_at_the_grid_in_two(tmp_path: Path) -> None:
+    async with Bench(tmp_path) as bench:
         await bench.start()
         await at_full_power(bench)
         bus_s, grid_s = [], []
@@ -65,7 +65,3 @@ async def _told_s(bench: Bench, limit_w: float) -> float:
                 return float(line.split('"t_s":')[1].split(",")[0]) - bench.ptys.stalled_s
         await asyncio.sleep(0.1)
     raise AssertionError("no event of the limit")
-
-
-def test_a_cut_of_the_site_is_on_the_bus_in_a_fifth_of_a_second_and_at_the_grid_in_two(tmp_path: Path) -> None:
-    together(_cuts(tmp_path))

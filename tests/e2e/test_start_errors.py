@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hil.bench import Bench, Setting
-from tests.e2e.support import newest_record, together, vehicle
+from tests.e2e.support import newest_record, vehicle
 
 CONFIGURATION, MISSING = 2, 3
 LOOPBACK = Setting(network="loopback")
@@ -26,8 +28,8 @@ async def _refused(folder: Path, changes: Mapping[str, Any], code: int, *words: 
         assert all(word in lines[0] for word in words), lines
 
 
-async def _typo(folder: Path) -> None:
-    async with Bench(folder, LOOPBACK) as bench:
+async def test_a_typo_in_the_configuration_is_shown_with_its_line(tmp_path: Path) -> None:
+    async with Bench(tmp_path, LOOPBACK) as bench:
         text = bench.config_file.read_text(encoding="utf-8").replace("import_limit_w", "import_limt_w")
         bench.config_file.write_text(text, encoding="utf-8")
         number = next(n for n, line in enumerate(text.splitlines(), 1) if "import_limt_w" in line)
@@ -41,8 +43,8 @@ async def _typo(folder: Path) -> None:
         assert "import_limt_w" in checked.stdout + checked.stderr
 
 
-async def _second_daemon(folder: Path) -> None:
-    async with Bench(folder, LOOPBACK) as bench:
+async def test_a_second_daemon_on_the_same_socket_gives_way(tmp_path: Path) -> None:
+    async with Bench(tmp_path, LOOPBACK) as bench:
         await bench.start()
         first = bench.process
         bench.launch()
@@ -54,9 +56,18 @@ async def _second_daemon(folder: Path) -> None:
         assert await bench.stop() == 0
 
 
-async def _silent(folder: Path, device: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [
+        ("imd", "outlet.isolation"),
+        ("meter", "outlet.meter"),
+        ("power.2", "outlet.power"),
+        ("mcu", "outlet.mcu"),
+    ],
+)
+async def test_a_silent_device_is_named_and_no_car_gets_energy(tmp_path: Path, device: str, name: str) -> None:
     """A device that exists and says nothing: the daemon runs and names it, and no car gets energy."""
-    async with Bench(folder) as bench:
+    async with Bench(tmp_path) as bench:
         bench.plant.inject(device, "silent")
         await bench.start()
         session = bench.plug_and_charge(vehicle())
@@ -80,31 +91,20 @@ async def _silent(folder: Path, device: str, name: str) -> None:
         assert bench.plant.world.world_energy.battery_in_wh == 0.0
 
 
-def test_what_is_missing_at_start_is_named_and_ends_the_daemon(tmp_path: Path) -> None:
+async def test_what_is_missing_at_start_is_named_and_ends_the_daemon(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as taken:
         taken.bind(("::1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        together(
-            _refused(tmp_path / "a", {"outlet": {"meter": {"port": "/dev/ttyNONE9"}}}, MISSING, "meter", "ttyNONE9"),
-            _refused(tmp_path / "b", {"outlet": {"power": {"channel": "/dev/ttyNONE8"}}}, MISSING, "power", "ttyNONE8"),
-            _refused(tmp_path / "c", {"outlet": {"mcu": {"driver": "nobody"}}}, MISSING, "outlet.mcu.driver", "nobody"),
-            _refused(tmp_path / "d", {"outlet": {"mcu": {"baudrat": 9600}}}, MISSING, "outlet.mcu", "baudrat"),
-            _typo(tmp_path / "e"),
+        cases: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
+            ({"outlet": {"meter": {"port": "/dev/ttyNONE9"}}}, ("meter", "/dev/ttyNONE9")),
+            ({"outlet": {"power": {"channel": "/dev/ttyNONE8"}}}, ("power", "/dev/ttyNONE8")),
+            ({"outlet": {"mcu": {"driver": "nobody"}}}, ("outlet.mcu.driver", "nobody")),
+            ({"outlet": {"mcu": {"baudrat": 9600}}}, ("outlet.mcu", "baudrat")),
+            ({"net": {"tls": {"chain": "/nowhere/chain.pem"}}}, ("/nowhere/chain.pem",)),
+            ({"net": {"tcp_port": port}}, (str(port),)),
+            ({"net": {"host": None, "interface": "plc77"}}, ("plc77",)),
+            ({"energy": {"prices": "/nowhere/prices.csv"}}, ("/nowhere/prices.csv",)),
         )
-        together(
-            _refused(tmp_path / "f", {"net": {"tls": {"chain": "/nowhere/chain.pem"}}}, MISSING, "/nowhere/chain.pem"),
-            _refused(tmp_path / "g", {"net": {"tcp_port": port}}, MISSING, str(port)),
-            _refused(tmp_path / "h", {"net": {"host": None, "interface": "plc77"}}, MISSING, "plc77"),
-            _refused(tmp_path / "i", {"energy": {"prices": "/nowhere/prices.csv"}}, MISSING, "/nowhere/prices.csv"),
-            _second_daemon(tmp_path / "j"),
-        )
-
-
-def test_a_silent_device_is_named_and_no_car_gets_energy(tmp_path: Path) -> None:
-    together(
-        _silent(tmp_path / "i", "imd", "outlet.isolation"),
-        _silent(tmp_path / "d", "meter", "outlet.meter"),
-        _silent(tmp_path / "p", "power.2", "outlet.power"),
-        _silent(tmp_path / "m", "mcu", "outlet.mcu"),
-    )
+        for number, (changes, words) in enumerate(cases):
+            await _refused(tmp_path / str(number), changes, MISSING, *words)
