@@ -100,7 +100,7 @@ class Bench:
         folder.mkdir(parents=True, exist_ok=True)
         self._link: Link | None = None
         self.profile = "lab-p256" if "lab-p256" in setting.lab else "strict"
-        self.pki: LabPki = make_lab(folder / "pki", self.profile)
+        self._pki: LabPki | None = None
         self.anchor_s = time.monotonic()
         config = PlantConfig(
             start_utc_s=float(START_UTC_S),
@@ -126,8 +126,10 @@ class Bench:
         self.plant.world.observers.append(self._observe)
 
     async def __aenter__(self) -> Bench:
-        if self.setting.network == "auto" and network_kind() == "namespaces":
-            self._link = Link().__enter__()
+        # in threads: plants of other benches on this loop must not stand still meanwhile
+        self._pki = await asyncio.to_thread(make_lab, self.folder / "pki", self.profile)
+        if self.setting.network == "auto" and await asyncio.to_thread(network_kind) == "namespaces":
+            self._link = await asyncio.to_thread(Link().__enter__)
         self._stepper = asyncio.create_task(self.ptys.run())
         self.write_config()
         return self
@@ -153,9 +155,14 @@ class Bench:
         self.ptys.close()
         self.plant.close()
         if self._link is not None:
-            self._link.__exit__(None, None, None)
+            await asyncio.to_thread(self._link.__exit__, None, None, None)
             self._link = None
         self._short.cleanup()
+
+    @property
+    def pki(self) -> LabPki:
+        assert self._pki is not None, "the bench is not entered"
+        return self._pki
 
     # -- the daemon -------------------------------------------------------------------------------------------------
 

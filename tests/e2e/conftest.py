@@ -2,16 +2,22 @@
 
 A test that is a coroutine is played together with all other selected ones, `SEATS` at once, when the first of them is
 due; each then reports its own result. A plain function runs alone, for what load would spoil.
+
+The daemon's deadlines are real: where a board is silent for 300 ms it must open the contactors, also when the machine
+that plays the board stood still. So what failed while the machine was overloaded is played once more, alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import time
 
 import pytest
 
-SEATS = 6
+SEATS = 5
+STALL_S = 0.15
 
 
 class Stage:
@@ -20,6 +26,7 @@ class Stage:
     def __init__(self, session: pytest.Session, folders: pytest.TempPathFactory) -> None:
         self._items = [item for item in session.items if _is_scene(item)]
         self._folders = folders
+        self._lag_s = 0.0
         self._results: dict[str, BaseException | None] = {}
 
     def result(self, item: pytest.Function) -> BaseException | None:
@@ -29,7 +36,23 @@ class Stage:
 
     async def _play_all(self) -> None:
         seats = asyncio.Semaphore(SEATS)
-        await asyncio.gather(*(self._play(item, seats) for item in self._items if isinstance(item, pytest.Function)))
+        lag = asyncio.create_task(self._measure_lag())
+        items = [item for item in self._items if isinstance(item, pytest.Function)]
+        await asyncio.gather(*(self._play(item, seats) for item in items))
+        failed = [item for item in items if self._results[item.nodeid] is not None]
+        overloaded = self._lag_s > STALL_S or os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+        if failed and overloaded:
+            print(f"overloaded ({self._lag_s:.2f} s, load {os.getloadavg()[0]:.1f}): {len(failed)} played again, alone")
+            for item in failed:
+                await self._play(item, asyncio.Semaphore(1))
+        lag.cancel()
+
+    async def _measure_lag(self) -> None:
+        """The longest time for which this process did not come to step its plants."""
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(0.01)
+            self._lag_s = max(self._lag_s, time.monotonic() - before_s - 0.01)
 
     async def _play(self, item: pytest.Function, seats: asyncio.Semaphore) -> None:
         folder = self._folders.mktemp("e2e")
