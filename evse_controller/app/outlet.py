@@ -191,6 +191,9 @@ class Outlet:
         return power_w / outlet.efficiency_export if power_w >= 0 else power_w * outlet.efficiency_import
 
     def _max_charge_w(self, snapshot: EvseSnapshot) -> float:
+        """What charging at once could have taken now; nothing before the car is connected to power."""
+        if not snapshot.energy_ready:
+            return 0.0
         rated_w = snapshot.ratings.max_charge_power_w
         return rated_w if self._ev_limits is None else min(rated_w, self._ev_limits.max_charge_power_w)
 

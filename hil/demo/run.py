@@ -18,7 +18,7 @@ from certs import make_lab
 from certs.profile import Role
 from evse_controller.cli.client import Client, DaemonUnreachable, Refused
 from hil.demo.show import Show, summary_lines
-from hil.demo.story import CUT_TTL_S, Story, write_config
+from hil.demo.story import Story, write_config
 from hil.demo.views import METER_CLASS, SET_POINT_TOLERANCE, View, battery_view, disagreements
 from hil.netns import Link, best_network
 
@@ -156,7 +156,7 @@ class Demo:
             if plugged and not cut and utc_s >= self.story.cut:
                 cut, cut_at_s = True, time.monotonic()
                 await self._cut_site(world, client, utc_s)
-            if cut and not restored and time.monotonic() >= cut_at_s + CUT_TTL_S:
+            if cut and not restored and time.monotonic() >= cut_at_s + self.story.cut_ttl_s:
                 restored = True
                 self.show.event(utc_s, "the cut of the site's limit has expired")
                 limits = self.result["site"]
@@ -171,7 +171,7 @@ class Demo:
             {
                 "direction": "import",
                 "power_w": power_w,
-                "ttl_s": CUT_TTL_S,
+                "ttl_s": self.story.cut_ttl_s,
                 "source": "grid-operator",
                 "reason": "congestion",
             },

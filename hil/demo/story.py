@@ -15,7 +15,7 @@ from typing import Any
 from evse_controller.energy.prices import DayAhead, load_day_ahead, packaged_day_ahead
 from hil.toml_text import toml_text
 
-CUT_TTL_S = 6.0
+CUT_WORLD_S, CUT_AT_LEAST_S = 4320.0, 3.0
 
 
 class StoryError(Exception):
@@ -26,7 +26,7 @@ class StoryError(Exception):
 class Story:
     """Times are Unix seconds of world time. The daemon starts at `start`, the car is plugged at `plug`.
 
-    `cut`: the grid operator cuts the import limit to `cut_import_w` for `CUT_TTL_S` of control time. The battery
+    `cut`: the grid operator cuts the import limit to `cut_import_w` for `cut_ttl_s` of control time. The battery
     starts at `soc` (0..1) and shall hold `target_soc` (%) at `departure`.
     """
 
@@ -40,6 +40,11 @@ class Story:
     target_soc: float
     cut_import_w: float
     scheduled: bool
+
+    @property
+    def cut_ttl_s(self) -> float:
+        """About an hour of world time, but long enough to be seen."""
+        return max(CUT_AT_LEAST_S, CUT_WORLD_S / self.speed)
 
     def building_w(self, utc_s: float) -> float:
         """Load of the building: a base, an evening peak, and a ripple of its own for every seed."""
