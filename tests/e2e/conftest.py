@@ -44,6 +44,7 @@ class Stage:
         if failed and overloaded:
             print(f"overloaded ({self._lag_s:.2f} s, load {os.getloadavg()[0]:.1f}): {len(failed)} played again, alone")
             for item in failed:
+                print(f"first time {item.name}: {str(self._results[item.nodeid]).splitlines()[:2]}")
                 await self._play(item, asyncio.Semaphore(1))
         lag.cancel()
 

@@ -12,7 +12,8 @@ from hil.bench import environment
 
 
 async def test_the_demo_lives_through_its_day_without_a_problem(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "hil.demo", "--json", "--mode", "dynamic", "--speed", "1440", "--out", str(tmp_path / "demo")]
+    options = ["--json", "--mode", "dynamic", "--speed", "1440", "--out", str(tmp_path / "demo")]
+    argv = [sys.executable, "-m", "hil.demo", *options]
     with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment())
         try:
