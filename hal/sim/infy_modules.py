@@ -24,9 +24,18 @@ GROUP = 0x0B
 OK, BAD_COMMAND, BAD_DATA, STARTING = 0, 2, 3, 7
 WATCHDOG_S = 10.0
 ON, OFF = 0xA0, 0xA1
-MODULE_FAULTS = COMMON | {"disconnected", "mode_refused", "mode_ignored", "no_output", "over_voltage", "trip"}
+MODULE_FAULTS = COMMON | {
+    "disconnected",
+    "mode_refused",
+    "mode_ignored",
+    "no_output",
+    "over_voltage",
+    "setpoint_ignored",
+    "trip",
+}
 
 _MODES = {0xA0: RECTIFIER, 0xA1: INVERTER}
+_SETPOINTS = frozenset({0x1001, 0x1002, 0x1101, 0x1102, 0x1131, 0x1132})
 _ECHO_ONLY = frozenset({0x1120, 0x1121, 0x1122, 0x1123, 0x1126, 0x1134, 0x2105, 0x2114, 0x2117, 0x2118})
 
 
@@ -132,6 +141,8 @@ class InfyModule:
     def _write(self, register: int, value: int) -> None:
         stage, config = self.stage, self.stage.config
         count = len(self._rack.modules)
+        if register in _SETPOINTS and self.faults.active("setpoint_ignored"):
+            return  # echoed like any other, and nothing changes: what it fed it feeds on; on / off it still obeys
         if register in (0x1001, 0x1101):
             stage.voltage_set_v = _within(value / 1000.0, config.max_voltage_v)
         elif register == 0x1002:

@@ -185,6 +185,22 @@ def test_faults_of_a_module(host: Host) -> None:
     assert host.ask(ONE_READ, "1130000000000000")[0][0] >> 26 == 0
 
 
+def test_a_module_that_ignores_set_points_echoes_them_feeds_on_as_before_and_still_obeys_off(host: Host) -> None:
+    stage = host.plant.world.stages["power.1"]
+    host.ask(ALL_WRITE, "10010000000493E0")
+    host.ask(ALL_WRITE, "11020000000007D0")
+    host.ask(ALL_WRITE, "11100000000000A0")
+    host.plant.inject("power.1", "setpoint_ignored")
+    assert host.ask(ONE_WRITE, "1102000000000000") == [(0x02A4F001, "1102000000000000")]
+    host.ask(ONE_WRITE, "1101000000000000")
+    assert (stage.voltage_set_v, stage.current_set_a) == (300.0, 2.0)
+    host.ask(ALL_WRITE, "11100000000000A1")
+    assert not stage.on
+    host.plant.clear()
+    host.ask(ONE_WRITE, "1102000000000000")
+    assert stage.current_set_a == 0.0
+
+
 def test_a_tripped_module_is_off_and_cannot_be_switched_on(host: Host) -> None:
     host.ask(ALL_WRITE, "11100000000000A0")
     host.plant.inject("power.1", "trip")
