@@ -73,6 +73,9 @@ def _factory(config: Config, outlet: Outlet) -> Callable[[LinkInfo], V2gConnecti
         lab_tcp="lab-tcp" in c.lab,
         services=(6, 2) if config.outlet.bidirectional else (2,),
         currency=config.energy.currency,
+        dc_connector=config.protocol.dc_connector,
+        discharge_schedule_sign=config.protocol.discharge_schedule_sign,
+        accept_negative_discharge_limits=config.protocol.accept_negative_discharge_limits,
         timers=Timers(**slow),
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from evse_controller.energy.prices import Tariff
@@ -30,8 +31,9 @@ class Recorder:
         self._meter_id = meter_id
         self._latched: set[str] = {row[0] for row in journal.latched()}
         self._flush_due_s = 0.0
-        self._complained = False
+        self._owed: dict[str, Callable[[], None]] = {}
         self._meter_problem = ""
+        self.problem: str | None = None
         self.record: SessionRecord | None = None
         self.meter: SessionMeter | None = None
         self.soc: float | None = None
@@ -58,7 +60,8 @@ class Recorder:
             if charged_wh < 0 or discharged_wh < 0:
                 text = f"registers of {self._meter_id} went back while the daemon was down; the last ones stay"
             else:
-                self._journal.save_registers(session_id, reading.import_wh, reading.export_wh)
+                registers = (session_id, reading.import_wh, reading.export_wh)
+                self._durably(f"registers {session_id}", partial(self._journal.save_registers, *registers))
                 text = f"after the last entry the meter counted {charged_wh:.0f} Wh in, {discharged_wh:.0f} Wh out"
             self._journal.event(StoredEvent(utc_s, now_s, session_id, "meter", text, {}))
 
@@ -72,7 +75,7 @@ class Recorder:
         elif isinstance(command, ServiceSelected) and self.record is not None:
             self.record.service = _SERVICES.get(command.service_id, str(command.service_id))
             self.record.control_mode = command.control_mode.name.lower()
-            self._journal.save_session(self.record)
+            self._save(self.record)
         elif isinstance(command, SessionEnded):
             self._close(command, utc_s, now_s)
 
@@ -83,7 +86,26 @@ class Recorder:
         self.meter, self.soc, self._cause = None, None, None
         if reading is not None:
             self._start_meter(reading, utc_s)
-        self._journal.save_session(self.record)
+        self._save(self.record)
+
+    def _save(self, record: SessionRecord) -> None:
+        as_it_stands = replace(record)
+        self._durably(f"session {record.session_id}", lambda: self._journal.save_session(as_it_stands))
+
+    def _durably(self, what: str, write: Callable[[], None]) -> None:
+        """On the disk now, or with the next flush that succeeds: neither car nor contactors wait for a full disk."""
+        self._owed.pop(what, None)
+        try:
+            write()
+        except JournalError as error:
+            self._owed[what] = write
+            self._complain(error)
+
+    def _complain(self, error: JournalError) -> None:
+        """On the console once, in the status as long as it lasts."""
+        if self.problem is None:
+            print(f"evsed: journal: {error}", file=sys.stderr, flush=True)
+        self.problem = str(error)
 
     def _start_meter(self, reading: DcMeterReading, utc_s: float) -> None:
         if self.record is not None:
@@ -106,7 +128,7 @@ class Recorder:
         if self.meter is not None:
             result = settle(self.meter.samples, self.tariff, self._terms)
             self.record.settlement = json.dumps(asdict(result))
-        self._journal.save_session(self.record)
+        self._save(self.record)
         self.event(utc_s, now_s, "session", f"ended: {command.kind.value}: {reason}")
         self.record = None
         self.meter = None
@@ -120,7 +142,7 @@ class Recorder:
         if self.record is not None and reading is not None:
             if self.meter is None:  # the meter answered only after the session began
                 self._start_meter(reading, utc_s)
-                self._journal.save_session(self.record)
+                self._save(self.record)
             self._meter_step(reading, building_w or 0.0, max_charge_w, utc_s, now_s)
         if now_s >= self._flush_due_s:
             self._flush_due_s = now_s + _FLUSH_PERIOD_S
@@ -147,21 +169,24 @@ class Recorder:
         """Latching faults are on the disk before anybody may forget them; cleared ones leave it."""
         now = {fault.code.value: fault for fault in faults if fault.kind.latching}
         for code in now.keys() - self._latched:
-            self._journal.latch(code, now[code].source, now[code].cause, utc_s)
+            fault = now[code]
+            self._durably(f"latch {code}", partial(self._journal.latch, code, fault.source, fault.cause, utc_s))
         for code in self._latched - now.keys():
-            self._journal.unlatch(code)
+            self._durably(f"latch {code}", partial(self._journal.unlatch, code))
         self._latched = set(now)
 
     def flush(self) -> None:
-        """Write what is queued. A refusing disk is told once; charging goes on, events wait in memory."""
+        """Write what is queued and owed. A refusing disk is told once; charging goes on, events wait in memory."""
         try:
+            for what in list(self._owed):
+                self._owed[what]()
+                del self._owed[what]
             if self.record is not None and self.meter is not None:
                 self._journal.save_registers(
                     self.record.session_id, self.record.import_last_wh or 0.0, self.record.export_last_wh or 0.0
                 )
             self._journal.flush()
-            self._complained = False
         except JournalError as error:
-            if not self._complained:
-                print(f"evsed: journal: {error}", file=sys.stderr, flush=True)
-                self._complained = True
+            self._complain(error)
+        else:
+            self.problem = None

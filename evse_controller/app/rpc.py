@@ -92,7 +92,10 @@ def status(outlet: Outlet, started_s: float) -> dict[str, Any]:
             "currency": outlet.tariff.currency,
         },
         "faults": [_fault(fault) for fault in s.faults],
-        "devices": [{"name": driver.name, "problem": driver.problem()} for driver in outlet.devices.drivers],
+        "devices": [
+            *({"name": driver.name, "problem": driver.problem()} for driver in outlet.devices.drivers),
+            {"name": "journal", "problem": outlet.recorder.problem},
+        ],
         "latency_ms": _latency(outlet),
     }
 

@@ -11,7 +11,7 @@ from evse_controller.cli.client import Client
 
 
 def _put(args: argparse.Namespace, result: Any, lines: list[str]) -> None:
-    print(json.dumps(result) if args.json else "\n".join(lines), flush=True)
+    print(json.dumps(result) if args.json else "\n".join(map(render.printable, lines)), flush=True)
 
 
 def status(args: argparse.Namespace, client: Client) -> int:

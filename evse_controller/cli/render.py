@@ -8,6 +8,11 @@ from typing import Any
 WATCH_HEADER = "UTC      phase        pilot    V      A      kW  SoC  limits kW   session"
 
 
+def printable(line: str) -> str:
+    """What a car sent (its EVCCID, say) must not steer the terminal: control characters become `?`."""
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
 def utc(seconds: float | None) -> str:
     return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 

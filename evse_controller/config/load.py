@@ -97,6 +97,15 @@ class EnergySection:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtocolSection:
+    """Where public stacks disagree: see `SeccConfig`, which documents each and holds the defaults."""
+
+    dc_connector: int
+    discharge_schedule_sign: int
+    accept_negative_discharge_limits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorizationSection:
     mode: str
     tokens: tuple[str, ...]
@@ -112,6 +121,7 @@ class Config:
     site: SiteSection
     energy: EnergySection
     authorization: AuthorizationSection
+    protocol: ProtocolSection
     devices: Mapping[str, DeviceConfig]
 
     def notes(self) -> list[str]:
@@ -153,6 +163,7 @@ def load(path: str | Path) -> Config:
         site=site,
         energy=_energy(root.table("energy")),
         authorization=_authorization(root.table("authorization")),
+        protocol=_protocol(root.table("protocol")),
         devices=devices,
     )
     for table in (outlet_table, site_table, root):
@@ -273,6 +284,18 @@ def _energy(table: Table) -> EnergySection:
 
 def _authorization(table: Table) -> AuthorizationSection:
     section = AuthorizationSection(table.choice("mode", ("free-vend", "tokens"), "tokens"), table.texts("tokens"))
+    table.done()
+    return section
+
+
+def _protocol(table: Table) -> ProtocolSection:
+    section = ProtocolSection(
+        dc_connector=table.integer("dc_connector", 1, 4, 2),
+        discharge_schedule_sign=table.integer("discharge_schedule_sign", -1, 1, 1),
+        accept_negative_discharge_limits=table.flag("accept_negative_discharge_limits", False),
+    )
+    if section.discharge_schedule_sign == 0:
+        table.complain("discharge_schedule_sign", "must be 1 or -1")
     table.done()
     return section
 

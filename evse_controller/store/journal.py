@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
+from evse_controller.store.event_log import EventLog, StoredEvent
 from evse_controller.store.schema import MIGRATIONS
 
 _MAX_PENDING = 5000  # events kept in memory while the disk refuses; older ones are counted, not kept
@@ -64,22 +64,27 @@ _SESSION_COLUMNS = tuple(field.name for field in fields(SessionRecord))
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """One event: world time, control time, the session it belongs to (None: none open), and its data."""
+class Retention:
+    """How much is kept, newest first: a car that comes and goes for ever fills no disk."""
 
-    at_utc_s: float
-    at_s: float
-    session_id: str | None
-    kind: str
-    text: str
-    data: Mapping[str, Any]
+    events: int = 200_000
+    sessions: int = 10_000
+    log_bytes: int = 10 * 1024 * 1024
+    log_files: int = 5
 
 
 class Journal:
     """One SQLite file, plus the same events as JSON lines in `event_log` for people and log shippers."""
 
-    def __init__(self, path: Path, event_log: Path | None = None, busy_timeout_s: float = 0.05) -> None:
+    def __init__(
+        self,
+        path: Path,
+        event_log: Path | None = None,
+        busy_timeout_s: float = 0.05,
+        retention: Retention | None = None,
+    ) -> None:
         self.path = path
+        self._retention = retention = retention or Retention()
         self.dropped_events = 0
         self._pending: list[StoredEvent] = []
         try:
@@ -87,7 +92,7 @@ class Journal:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=busy_timeout_s)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._migrate()
-            self._log = event_log.open("a", encoding="utf-8") if event_log is not None else None
+            self._log = EventLog(event_log, retention.log_bytes, retention.log_files) if event_log is not None else None
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"{path}: {error}") from error
 
@@ -125,6 +130,11 @@ class Journal:
         values = [getattr(record, name) for name in _SESSION_COLUMNS]
         with self._durable() as db:
             db.execute(f"INSERT OR REPLACE INTO session ({','.join(_SESSION_COLUMNS)}) VALUES ({marks})", values)
+            db.execute(
+                "DELETE FROM session WHERE session_id NOT IN"
+                " (SELECT session_id FROM session ORDER BY started_utc_s DESC LIMIT ?)",
+                (self._retention.sessions,),
+            )
 
     def save_registers(self, session_id: str, import_last_wh: float, export_last_wh: float) -> None:
         """The newest meter registers of a running session; cheap, called about once a second."""
@@ -186,6 +196,8 @@ class Journal:
             self._db.executemany(
                 "INSERT INTO event (at_utc_s, at_s, session_id, kind, text, data) VALUES (?,?,?,?,?,?)", rows
             )
+            newest = self._db.execute("SELECT max(id) FROM event").fetchone()[0]
+            self._db.execute("DELETE FROM event WHERE id <= ?", (newest - self._retention.events,))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._db.in_transaction:
@@ -195,17 +207,9 @@ class Journal:
         if self._log is None:
             return
         try:
-            for e in written:
-                record: dict[str, Any] = {
-                    "utc_s": round(e.at_utc_s, 3),
-                    "t_s": round(e.at_s, 3),
-                    "session": e.session_id,
-                }
-                record |= {"kind": e.kind, "text": e.text, **({"data": e.data} if e.data else {})}
-                self._log.write(json.dumps(record, separators=(",", ":")) + "\n")
-            self._log.flush()
+            self._log.write(written)
         except OSError as error:  # the journal has them; the readable copy has a gap, and says so
-            raise JournalError(f"{self._log.name}: {error}") from error
+            raise JournalError(f"{self._log.path}: {error}") from error
 
     def events(self, session_id: str | None = None, limit: int = 1000) -> list[StoredEvent]:
         """Stored events in order; of one session, or the newest of all."""

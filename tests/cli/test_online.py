@@ -160,3 +160,16 @@ def test_an_endless_line_is_dropped_and_the_daemon_lives(daemon: str, capsys: py
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             s.sendall(b"x" * 50_000_000)
     assert main(["faults", "--socket", daemon]) == 0
+
+
+def test_what_a_car_sent_cannot_steer_the_terminal(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = STATUS["session"]["evccid"]
+    STATUS["session"]["evccid"] = "\x1b[2J\x1b[1;1HEVIL\x07\n"
+    try:
+        assert main(["status", "--socket", daemon]) == 0
+    finally:
+        STATUS["session"]["evccid"] = before
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert "?[2J?[1;1HEVIL??" in out

@@ -7,11 +7,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evse_controller.store import Journal, JournalError, SessionRecord, StoredEvent
+from evse_controller.store import Journal, JournalError, Retention, SessionRecord, StoredEvent
 
 
 def record(session_id: str = "00000000000000AB") -> SessionRecord:
@@ -110,3 +111,26 @@ def test_while_the_journal_is_locked_events_wait_and_nothing_is_lost(tmp_path: P
     other.execute("ROLLBACK")
     journal.flush()
     assert [e.data["n"] for e in journal.events()] == [1]
+
+
+def test_old_events_and_sessions_make_room_for_new_ones(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db", retention=Retention(events=10, sessions=2))
+    for number in range(25):
+        journal.event(event(number))
+        journal.flush()
+    assert [e.data["n"] for e in journal.events()] == list(range(15, 25))
+    for number in range(4):
+        journal.save_session(replace(record(f"{number:016X}"), started_utc_s=1.7e9 + number))
+    assert [r.session_id[-1] for r in journal.sessions()] == ["3", "2"]
+
+
+def test_the_event_log_rotates_and_keeps_so_many_files(tmp_path: Path) -> None:
+    retention = Retention(log_bytes=500, log_files=2)
+    journal = Journal(tmp_path / "j.db", tmp_path / "events.jsonl", retention=retention)
+    for number in range(40):
+        journal.event(event(number))
+        journal.flush()
+    journal.close()
+    names = sorted(path.name for path in tmp_path.glob("events.jsonl*"))
+    assert names == ["events.jsonl", "events.jsonl.1", "events.jsonl.2"]
+    assert all(path.stat().st_size < 700 for path in tmp_path.glob("events.jsonl*"))
