@@ -27,6 +27,7 @@ _FILES = {
     Schema.ISO20_DC: "iso15118_20/V2G_CI_DC.xsd",
     Schema.ISO20_AC: "iso15118_20/V2G_CI_AC.xsd",
 }
+_NEEDS = "it needs a JDK, or a Java runtime of 11 or later with the module jdk.compiler"
 
 
 class Unavailable(Exception):
@@ -70,8 +71,8 @@ def schema_folder() -> Path:
 
 
 def java_present() -> bool:
-    """Whether a Java compiler and runtime are installed."""
-    return shutil.which("java") is not None and shutil.which("javac") is not None
+    """Whether Java is installed: then the live comparison has to run, and what else it lacks is an error."""
+    return shutil.which("java") is not None
 
 
 class Oracle:
@@ -79,23 +80,38 @@ class Oracle:
 
     def __init__(self, schemas: tuple[Schema, ...]) -> None:
         if not java_present():
-            raise Unavailable("java and javac are not installed")
+            raise Unavailable("java is not on the PATH")
         folder = wheel_folder()
         self._work = tempfile.TemporaryDirectory()
         work = Path(self._work.name)
         shutil.copytree(folder / _XSD, work / "xsd")
         # The -20 schemas import the XML signature schema from their own folder.
         shutil.copy(work / "xsd/xmldsig-core-schema.xsd", work / "xsd/iso15118_20")
-        source = Path(__file__).with_name("ExiPeer.java")
-        jar = folder / _JAR
-        subprocess.run(["javac", "-nowarn", "-cp", str(jar), "-d", str(work), str(source)],
-                       check=True, capture_output=True)
+        self._complaints = (work / "java.log").open("w+b")
         self._process = subprocess.Popen(
-            ["java", "-Xss16m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{jar}{os.pathsep}{work}", "ExiPeer"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            self._command(folder / _JAR, work),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints,
         )
-        for schema in schemas:
-            self._ask("schema", schema.name, str(work / "xsd" / _FILES[schema]))
+        try:
+            for schema in schemas:
+                self._ask("schema", schema.name, str(work / "xsd" / _FILES[schema]))
+        except (RuntimeError, BrokenPipeError) as error:
+            said = (work / "java.log").read_text(errors="replace").strip()
+            self.close()
+            raise Unavailable(f"java is here but could not start the oracle; {_NEEDS}: {said or error}") from error
+
+    @staticmethod
+    def _command(jar: Path, work: Path) -> list[str]:
+        """Compiled where there is a javac, else as a source file, which `java` compiles itself (JEP 330)."""
+        source = Path(__file__).with_name("ExiPeer.java")
+        java = ["java", "-Xss16m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp"]
+        if shutil.which("javac") is None:
+            return [*java, str(jar), str(source)]
+        made = subprocess.run(["javac", "-nowarn", "-cp", str(jar), "-d", str(work), str(source)],
+                              capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise Unavailable(f"javac refuses {source.name}: {made.stderr.strip()}")
+        return [*java, f"{jar}{os.pathsep}{work}", "ExiPeer"]
 
     def encode(self, schema: Schema, xml: str) -> bytes:
         """The EXI document of an XML document."""
@@ -119,6 +135,7 @@ class Oracle:
         """End the process and remove its files."""
         self._process.kill()
         self._process.communicate()
+        self._complaints.close()
         self._work.cleanup()
 
     def __enter__(self) -> Oracle:

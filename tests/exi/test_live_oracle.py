@@ -1,28 +1,40 @@
 """A small live comparison with EXIficient; the full one is the campaign `exi_exact`."""
 
+import itertools
+import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from evse_controller.messages import Schema, decode, encode
+from evse_controller.messages import Message, Schema, decode, encode
 from evse_controller.messages.generated.common_messages import SessionSetupReq
 from evse_controller.messages.generated.common_types import MessageHeader
+from tests.campaign import exi_oracle
 from tests.campaign.exi_exact import compare, difference
 from tests.campaign.exi_messages import SCHEMAS
-from tests.campaign.exi_oracle import Oracle, Unavailable, java_present, schema_folder, wheel_folder
+from tests.campaign.exi_oracle import Oracle, Unavailable, java_present, schema_folder
+from tests.campaign.exi_vectors import read_vectors
 from tests.campaign.exi_xml import XmlWriter
 
-pytestmark = pytest.mark.skipif(not java_present(), reason="java and javac are not installed")
+NO_JAVA = "there is no Java on this machine (no `java` on the PATH); tests/messages compares with committed vectors"
 
 
 @pytest.fixture(scope="module")
 def oracle() -> Iterator[Oracle]:
-    try:
-        wheel_folder()
-    except Unavailable as reason:
-        pytest.skip(f"EXIficient cannot be fetched: {reason}")
-    with Oracle(SCHEMAS) as running:
+    with started_or_failed() as running:
         yield running
+
+
+def started_or_failed() -> Oracle:
+    """The running oracle. Only a machine without any Java may do without it; everything else that lacks is red."""
+    if not java_present():
+        pytest.skip(NO_JAVA)
+    try:
+        return Oracle(SCHEMAS)
+    except Unavailable as reason:
+        pytest.fail(f"Java is present, so the live comparison has to run: {reason}")
 
 
 def test_bytes_are_exificients(oracle: Oracle) -> None:
@@ -45,3 +57,53 @@ def test_the_one_exception_is_understood_both_ways(oracle: Oracle) -> None:
 def test_the_oracle_reports_errors(oracle: Oracle) -> None:
     with pytest.raises(RuntimeError):
         oracle.encode(Schema.ISO20_DC, "<unfinished")
+
+
+def _hide(monkeypatch: pytest.MonkeyPatch, *programs: str) -> None:
+    which = shutil.which
+    monkeypatch.setattr(
+        exi_oracle.shutil, "which", lambda name, *more, **named: None if name in programs else which(name)
+    )
+
+
+@pytest.mark.skipif(not java_present(), reason=NO_JAVA)
+def test_without_javac_java_compiles_the_source_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    _hide(monkeypatch, "javac")
+    with Oracle((Schema.APP_PROTOCOL,)) as oracle:
+        for message, data in itertools.islice(of_schema(Schema.APP_PROTOCOL), 5):
+            assert oracle.encode(Schema.APP_PROTOCOL, XmlWriter(schema_folder(), Schema.APP_PROTOCOL).write(message)) \
+                == data
+
+
+def of_schema(schema: Schema) -> Iterator[tuple[Message, bytes]]:
+    return ((message, data) for message, data in read_vectors() if message.SCHEMA is schema)
+
+
+def test_java_without_the_wheel_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline() -> Path:
+        raise Unavailable("pip cannot download it")
+
+    monkeypatch.setattr(exi_oracle, "java_present", lambda: True)
+    monkeypatch.setattr(exi_oracle, "wheel_folder", offline)
+    monkeypatch.setitem(globals(), "java_present", lambda: True)
+    with pytest.raises(pytest.fail.Exception, match="has to run: pip cannot download it"):
+        started_or_failed()
+
+
+@pytest.mark.skipif(not java_present(), reason=NO_JAVA)
+def test_java_without_a_compiler_is_red_and_says_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = tmp_path / "java"
+    runtime.write_text("#!/bin/sh\necho 'error: no module jdk.compiler' >&2\nexit 1\n")
+    runtime.chmod(0o755)
+    _hide(monkeypatch, "javac")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(pytest.fail.Exception, match=r"needs a JDK.*: error: no module jdk\.compiler"):
+        started_or_failed()
+
+
+def test_only_a_machine_without_any_java_may_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+    _hide(monkeypatch, "java", "javac")
+    with pytest.raises(pytest.skip.Exception, match="no Java on this machine"):
+        started_or_failed()
