@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import os
 import random
@@ -24,9 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,44 +36,20 @@ from hal.sim.battery import BatteryConfig
 from hal.sim.plant import BusConfig, Plant, PlantConfig
 from hal.sim.ptys import PtyBench
 from hal.sim.world import WorldConfig
+from hil.bench_config import START_UTC_S, Setting, daemon_tables, merge, price_lines
 from hil.evcc import Evcc, EvccConfig
 from hil.evcc_net import Client, NetOptions, Outcome, ThisHost, connect, discover
 from hil.netns import Link, best_network
 from hil.toml_text import toml_text
 
-START_UTC_S = 1_724_925_600  # a full hour
 READY_TIMEOUT_S = 20.0
 _TICK_S = 0.01
-
-PRICES = {
-    "cheap-now": (0, 200, 400, 400),
-    "dear-now": (900, 50, 50, 50),
-    "flat": (100, 100, 100, 100),
-}
-"""EUR/MWh of the hours from the start on: what makes a car charge, or discharge, at full power at once."""
 
 
 @cache
 def network_kind() -> str:
     """`namespaces` where the machine permits them, else `loopback`. Asked once a process."""
     return "namespaces" if best_network().kind == "namespaces" else "loopback"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a bench looks like. `config` is merged into the daemon's file, table by table (None removes a key).
-
-    `network`: `auto`, or `loopback` to use `::1` in any case. `prices`: a key of PRICES.
-    """
-
-    prices: str = "cheap-now"
-    soc: float = 0.5
-    building_w: float = 2000.0
-    import_limit_w: float = 40_000.0
-    export_limit_w: float = 30_000.0
-    lab: tuple[str, ...] = ()
-    network: str = "auto"
-    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BenchError(AssertionError):
@@ -168,66 +142,18 @@ class Bench:
 
     def write_config(self, changes: Mapping[str, Any] | None = None) -> Path:
         """Write the daemon's file from the setting, with `changes` merged in."""
-        secc, dev = self.pki.files(Role.SECC), self.ptys.directory
-        (self.folder / "prices.csv").write_text(self._price_lines(), encoding="utf-8")
-        data: dict[str, Any] = {
-            "controller": {
-                "evseid": "DE*EVC*E000001",
-                "state_dir": str(self.folder / "state"),
-                "socket": self.socket_path,
-                "lab": list(self.setting.lab),
-            },
-            "world": {"start": datetime.fromtimestamp(START_UTC_S, UTC), "speed": 1.0, "anchor_s": self.anchor_s},
-            "net": {
-                **({"interface": self._link.evse.interface} if self._link else {"host": "::1", "sdp_port": 0}),
-                "tls": {
-                    "chain": str(secc.chain),
-                    "key": str(secc.key),
-                    "trust": [str(path) for path in self.pki.trust_of_secc],
-                },
-            },
-            "outlet": {
-                "bidirectional": True,
-                "grid_profile": 1,
-                "efficiency_import": 0.93,
-                "efficiency_export": 0.98,
-                "ramp_up_a_per_s": 200.0,
-                "ratings": {
-                    "max_voltage_v": 920,
-                    "min_voltage_v": 150,
-                    "max_charge_current_a": 70,
-                    "max_charge_power_w": 22000,
-                    "max_discharge_current_a": 70,
-                    "max_discharge_power_w": 22000,
-                },
-                "mcu": {"driver": "charge-som-uart", "port": str(dev / "mcu")},
-                "power": {"driver": "infy-beg", "interface": "slcan", "channel": str(dev / "can0"), "modules": 2},
-                "meter": {"driver": "acrel-djsf1352", "port": str(dev / "meter"), "unit": 1},
-                "isolation": {"driver": "bender-isocha425hv", "port": str(dev / "imd"), "unit": 3},
-            },
-            "site": {
-                "import_limit_w": self.setting.import_limit_w,
-                "export_limit_w": self.setting.export_limit_w,
-                "failsafe_import_w": 4200,
-                "margin_w": 300,
-                "meter_scope": "grid",
-                "meter": {"driver": "eastron-sdm630", "port": str(dev / "building"), "unit": 1},
-            },
-            "energy": {"prices": str(self.folder / "prices.csv"), "wear_cost_per_kwh": 0.02},
-            "authorization": {"mode": "free-vend"},
-        }
+        prices = self.folder / "prices.csv"
+        prices.write_text(price_lines(self.setting.prices), encoding="utf-8")
+        interface = self._link.evse.interface if self._link else None
+        data = daemon_tables(
+            self.setting, self.pki, self.ptys.directory, self.folder / "state", Path(self.socket_path), prices
+        )
+        data["net"] |= {"interface": interface} if interface else {"host": "::1", "sdp_port": 0}
+        data["world"]["anchor_s"] = self.anchor_s
         merge(data, self.setting.config)
         merge(data, changes or {})
         self.config_file.write_text(toml_text(data), encoding="utf-8")
         return self.config_file
-
-    def _price_lines(self) -> str:
-        lines = ["start_utc,eur_per_mwh"]
-        prices = PRICES[self.setting.prices]
-        for hour in range(48):
-            at = datetime.fromtimestamp(START_UTC_S + hour * 3600, UTC)
-            lines.append(f"{at:%Y-%m-%dT%H:%M:%SZ},{prices[min(hour, len(prices) - 1)]}")
-        return "\n".join(lines) + "\n"
 
     def command(self) -> list[str]:
         """The daemon's command line, on its side of the cable."""
@@ -438,18 +364,3 @@ def environment() -> dict[str, str]:
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     root = str(Path(__file__).resolve().parent.parent)
     return inherited | {"PYTHONPATH": os.pathsep.join(filter(None, (root, inherited.get("PYTHONPATH"))))}
-
-
-def merge(into: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Put `changes` into nested tables; None removes."""
-    for key, value in changes.items():
-        if value is None:
-            into.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(into.get(key), dict):
-            merge(into[key], value)
-        else:
-            into[key] = value
-
-
-def with_lab(setting: Setting, lab: Sequence[str]) -> Setting:
-    return dataclasses.replace(setting, lab=tuple(lab))
