@@ -56,6 +56,16 @@ def compress_price(slots: Sequence[tuple[int, float]], points: int) -> Generator
     return merged
 
 
+def after_level(slots: Sequence[PlanSlot], level_wh: float, battery_efficiency: float) -> list[float]:
+    """All the discharge that the slots allow, but none before full charging could have reached `level_wh`."""
+    caps: list[float] = []
+    reached_wh = 0.0
+    for slot in slots:
+        caps.append(slot.max_discharge_w if reached_wh >= level_wh else 0.0)
+        reached_wh += slot.max_charge_w * slot.duration_s / 3600.0 * battery_efficiency
+    return caps
+
+
 def tuple_steps(
     tuple_id: int,
     slots: Sequence[PlanSlot],

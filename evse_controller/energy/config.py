@@ -1,0 +1,38 @@
+"""Numbers that say how to plan."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyConfig:
+    """How to plan. `building_profile_w`: 24 values, the building's usual load by hour of the UTC day; None: as now.
+
+    `start_lead_s`: world time from a schedule request to the first energy (cable check and pre-charge).
+    """
+
+    slot_s: int = 900
+    default_stay_s: int = 8 * 3600
+    max_horizon_s: int = 36 * 3600
+    wear_per_kwh: float = 0.04
+    charge_efficiency: float = 0.95
+    discharge_efficiency: float = 0.95
+    battery_efficiency: float = 0.98
+    building_profile_w: tuple[float, ...] | None = None
+    start_lead_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 60 <= self.slot_s <= 3600:
+            raise ValueError(f"slot_s must be 60..3600, got {self.slot_s}")
+        for name in ("default_stay_s", "max_horizon_s"):
+            if getattr(self, name) < self.slot_s:
+                raise ValueError(f"{name} must be at least slot_s, got {getattr(self, name)}")
+        for name in ("charge_efficiency", "discharge_efficiency", "battery_efficiency"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
+        if not 0.0 <= self.wear_per_kwh < math.inf:
+            raise ValueError(f"wear_per_kwh must be >= 0, got {self.wear_per_kwh}")
+        if self.building_profile_w is not None and len(self.building_profile_w) != 24:
+            raise ValueError(f"building_profile_w needs 24 values, got {len(self.building_profile_w)}")

@@ -1,0 +1,90 @@
+"""What the EV said it needs, carried forward by the energy that moved since, and what it forbids.
+
+Discharge: the battery is never brought below the higher of EVMinimumEnergyRequest and EVMinimumV2XEnergyRequest (the
+lower edge of the V2X window); while that edge is not below the present level there is no discharge at all, in both
+control modes. An EV that states neither may give back only what it took in this session. A number that is not one
+(NaN) allows nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from evse_controller.model.commands import EvDcLimits
+from evse_controller.model.offer import EnergyNeeds
+from evse_controller.model.snapshot import DcRatings
+
+_NEWS_WH = 500.0
+_NEWS_S = 60.0  # the wire carries whole seconds relative to a message: only more than a minute is news
+
+
+@dataclass(frozen=True, slots=True)
+class StatedNeeds:
+    """`needs` as stated when `told_at_wh` had moved, with the limits of both sides."""
+
+    needs: EnergyNeeds
+    told_at_wh: float
+    ev: EvDcLimits
+    ratings: DcRatings
+    bidirectional: bool
+    battery_efficiency: float
+
+    def stored(self, moved_wh: float) -> float:
+        """Battery energy of what moved at the outlet."""
+        return moved_wh * self.battery_efficiency if moved_wh > 0.0 else moved_wh / self.battery_efficiency
+
+    def left(self, stated_wh: float | None, moved_wh: float, otherwise: float) -> float:
+        """A stated energy, carried forward by what moved since; `otherwise` when it was not stated."""
+        if stated_wh is None:
+            return otherwise
+        return stated_wh - self.stored(moved_wh - self.told_at_wh)
+
+    def edge(self, moved_wh: float) -> float:
+        """Energy (relative to now) below which the battery may not be discharged; infinite when it is not known."""
+        stated = [x for x in (self.needs.minimum_wh, self.needs.v2x_minimum_wh) if x is not None]
+        edge = self.left(max(stated), moved_wh, 0.0) if stated else -self.stored(max(0.0, moved_wh))
+        return edge if all(map(math.isfinite, (*stated, edge))) else math.inf
+
+    def no_discharge(self, moved_wh: float, soc: float | None) -> str | None:
+        """Why nothing may be discharged at this moment, None when it may."""
+        if not self.bidirectional:
+            return "no bidirectional service"
+        edge, floor = self.edge(moved_wh), self.needs.minimum_soc
+        if not edge < 0.0:
+            return "the driver's minimum energy is not known" if edge == math.inf else "the driver's minimum energy"
+        if soc is not None and floor is not None and not soc > floor:
+            return f"the driver's minimum SoC {floor:.0f} %"
+        return None
+
+    def changed(self, needs: EnergyNeeds, moved_wh: float) -> bool:
+        """Whether `needs` are news: another departure or remaining energy than these, carried forward, say."""
+        old = self.needs
+        if (old.departure_utc_s is None) != (needs.departure_utc_s is None):
+            return True
+        if abs((old.departure_utc_s or 0.0) - (needs.departure_utc_s or 0.0)) > _NEWS_S:
+            return True
+        pairs = (
+            (old.target_wh, needs.target_wh),
+            (old.minimum_wh, needs.minimum_wh),
+            (old.v2x_minimum_wh, needs.v2x_minimum_wh),
+        )
+        for before, now in pairs:
+            if (before is None) != (now is None):
+                return True
+            if now is not None and abs(self.left(before, moved_wh, 0.0) - now) > _NEWS_WH:
+                return True
+        return False
+
+    def power_limits(self) -> tuple[float, float]:
+        """(charge, discharge) power in W that EV and EVSE can do at the outlet."""
+        ev, evse = self.ev, self.ratings
+        charge_w = min(ev.max_charge_power_w, ev.max_charge_current_a * ev.max_voltage_v, evse.max_charge_power_w)
+        stated = []
+        if ev.max_discharge_power_w is not None:
+            stated.append(ev.max_discharge_power_w)
+        if ev.max_discharge_current_a is not None:
+            stated.append(ev.max_discharge_current_a * ev.max_voltage_v)
+        if not stated:
+            return charge_w, 0.0
+        return charge_w, min(*stated, evse.max_discharge_power_w)

@@ -1,0 +1,74 @@
+"""The time ahead cut into slots of constant prices and limits, from tariff, site and what EV and EVSE can do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+
+from evse_controller.energy.config import EnergyConfig
+from evse_controller.energy.needs import StatedNeeds
+from evse_controller.energy.planner import PlanSlot
+from evse_controller.energy.prices import Tariff
+from evse_controller.site import SiteOutlook
+
+_MOST_SLOTS = 512
+
+
+def slot_steps(
+    config: EnergyConfig,
+    stated: StatedNeeds,
+    anchor: int,
+    outlook: SiteOutlook | None,
+    tariff: Tariff,
+    discharge: bool,
+    lead_s: float,
+) -> Generator[None, None, tuple[PlanSlot, ...]]:
+    """Slots from `anchor` to departure, yielding after each. `lead_s` > 0 is a first slot of its own."""
+    departure = stated.needs.departure_utc_s
+    stay_s = config.default_stay_s if departure is None else round(departure) - anchor
+    # A departure that has passed leaves one slot: whatever is missing is charged at once.
+    horizon_s = min(config.max_horizon_s, _MOST_SLOTS * config.slot_s)
+    end = anchor + min(horizon_s, stay_s if stay_s >= 60 else config.slot_s)
+    charge_w, discharge_w = stated.power_limits()
+    slots: list[PlanSlot] = []
+    start = anchor
+    while start < end:
+        grid = (start // config.slot_s + 1) * config.slot_s
+        change = math.ceil(tariff.next_change(start))
+        until = min(grid, end, change if change > start else grid)
+        if start == anchor and 0 < lead_s < end - anchor:
+            until = anchor + math.ceil(lead_s)  # one slot of its own, whatever boundaries it crosses
+        building_w, import_w, export_w = _site_at(config, start, anchor, outlook, charge_w)
+        slots.append(
+            PlanSlot(
+                float(until - start),
+                tariff.buy(start),
+                tariff.sell(start),
+                min(charge_w, import_w * config.charge_efficiency),
+                min(discharge_w, export_w / config.discharge_efficiency) if discharge else 0.0,
+                building_w,
+            )
+        )
+        start = until
+        yield
+    return tuple(slots)
+
+
+def _site_at(
+    config: EnergyConfig, start: int, anchor: int, outlook: SiteOutlook | None, charge_w: float
+) -> tuple[float, float, float]:
+    """(building load, import room, export room) in W AC for the slot at `start`."""
+    if outlook is None:  # no site known: its guard clips charging; export is denied by default
+        return 0.0, charge_w / config.charge_efficiency, 0.0
+    if outlook.building_w is None:
+        return 0.0, min(outlook.failsafe_import_w, outlook.import_limit_w), 0.0
+    building_w = outlook.building_w
+    profile = config.building_profile_w
+    if profile is not None and start > anchor:
+        building_w = profile[start // 3600 % 24]
+    return building_w, max(0.0, outlook.import_limit_w - building_w), max(0.0, outlook.export_limit_w + building_w)
+
+
+def replacement_price(slot: PlanSlot) -> float:
+    """What the first kWh charged in this slot costs at the grid connection: a surplus only its lost sale."""
+    return min(slot.buy_per_kwh, slot.sell_per_kwh) if slot.building_w < 0.0 else slot.buy_per_kwh
