@@ -15,7 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from hal.api import DeviceError
 from hal.channel import ByteChannel
+from hal.serial_port import SerialPort
 
 if TYPE_CHECKING:
     import can
@@ -179,6 +181,23 @@ class SlcanPort:
             self._line.clear()
             self._channel.write(self._set_up)
         self._was_down = down
+
+
+def open_port(interface: str, channel: str, bitrate: int, tty_baudrate: int) -> CanPort:
+    """The bus by python-can's name of its interface, or `slcan` on the serial line `channel`. Raises DeviceError."""
+    if interface == "slcan":
+        line = SerialPort(channel, tty_baudrate)
+        line.open()
+        return SlcanPort(line, bitrate)
+    import can
+
+    def open_bus() -> can.BusABC:
+        return can.Bus(interface=interface, channel=channel, bitrate=bitrate)
+
+    try:
+        return PythonCanPort(open_bus(), open_bus)
+    except (can.CanError, OSError, ValueError, ImportError) as error:
+        raise DeviceError(f"{interface} {channel}", str(error)) from error
 
 
 def _parse(line: bytes) -> tuple[int, bytes] | None:

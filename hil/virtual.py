@@ -139,20 +139,10 @@ class VirtualBench:
             battery=replace(settings.plant.battery, soc=settings.soc),
         ))
         self.clock = VirtualClock(plant.now_s)
-        world = AnchoredWorldClock(self.clock, settings.start_utc_s, plant.now_s, settings.speed)
-        self.devices = _devices(plant)
-        for driver in self.devices.drivers:
-            driver.open()
+        self._world = AnchoredWorldClock(self.clock, settings.start_utc_s, plant.now_s, settings.speed)
+        self._config = load(_write_config(folder, settings))
         self._journal = Journal(folder / "journal.db", folder / "events.jsonl")
-        ticks = itertools.count(step=0.0001)  # planning takes as many steps on every machine and in every run
-        self.outlet = Outlet(
-            load(_write_config(folder, settings)),
-            self.devices,
-            self._journal,
-            self.clock,
-            world,
-            work_clock=lambda: next(ticks),
-        )
+        self._start()
         self._secc = secc or SeccConfig(services=(6, 2))
         self._rng = random.Random(seed)
         start_s = plant.now_s
@@ -160,12 +150,21 @@ class VirtualBench:
             vehicle, plant.inlet, random.Random(seed + 1),
             lambda now_s: settings.start_utc_s + (now_s - start_s) * settings.speed,
         )
-        self.connection: Connection | None = None
         self.samples: list[Sample] = []
         self.answers: list[StationOutput] = []
         self.refusals: list[str] = []
         self._in_flight: list[tuple[float, Callable[[], None]]] = []
         self._control_s = start_s
+
+    def _start(self) -> None:
+        self.devices = _devices(self.plant)
+        for driver in self.devices.drivers:
+            driver.open()
+        ticks = itertools.count(step=0.0001)  # planning takes as many steps on every machine and in every run
+        self.outlet = Outlet(
+            self._config, self.devices, self._journal, self.clock, self._world, work_clock=lambda: next(ticks)
+        )
+        self.connection: Connection | None = None
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -203,6 +202,22 @@ class VirtualBench:
         """Let control time pass."""
         for _ in range(round(seconds / POLL_S)):
             self.tick()
+
+    def lose_daemon(self, down_s: float) -> None:
+        """The daemon dies without a word; after `down_s` another one starts from the same journal.
+
+        As in the field its pilot board is reset (the lost heartbeat left it in its safe state) and a technician clears
+        the faults that latch.
+        """
+        self._in_flight.clear()
+        self.plant.step(down_s)
+        self.clock.advance(self.plant.now_s - self.clock.now_s())
+        self._start()
+        self.plant.inject("mcu", "reset")
+        self.plant.clear("mcu", "reset")
+        self.run(2.0)
+        for fault in self.outlet.station.faults:
+            self.outlet.station.clear_fault(fault.code, self.now_s)
 
     def until(self, condition: Callable[[], bool], within_s: float) -> float:
         """Run until the condition holds and return how long it took. AssertionError with the story after `within_s`."""

@@ -21,12 +21,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from hal.api import DeviceError, PowerCapability, PowerMode, PowerReading
-from hal.can_port import CanPort, PythonCanPort, SlcanPort
+from hal.can_port import CanPort, PythonCanPort, open_port
 from hal.options import Options
 from hal.power import infy_frames as frames
 from hal.power.infy_frames import Register
 from hal.power.infy_module import CAPABILITY, KEEP_ALIVE_S, NEVER, Module, Setting
-from hal.serial_port import SerialPort
 
 if TYPE_CHECKING:
     import can
@@ -164,7 +163,8 @@ class InfyBeg:
             if self._was_on:
                 return f"module {off} went off by itself"
             return self._not_ready() or f"module {off} is not on yet"
-        return None
+        alone = ", ".join(str(module.address) for module in found if module.was_alone)
+        return f"module {alone} was without CAN traffic and switched itself off" if alone else None
 
     def set_output(self, voltage_v: float, current_a: float) -> None:
         if voltage_v < 0 or current_a < 0:
@@ -388,21 +388,7 @@ def create(name: str, options: Mapping[str, object]) -> InfyBeg:
     tty_baudrate = taken.integer("tty_baudrate", 115_200, 9600, 4_000_000) if interface == "slcan" else 0
     taken.done()
 
-    def make_slcan() -> CanPort:
-        port = SerialPort(channel, tty_baudrate)
-        port.open()
-        return SlcanPort(port, bitrate)
+    def make_port() -> CanPort:
+        return open_port(interface, channel, bitrate, tty_baudrate)
 
-    def make_python_can() -> CanPort:
-        import can
-
-        def open_bus() -> can.BusABC:
-            return can.Bus(interface=interface, channel=channel, bitrate=bitrate)
-
-        try:
-            return PythonCanPort(open_bus(), open_bus)
-        except (can.CanError, OSError, ValueError, ImportError) as error:
-            raise DeviceError(f"{interface} {channel}", str(error)) from error
-
-    make_port = make_slcan if interface == "slcan" else make_python_can
     return InfyBeg(name, make_port, modules=modules, country_code=country_code, bitrate=bitrate)

@@ -57,7 +57,6 @@ _STATUS_FAULTS: tuple[tuple[int, str], ...] = (
     (8 + 3, "fan fault"),
     (8 + 4, "over-temperature"),
     (8 + 5, "output over-voltage"),
-    (8 + 7, "CAN interrupted"),
     (16 + 1, "module address used twice"),
     (16 + 3, "input phase lost"),
     (16 + 4, "input phases unbalanced"),
@@ -65,6 +64,7 @@ _STATUS_FAULTS: tuple[tuple[int, str], ...] = (
     (16 + 6, "input over-voltage"),
 )
 _DC_OFF = 1 << 8
+_CAN_INTERRUPTED = 1 << 8 + 7
 _INVERTER_FAULTS: tuple[tuple[int, str], ...] = (
     (1, "AC overload"),
     (8 + 0, "off-grid"),
@@ -118,7 +118,17 @@ def dc_on(status: int) -> bool:
 
 
 def status_faults(status: int) -> list[str]:
-    return list(dict.fromkeys(text for bit, text in _STATUS_FAULTS if status >> bit & 1))
+    found = [text for bit, text in _STATUS_FAULTS if status >> bit & 1]
+    # A module that is off only remembers that it was alone once: who reads this bit is talking with it again, and the
+    # documents do not say what clears it. A module that feeds although it says so is wrong.
+    if can_interrupted(status) and dc_on(status):
+        found.append("CAN interrupted")
+    return list(dict.fromkeys(found))
+
+
+def can_interrupted(status: int) -> bool:
+    """True when the module heard nobody for 10 s and switched itself off; may stay set after the talk went on."""
+    return bool(status & _CAN_INTERRUPTED)
 
 
 def inverting(inverter: int) -> bool:

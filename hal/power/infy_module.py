@@ -109,6 +109,11 @@ class Module:
         status = self.values.get(Register.STATUS)
         return None if status is None else frames.dc_on(status)
 
+    @property
+    def was_alone(self) -> bool:
+        """It switched itself off because nobody talked to it. No fault while it is off."""
+        return frames.can_interrupted(self.values.get(Register.STATUS, 0))
+
     def off_since(self, command_s: float) -> bool:
         """True when a status that arrived after `command_s` says off."""
         return self.on is False and self.at_s[Register.STATUS] > command_s

@@ -4,7 +4,8 @@ Identifier: error[28:26] device[25:22] command[21:16] destination[15:8] source[7
 data is sub-register (2 bytes), two zero bytes, a big-endian 32 bit value. Currents are magnitudes; the direction is
 the working mode (register 21 10). What this model decides where the documents are silent: a refused write is answered
 with error 3 and changes nothing; a mode or country code is refused while on; without any traffic for 10 s a module
-switches off; its country code is unwritten (reads 0) after a reset.
+switches off and says "CAN interrupted" until somebody has talked to it again for a second (or switches it on; how a
+real module clears the bit is unverified); its country code is unwritten (reads 0) after a reset.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ SINGLE = 0x0A
 GROUP = 0x0B
 OK, BAD_COMMAND, BAD_DATA, STARTING = 0, 2, 3, 7
 WATCHDOG_S = 10.0
+REMEMBERED_S = 1.0
 ON, OFF = 0xA0, 0xA1
 MODULE_FAULTS = COMMON | {
     "disconnected",
@@ -64,6 +66,7 @@ class InfyModule:
         self.faults.on_reset = self.restart
         self.heard_at_s: float | None = None
         self.watchdog_tripped = False
+        self._together_s = 0.0  # since when somebody talks to it without a gap of WATCHDOG_S
         self.starting_until_s = float("-inf")
         self._rack = rack
         self._tripped = False
@@ -91,9 +94,20 @@ class InfyModule:
             self._tripped = True
         if self._tripped and stage.on:
             stage.switch(False, self._rack.link_v())
-        if self.heard_at_s is not None and now_s - self.heard_at_s > WATCHDOG_S and not self.watchdog_tripped:
-            self.watchdog_tripped = True
-            stage.switch(False, self._rack.link_v())
+        if self.heard_at_s is None:
+            return
+        if now_s - self.heard_at_s > WATCHDOG_S:
+            if not self.watchdog_tripped:
+                self.watchdog_tripped = True
+                stage.switch(False, self._rack.link_v())
+        elif self.heard_at_s - self._together_s > REMEMBERED_S:
+            self.watchdog_tripped = False
+
+    def hear(self, at_s: float) -> None:
+        """Somebody talks on the bus."""
+        if self.heard_at_s is None or at_s - self.heard_at_s > WATCHDOG_S:
+            self._together_s = at_s
+        self.heard_at_s = at_s
 
     def obey(self, command: int, register: int, value: int) -> tuple[int, int]:
         """Returns (error code, value) of the answer."""
@@ -242,7 +256,7 @@ class InfyRack:
         if not single and destination != (module.group if device == GROUP else BROADCAST) and destination != BROADCAST:
             return
         module.faults.now_s = max(module.faults.now_s, at_s)
-        module.heard_at_s = at_s
+        module.hear(at_s)
         register = int.from_bytes(frame.data[:2], "big")
         if command not in (READ, WRITE):
             self._reply(module, device, command, source, frame.data, BAD_COMMAND, at_s)

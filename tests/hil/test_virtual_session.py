@@ -114,3 +114,25 @@ def test_the_same_seed_lives_the_same_day(bench: MakeBench) -> None:
     assert [sample.current_a for sample in first.samples] == [sample.current_a for sample in second.samples]
     assert first.plant.inlet.duty_percent is None
     assert first.outlet.snapshot().pilot is PilotState.A
+
+
+def _dead_bus(house: VirtualBench) -> None:
+    house.plant.inject("can", "dead")
+    house.run(15.0)
+    house.plant.clear("can", "dead")
+    house.run(3.0)
+
+
+@pytest.mark.parametrize("outage", [_dead_bus, lambda house: house.lose_daemon(12.0)], ids=["bus", "daemon"])
+def test_an_outlet_comes_back_by_itself_after_its_modules_were_alone_for_over_ten_seconds(
+    bench: MakeBench, outage: Callable[[VirtualBench], None]
+) -> None:
+    """They switched themselves off and remember it: no fault that would keep the next car from charging."""
+    house = bench(replace(CHARGING, departure_utc_s=None), replace(DAY, prices=hourly(START, (20.0,) * 48)))
+    house.run(8.0)
+    outage(house)
+    house.arrive()
+    house.until(lambda: house.samples[-1].current_a > 20.0, 60.0)
+    house.evcc.request_stop("test is over")
+    house.until(lambda: house.evcc.finished and house.outlet.at_rest, 30.0)
+    assert house.evcc.failure is None, house.story()

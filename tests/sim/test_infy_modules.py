@@ -144,6 +144,19 @@ def test_a_module_feeds_on_for_ten_seconds_after_its_master_died_and_then_stops(
     assert int(host.ask(ONE_READ, "1110000000000000")[0][1], 16) >> 8 & 0x81 == 0x81
 
 
+def test_a_module_left_alone_says_so_until_somebody_has_talked_to_it_for_a_second(host: Host) -> None:
+    def interrupted() -> bool:
+        return bool(int(host.ask(ONE_READ, "1110000000000000")[0][1], 16) >> 8 & 0x80)
+
+    assert not interrupted()
+    host.plant.step(10.1)
+    assert interrupted()
+    for _ in range(6):
+        host.plant.step(0.3)
+        said = interrupted()
+    assert not said
+
+
 def test_voltage_and_current_are_read_in_milli_units_and_as_magnitude(host: Host) -> None:
     world = host.plant.world
     host.ask(ALL_WRITE, "10010000000493E0")
