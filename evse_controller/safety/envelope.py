@@ -28,36 +28,66 @@ def max_voltage_v(inputs: Inputs) -> float:
 
 
 def trip_voltage_v(inputs: Inputs) -> float:
-    """Level above which the outlet opens. Follows the *negotiated* maximum, so that a car that lowers its limit in
-    the loop is obeyed by the clamp and does not trip on the voltage its own battery has."""
+    """Level above which the outlet opens. Follows the *negotiated* maximum; a maximum that the EV lowers in
+    the loop is obeyed by the clamp first, and trips when the outlet stays above it (`ev-voltage-hold`)."""
     if inputs.negotiated is None:
         limit = inputs.ratings.max_voltage_v
     elif inputs.phase is Phase.CABLE_CHECK:
         limit = cable_test_voltage(inputs.negotiated.max_voltage_v, inputs.ratings.max_voltage_v)
     else:
         limit = min(inputs.ratings.max_voltage_v, inputs.negotiated.max_voltage_v)
-    return limit + max(t.OVER_VOLTAGE_MARGIN_V, t.OVER_VOLTAGE_SHARE * limit)
+    return above_v(limit)
 
 
-def isolation_threshold_ohm(inputs: Inputs) -> float:
-    """100 ohm per volt of the EVSE's maximum voltage (1000 V: 100 kohm)."""
-    return t.ISOLATION_OHM_PER_V * inputs.ratings.max_voltage_v
+def above_v(limit_v: float) -> float:
+    """Level from which a measured voltage counts as above `limit_v`: its tolerance added."""
+    return limit_v + max(t.OVER_VOLTAGE_MARGIN_V, t.OVER_VOLTAGE_SHARE * limit_v)
+
+
+def isolation_threshold_ohm(evse_max_v: float) -> float:
+    """100 ohm per volt of the EVSE's maximum voltage, and never below 100 kohm."""
+    return max(t.ISOLATION_LEAST_OHM, t.ISOLATION_OHM_PER_V * evse_max_v)
+
+
+def _stored_wh(inputs: Inputs, dynamic: bool) -> float:
+    """Energy that the battery gained (lost: < 0) since the EV stated its needs, losses reckoned against us.
+
+    In Dynamic mode the EV states them again in every loop request: what it says it still needs it does need, and only
+    what was taken out since then counts.
+    """
+    stored_wh = inputs.charged_wh * t.BATTERY_SHARE - inputs.discharged_wh / t.BATTERY_SHARE
+    return 0.0 if dynamic and stored_wh > 0.0 else stored_wh
 
 
 def _minimum_kept(inputs: Inputs) -> str | None:
-    """Why the driver's minimum forbids discharging, None when it is kept (or not stated)."""
+    """Why the driver's minimum forbids discharging, None when it is kept. The same in Scheduled and Dynamic mode."""
     needs = inputs.needs
     if needs is None:
+        return "EV has not stated its needs"
+    stored_wh = _stored_wh(inputs, needs.dynamic)
+    stated = [wh for wh in (needs.minimum_wh, needs.v2x_minimum_wh) if wh is not None]
+    for wh in stated:
+        if not wh - stored_wh < 0.0:  # also true for NaN
+            return f"EV still needs {wh - stored_wh:.0f} Wh to its minimum energy"
+    if needs.minimum_soc is None:
         return None
-    if needs.dynamic:
-        if needs.v2x_minimum_wh is not None:
-            if needs.v2x_minimum_wh >= 0:
-                return f"EV's V2X minimum energy {needs.v2x_minimum_wh:.0f} Wh is not below zero"
-        elif needs.minimum_wh is not None and needs.minimum_wh > 0:
-            return f"EV still needs {needs.minimum_wh:.0f} Wh to reach its minimum"
     soc = inputs.soc if inputs.soc is not None else needs.present_soc
-    if needs.minimum_soc is not None and soc is not None and soc <= needs.minimum_soc:
+    if soc is None:
+        return None if stated else f"SoC unknown, the driver's minimum is {needs.minimum_soc:.0f} %"
+    if not soc > needs.minimum_soc:
         return f"SoC {soc:.0f} % is not above the driver's minimum {needs.minimum_soc:.0f} %"
+    return None
+
+
+def _converter_refuses(inputs: Inputs, now_s: float) -> str | None:
+    """Why the converter may not feed the grid: silent, faulty (no grid), or without the commissioned profile."""
+    power = inputs.power
+    if power is None or not now_s - power.at_s <= t.POWER_DEADLINE_S:
+        return "converter is silent: grid and profile unknown"
+    if power.fault is not None:
+        return f"converter reports {power.fault}"
+    if power.grid_profile != inputs.grid_profile:
+        return f"grid profile {inputs.grid_profile} not read back (converter has {power.grid_profile})"
     return None
 
 
@@ -79,10 +109,7 @@ def export_denied(inputs: Inputs, now_s: float) -> str | None:
         return f"site permits no export ({site.source}: {site.reason})"
     if inputs.grid_profile is None:
         return "no grid profile commissioned"
-    if inputs.power is None or inputs.power.grid_profile != inputs.grid_profile:
-        found = None if inputs.power is None else inputs.power.grid_profile
-        return f"grid profile {inputs.grid_profile} not read back (converter has {found})"
-    return _minimum_kept(inputs)
+    return _converter_refuses(inputs, now_s) or _minimum_kept(inputs)
 
 
 def working_voltage_v(inputs: Inputs) -> float:

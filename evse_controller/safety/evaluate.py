@@ -18,6 +18,8 @@ Finding = tuple[FaultCode, str, str]
 
 HOLD_S: dict[str, float] = {
     "current-limit": t.OVER_CURRENT_HOLD_S,
+    "current-permit": t.PERMIT_CURRENT_HOLD_S,
+    "ev-voltage": t.EV_VOLTAGE_HOLD_S,
     "voltage-contradiction": t.PLAUSIBLE_HOLD_S,
     "current-contradiction": t.PLAUSIBLE_HOLD_S,
     "module-mode": t.MODULE_DISAGREE_S,
@@ -31,17 +33,17 @@ Held = tuple[str, FaultCode, str, str]
 def evaluate(inputs: Inputs, now_s: float) -> Verdict:
     """Judge one control step. Pure: the same inputs and time always give the same verdict."""
     faults = [Fault(code, source, cause, now_s) for check in CHECKS for code, source, cause in check(inputs, now_s)]
-    watch: dict[str, float] = {}
-    for name, code, source, cause in _held(inputs):
-        since = inputs.watch.get(name, now_s)
-        watch[name] = since
-        if now_s - since >= HOLD_S[name]:
-            faults.append(Fault(code, source, cause, since))
     denied = envelope.export_denied(inputs, now_s)
     charge = envelope.charge_limits(inputs, now_s)
     discharge = envelope.discharge_limits(inputs, now_s, denied)
     charge_rules = envelope.ruling(charge, now_s)
     discharge_rules = envelope.ruling(discharge, now_s)
+    watch: dict[str, float] = {}
+    for name, code, source, cause in _held(inputs, charge_rules[1].value, discharge_rules[1].value):
+        since = inputs.watch.get(name, now_s)
+        watch[name] = since
+        if now_s - since >= HOLD_S[name]:
+            faults.append(Fault(code, source, cause, since))
     verdict_faults = tuple(faults)
     return Verdict(
         permit=_permit(inputs, now_s, verdict_faults, charge_rules, discharge_rules, denied),
@@ -81,9 +83,7 @@ def _permit(
     if rule.small_current:
         amps = min(t.SMALL_CURRENT_A, inputs.ratings.max_charge_current_a) if contactors else 0.0
         reason = f"{inputs.phase.value} at {t.SMALL_CURRENT_A:.0f} A or less"
-        return Permit(
-            now_s, expires, contactors, envelope.max_voltage_v(inputs), amps, 0.0, False, "station", reason
-        )
+        return Permit(now_s, expires, contactors, envelope.max_voltage_v(inputs), amps, 0.0, False, "station", reason)
     volts = envelope.working_voltage_v(inputs)
     discharging = inputs.mode is PowerMode.DISCHARGE
     name, limit = discharge_rules if discharging else charge_rules
@@ -213,7 +213,7 @@ def _isolation(inputs: Inputs, now_s: float) -> Iterator[Finding]:
         yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", "isolation monitor has not passed a self-test"
     elif reading.state is not IsolationState.MEASURING and now_s - since > t.ISOLATION_DEADLINE_S:
         yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", f"isolation monitor is {reading.state.value}"
-    threshold = envelope.isolation_threshold_ohm(inputs)
+    threshold = envelope.isolation_threshold_ohm(inputs.ratings.max_voltage_v)
     if (
         reading.state is IsolationState.MEASURING
         and reading.valid
@@ -241,15 +241,21 @@ CHECKS: tuple[Callable[[Inputs, float], Iterator[Finding]], ...] = (
 )
 
 
-def _held(inputs: Inputs) -> Iterator[Held]:
-    """Conditions of `HOLD_S` that are true now."""
+def _held(inputs: Inputs, charge_w: float, discharge_w: float) -> Iterator[Held]:
+    """Conditions of `HOLD_S` that are true now, while the ruling limits are `charge_w` and `discharge_w`."""
     if not PHASES[inputs.phase].output:
         return
     meter, power = inputs.meter, inputs.power
     if meter is not None:
-        cause = _current_beyond(inputs, meter.current_a)
-        if cause is not None:
-            yield "current-limit", FaultCode.OVER_CURRENT, "meter", cause
+        ruled = _ruled_a(inputs, charge_w, discharge_w)
+        for name, allowed in (("current-limit", _rated_a(inputs)), ("current-permit", ruled)):
+            cause = _current_beyond(meter.current_a, *allowed)
+            if cause is not None:
+                yield name, FaultCode.OVER_CURRENT, "meter", f"{cause} ({name})"
+        newest = None if inputs.ev is None or inputs.phase is Phase.CABLE_CHECK else inputs.ev.max_voltage_v
+        if newest is not None and meter.voltage_v > envelope.above_v(newest):
+            cause = f"{meter.voltage_v:.1f} V above the {newest:.1f} V that the EV permits by now"
+            yield "ev-voltage", FaultCode.OVER_VOLTAGE, "meter", cause
     if meter is not None and power is not None and inputs.contactors_commanded:
         gap_v = abs(meter.voltage_v - power.voltage_v)
         larger_v = max(abs(meter.voltage_v), abs(power.voltage_v))
@@ -270,19 +276,31 @@ def _held(inputs: Inputs) -> Iterator[Held]:
         yield "isolation-invalid", FaultCode.ISOLATION_MONITOR_MISSING, "isolation", "no valid isolation measurement"
 
 
-def _current_beyond(inputs: Inputs, amps: float) -> str | None:
-    """Why `amps` is beyond what this phase and mode may carry (ratings, EV), with tolerance; None when it is not."""
-    charge, discharge = t.SMALL_CURRENT_A, 0.0
-    if not PHASES[inputs.phase].small_current:
-        ev = inputs.ev or inputs.negotiated
-        charge = inputs.ratings.max_charge_current_a
-        charge = charge if ev is None else min(charge, ev.max_charge_current_a)
-        if inputs.mode is PowerMode.DISCHARGE:
-            charge = 0.0
-            discharge = inputs.ratings.max_discharge_current_a
-            discharge = discharge if ev is None else min(discharge, ev.max_discharge_current_a or 0.0)
+def _rated_a(inputs: Inputs) -> tuple[float, float]:
+    """What phase and mode may carry by the ratings of EVSE and EV: to the EV, from the EV."""
+    if PHASES[inputs.phase].small_current:
+        return t.SMALL_CURRENT_A, 0.0
+    ev, ratings = inputs.ev or inputs.negotiated, inputs.ratings
+    charge, discharge = ratings.max_charge_current_a, ratings.max_discharge_current_a
+    if ev is not None:
+        charge, discharge = min(charge, ev.max_charge_current_a), min(discharge, ev.max_discharge_current_a or 0.0)
     if inputs.changing_direction:
-        return None
+        return charge, discharge
+    return (0.0, discharge) if inputs.mode is PowerMode.DISCHARGE else (charge, 0.0)
+
+
+def _ruled_a(inputs: Inputs, charge_w: float, discharge_w: float) -> tuple[float, float]:
+    """What the limits that rule now leave: to the EV, from the EV. A change of direction leaves nothing."""
+    if PHASES[inputs.phase].small_current:
+        return t.SMALL_CURRENT_A, 0.0
+    volts = envelope.working_voltage_v(inputs)
+    if inputs.changing_direction:
+        return 0.0, 0.0
+    return (0.0, discharge_w / volts) if inputs.mode is PowerMode.DISCHARGE else (charge_w / volts, 0.0)
+
+
+def _current_beyond(amps: float, charge: float, discharge: float) -> str | None:
+    """Why `amps` is beyond what may flow in its direction, with tolerance; None when it is not."""
     for name, measured, limit in (("charge", amps, charge), ("discharge", -amps, discharge)):
         if measured > limit * (1 + t.OVER_CURRENT_SHARE) + t.OVER_CURRENT_MARGIN_A:
             return f"{name} current {measured:.1f} A above {limit:.1f} A"

@@ -26,7 +26,8 @@ class Inputs:
     EV's limits from ChargeParameterDiscovery (trip levels); `ev`: its newest limits (clamps). `efficiency_import`
     is the lowest, `efficiency_export` the highest AC/DC efficiency to reckon with (0..1): both err to the safe side
     of the site's AC limits. `contactors_since_s`: when the present contactor command began. `isolation_since_s`:
-    since when the monitor has been told to measure, None = it need not. `watch`: the previous verdict's.
+    since when the monitor has been told to measure, None = it need not. `charged_wh` and `discharged_wh`: energy at the
+    outlet since `needs` were stated, NaN = unknown. `watch`: the previous verdict's.
     """
 
     phase: Phase
@@ -49,6 +50,8 @@ class Inputs:
     grid_profile: int | None = None
     needs: EnergyNeeds | None = None
     soc: float | None = None
+    charged_wh: float = 0.0
+    discharged_wh: float = 0.0
     mode: PowerMode = PowerMode.CHARGE
     changing_direction: bool = False
     contactors_commanded: bool = False

@@ -28,7 +28,7 @@ REACTIONS: dict[FaultCode, Reaction] = {
     FaultCode.MCU_SAFE_STATE: Reaction("board", 0.1, "the board opens before it reports"),
     FaultCode.CONTACTOR_MISMATCH: Reaction("station", 0.8, "contactor-time plus two steps"),
     FaultCode.OVER_VOLTAGE: Reaction("station", 0.4, "meter period 200 ms, two steps, contactor 20 ms"),
-    FaultCode.OVER_CURRENT: Reaction("station", 0.9, "over-current-hold plus meter period and two steps"),
+    FaultCode.OVER_CURRENT: Reaction("station", 1.4, "permit-current-hold plus meter period and two steps"),
     FaultCode.MEASUREMENT_STALE: Reaction("station", 1.4, "meter-deadline plus two steps"),
     FaultCode.MEASUREMENT_IMPLAUSIBLE: Reaction("station", 2.0, "plausible-hold plus meter period and two steps"),
     FaultCode.ISOLATION_FAULT: Reaction("station", 10.0, "IEC 61557-8: response of the monitor, plus two steps"),

@@ -41,6 +41,7 @@ OVER_VOLTAGE_MARGIN_V = _row("over-voltage-margin", 5.0, "V", "smallest toleranc
 SAFE_VOLTAGE_V = _row("safe-voltage", 60.0, "V", "IEC: output below 60 V before and after")
 MATCH_VOLTAGE_V = _row("match-voltage", 20.0, "V", "IEC: the EV closes within 20 V of its target")
 PRECHARGE_MATCH_V = _row("precharge-match", 10.0, "V", "half of what the EV accepts, so that it surely does")
+EV_VOLTAGE_HOLD_S = _row("ev-voltage-hold", 1.0, "s", "an EV maximum lowered in the loop: the clamp acts first")
 VOLTAGE_PLAUSIBLE_V = _row("voltage-plausible", 20.0, "V", "meter against modules, closed contactors: 20 V")
 VOLTAGE_PLAUSIBLE_SHARE = _row("voltage-plausible-share", 0.05, "1", "or 5 % of the larger, whichever is more")
 
@@ -51,6 +52,7 @@ SHORT_CURRENT_A = _row("short-current", 5.0, "A", "IEC: short-circuit test limit
 OVER_CURRENT_SHARE = _row("over-current-share", 0.1, "1", "tolerance above the limit: sharing and regulation")
 OVER_CURRENT_MARGIN_A = _row("over-current-margin", 3.0, "A", "smallest tolerance")
 OVER_CURRENT_HOLD_S = _row("over-current-hold", 0.5, "s", "a lowered limit needs one module period to act")
+PERMIT_CURRENT_HOLD_S = _row("permit-current-hold", 1.0, "s", "a cut of the permit: module period, its slope, meter")
 HARD_OVER_CURRENT_SHARE = _row("hard-over-current-share", 0.25, "1", "above the hardware rating: no waiting")
 CURRENT_PLAUSIBLE_A = _row("current-plausible", 5.0, "A", "meter against modules")
 CURRENT_PLAUSIBLE_SHARE = _row("current-plausible-share", 0.1, "1", "or 10 % of the larger, whichever is more")
@@ -63,11 +65,15 @@ MODULE_DISAGREE_S = _row("module-disagree", 1.0, "s", "modules confirm a mode wi
 
 # isolation
 ISOLATION_OHM_PER_V = _row("isolation-ohm-per-volt", 100.0, "ohm/V", "IEC: fault below 100 ohm/V of the maximum")
+ISOLATION_LEAST_OHM = _row("isolation-least", 100_000.0, "ohm", "IEC: fault below 100 kohm whatever the voltage")
 ISOLATION_INVALID_S = _row("isolation-invalid", 10.0, "s", "monitor's response time below 10 s")
 ISOLATION_SAMPLES = _row("isolation-samples", 3.0, "1", "N valid samples at test voltage")
 TEST_CLASS_V = _row("test-class", 500.0, "V", "IEC CC.4.1.2: formula changes at an EV maximum of 500 V")
 TEST_ADD_V = _row("test-add", 50.0, "V", "IEC CC.4.1.2: EV maximum + 50 V, at most 500 V")
 TEST_SHARE = _row("test-share", 1.1, "1", "IEC CC.4.1.2: 1.1 x EV maximum above 500 V")
+
+# driver's minimum
+BATTERY_SHARE = _row("battery-share", 0.95, "1", "one way through a battery at its worst: errs to the driver's side")
 
 # times of sequences
 CABLE_CHECK_S = _row("cable-check-total", 35.0, "s", "E.4: below the EV's 40 s")

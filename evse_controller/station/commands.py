@@ -50,7 +50,7 @@ def _limits(session: SessionContext, cmd: LimitsNegotiated, now_s: float) -> Non
 
 
 def _schedule(session: SessionContext, cmd: ScheduleRequested, now_s: float) -> None:
-    session.needs = cmd.needs
+    session.state(cmd.needs)
     session.soc = cmd.needs.present_soc
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from evse_controller.model.commands import EndKind, EvDcLimits, LoopUpdate, ServiceSelected
@@ -10,12 +11,17 @@ from evse_controller.model.snapshot import Step
 from hal.api import DcMeterReading
 
 
+def _minima(needs: EnergyNeeds) -> tuple[float | None, float | None]:
+    return needs.minimum_wh, needs.v2x_minimum_wh
+
+
 @dataclass(slots=True)
 class SessionContext:
     """Facts of the running session; a new SessionSetup starts a new one.
 
     `negotiated` are the trip levels, `ev` the newest limits. `update` is the newest loop request, received at
-    `update_s`. `voltage_v` keeps the last non-zero target voltage (real EVs send 0 later).
+    `update_s`. `voltage_v` keeps the last non-zero target voltage (real EVs send 0 later). `needs_meter`: the registers
+    when the energies of `needs` were stated, `first_meter` those when the session began.
     """
 
     session_id: str = ""
@@ -25,6 +31,7 @@ class SessionContext:
     negotiated: EvDcLimits | None = None
     ev: EvDcLimits | None = None
     needs: EnergyNeeds | None = None
+    needs_meter: DcMeterReading | None = None
     soc: float | None = None
     cable_check: Step = Step.IDLE
     precharge: Step = Step.IDLE
@@ -46,9 +53,29 @@ class SessionContext:
         if update.target_voltage_v:
             self.voltage_v = update.target_voltage_v
         if update.needs is not None:
-            self.needs = update.needs
+            self.state(update.needs)
         if update.soc is not None:
             self.soc = update.soc
+
+    def state(self, needs: EnergyNeeds) -> None:
+        """Take in what the EV needs. New energies start their account anew; a repetition of the old ones does not."""
+        if self.needs is None or _minima(needs) != _minima(self.needs):
+            self.needs_meter = None
+        self.needs = needs
+
+    def account(self, meter: DcMeterReading | None) -> None:
+        """Note the registers from which energy is counted, as soon as the meter has answered."""
+        if self.open and self.first_meter is None:
+            self.first_meter = meter
+        if self.needs is not None and self.needs_meter is None:
+            self.needs_meter = meter
+
+    def moved_wh(self, meter: DcMeterReading | None) -> tuple[float, float]:
+        """Energy to the EV and from it since it stated its needs; NaN when the registers are unknown."""
+        since = self.needs_meter
+        if since is None or meter is None:
+            return math.nan, math.nan
+        return meter.import_wh - since.import_wh, meter.export_wh - since.export_wh
 
     def fail_steps(self) -> None:
         """A requested hardware step can no longer succeed."""

@@ -73,8 +73,7 @@ class Station(PhaseMachine):
             meter=devices.meter.reading(),
             isolation=devices.isolation.reading(),
         )
-        if self._session.open and self._session.first_meter is None:
-            self._session.first_meter = view.meter
+        self._session.account(view.meter)
         self._cleared(self._book.expire(now_s, view.mcu is not None and view.mcu.pilot is PilotState.A))
         self._upkeep.step(self._phase, self._check, view, self._actuator)
         self._next_phase(view)
@@ -141,6 +140,7 @@ class Station(PhaseMachine):
 
     def _inputs(self, view: View, allowance: SiteAllowance, wish: EnergyWish) -> Inputs:
         session, actuator, service = self._session, self._actuator, self._session.service
+        charged_wh, discharged_wh = session.moved_wh(view.meter)
         scheduled = service is None or service.control_mode is ControlMode.SCHEDULED
         return Inputs(
             phase=self._phase,
@@ -163,6 +163,8 @@ class Station(PhaseMachine):
             grid_profile=self.config.grid_profile,
             needs=session.needs,
             soc=session.soc,
+            charged_wh=charged_wh,
+            discharged_wh=discharged_wh,
             mode=actuator.mode,
             changing_direction=self._change is not None,
             contactors_commanded=actuator.contactors,

@@ -137,7 +137,7 @@ class PhaseMachine:
         self._check = CableCheck(
             self._session.cable_check_requested_s or self._now_s,
             envelope.cable_test_voltage(negotiated.max_voltage_v, ratings.max_voltage_v),
-            t.ISOLATION_OHM_PER_V * ratings.max_voltage_v,
+            envelope.isolation_threshold_ohm(ratings.max_voltage_v),
         )
 
     def _next_phase(self, view: View) -> None:

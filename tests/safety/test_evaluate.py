@@ -118,6 +118,53 @@ def test_current_contradiction_between_meter_and_modules_is_held_too() -> None:
     assert FaultCode.MEASUREMENT_IMPLAUSIBLE in {fault.code for fault in verdict.faults}
 
 
+def minus(amps: float, **changes: object) -> Inputs:
+    mode = {"mode": PowerMode.DISCHARGE, "power": replace(POWER, mode=PowerMode.DISCHARGE, current_a=-amps)}
+    return good(meter=replace(METER, current_a=-amps), **{**mode, **changes})
+
+
+DISOBEDIENT = {
+    "import cut": good(allowance=allowance(import_w=1_000.0), meter=replace(METER, current_a=20.0)),
+    "schedule cap": good(charge_cap=Limit(0.0, "schedule", "x")),
+    "export cut": minus(20.0, allowance=allowance(export_w=1_000.0)),
+    "export denied": minus(20.0, service_bidirectional=False),
+    "changing to discharge": good(changing_direction=True),
+    "changing to charge": minus(20.0, changing_direction=True),
+    "ramp down": good(phase=Phase.RAMP_DOWN),
+}
+
+
+@pytest.mark.parametrize("name", DISOBEDIENT)
+def test_current_that_does_not_obey_the_permit_for_one_second_is_an_emergency(name: str) -> None:
+    inputs = DISOBEDIENT[name]
+    first = evaluate(inputs, NOW)
+    assert "over-current" not in {fault.code.value for fault in first.faults}
+    assert first.watch["current-permit"] == NOW
+    assert "over-current" not in codes(replace(inputs, watch={"current-permit": NOW - 0.99}))
+    assert "over-current" in codes(replace(inputs, watch={"current-permit": NOW - 1.0}))
+
+
+def test_ratings_hold_during_a_change_of_direction() -> None:
+    inputs = good(changing_direction=True, meter=replace(METER, current_a=145.0))
+    assert "current-limit" in evaluate(inputs, NOW).watch
+
+
+def test_outlet_that_stays_above_a_maximum_lowered_in_the_loop_trips_after_one_second() -> None:
+    inputs = good(ev=replace(EV, max_voltage_v=390.0))
+    assert codes(inputs) == set()
+    assert codes(replace(inputs, watch={"ev-voltage": NOW - 1.0})) == {"over-voltage"}
+    near = good(ev=replace(EV, max_voltage_v=393.0), watch={"ev-voltage": NOW - 1.0})
+    assert codes(near) == set()
+
+
+def test_isolation_below_100_kohm_is_a_fault_at_any_voltage_class() -> None:
+    reading = replace(ISOLATION, resistance_ohm=99_000.0)
+    assert "isolation-fault" in codes(good(ratings=replace(RATINGS, max_voltage_v=500.0), isolation=reading))
+    reading = replace(ISOLATION, resistance_ohm=101_000.0)
+    assert codes(good(ratings=replace(RATINGS, max_voltage_v=500.0), isolation=reading)) == set()
+    assert "isolation-fault" in codes(good(ratings=replace(RATINGS, max_voltage_v=1250.0), isolation=reading))
+
+
 def test_discharge_current_in_charge_mode_is_over_current() -> None:
     inputs = good(meter=replace(METER, current_a=-10.0), power=replace(POWER, current_a=-10.0))
     assert "over-current" in codes(replace(inputs, watch={"current-limit": NOW - 0.5}))
@@ -173,8 +220,16 @@ DENIED = {
     "no grid profile commissioned": good(grid_profile=None),
     "not read back": good(power=replace(POWER, grid_profile=3)),
     "profile 1 not read back": good(power=replace(POWER, grid_profile=None)),
-    "not below zero": good(needs=replace(NEEDS, v2x_minimum_wh=0.0)),
-    "to reach its minimum": good(needs=replace(NEEDS, v2x_minimum_wh=None, minimum_wh=500.0)),
+    "needs 0 Wh to its minimum": good(needs=replace(NEEDS, v2x_minimum_wh=0.0)),
+    "needs 500 Wh to its minimum": good(needs=replace(NEEDS, v2x_minimum_wh=None, minimum_wh=500.0)),
+    "needs 501 Wh to its minimum": good(needs=replace(NEEDS, minimum_wh=501.0)),  # beside a good V2X minimum
+    "needs 5000 Wh to its minimum": good(needs=replace(NEEDS, dynamic=False, v2x_minimum_wh=None, minimum_wh=5000.0)),
+    "needs nan Wh to its minimum": good(needs=replace(NEEDS, v2x_minimum_wh=math.nan)),
+    "not stated its needs": good(needs=None),
+    "SoC unknown": good(soc=None, needs=replace(NEEDS, minimum_wh=None, v2x_minimum_wh=None)),
+    "SoC nan": good(soc=math.nan),
+    "converter is silent": good(power=replace(POWER, at_s=NOW - 0.51)),
+    "converter reports AC input lost": good(power=replace(POWER, fault="AC input lost")),
     "SoC 20 %": good(soc=20.0),
 }
 
@@ -187,8 +242,24 @@ def test_each_condition_of_the_export_gate_alone_denies_export(reason: str) -> N
     assert verdict.discharge_rules[0] == "export-gate"
     assert not verdict.permit.export
     assert verdict.permit.max_discharge_current_a == 0.0
-    assert verdict.permit.contactors  # denied export is not an emergency
-    assert verdict.permit.max_charge_current_a > 0.0
+    if not reason.startswith("converter"):
+        assert verdict.permit.contactors  # denied export is not an emergency
+        assert verdict.permit.max_charge_current_a > 0.0
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_energy_taken_out_counts_against_the_stated_minimum(dynamic: bool) -> None:
+    needs = replace(NEEDS, dynamic=dynamic, minimum_wh=-950.0, v2x_minimum_wh=None)
+    assert evaluate(good(needs=needs, discharged_wh=900.0), NOW).export_denied is None
+    assert evaluate(good(needs=needs, discharged_wh=902.6), NOW).export_denied is not None  # with battery loss
+    assert evaluate(good(needs=needs, charged_wh=math.nan), NOW).export_denied is not None
+
+
+def test_charged_energy_is_credit_only_until_the_ev_states_its_needs_again() -> None:
+    needs = replace(NEEDS, minimum_wh=950.0, v2x_minimum_wh=None)
+    assert evaluate(good(needs=replace(needs, dynamic=False), charged_wh=1001.0), NOW).export_denied is None
+    assert evaluate(good(needs=replace(needs, dynamic=False), charged_wh=999.0), NOW).export_denied is not None
+    assert evaluate(good(needs=needs, charged_wh=5000.0), NOW).export_denied is not None  # restated in every request
 
 
 def test_the_tightest_limit_rules_and_says_so() -> None:
