@@ -46,6 +46,8 @@ class SeccConfig:
             raise ValueError(f"scheduled_pricing must be 0, 1 or 2, got {self.scheduled_pricing}")
         if self.discharge_schedule_sign not in (1, -1):
             raise ValueError(f"discharge_schedule_sign must be 1 or -1, got {self.discharge_schedule_sign}")
+        if len(self.currency) != 3 or len(self.language) != 3:
+            raise ValueError(f"currency and language have 3 letters, got {self.currency!r} and {self.language!r}")
         unknown = set(self.services) - {2, 6}
         if unknown or not self.services:
             raise ValueError(f"services must be chosen from 2 (DC) and 6 (DC_BPT), got {list(self.services)}")

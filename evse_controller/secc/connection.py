@@ -112,7 +112,10 @@ class Connection:
         """Bytes from the EV, however split; one output per complete request, in order."""
         if self._closed or self._closing is not None:
             return []
-        outputs: list[Output] = []
+        # A request that comes too late is no request, even if the shell reads it before its timer fires.
+        outputs = self.on_timer(now_s, snapshot)
+        if outputs:
+            return outputs
         for frame in self._reader.feed(data):
             outputs.append(self._frame(frame, snapshot, now_s))
             if self._closed or self._closing is not None:
@@ -139,7 +142,7 @@ class Connection:
         if self._session is None:
             return [self._end(CloseReason.SEQUENCE_TIMEOUT, "no supportedAppProtocolReq in time", now_s)]
         reply = self._session.on_timer(now_s, snapshot)
-        return [] if reply is None else [self._output(reply, None, None, now_s)]
+        return [] if reply is None else [self._output(reply, None, None, snapshot, now_s)]
 
     def on_disconnect(self, now_s: float) -> list[Output]:
         """The EV closed, or the link broke. Ends the session unless it had ended already."""
@@ -168,9 +171,9 @@ class Connection:
             request = decode(schema, frame.payload)
         except ExiError as error:
             reply = self._session.handle_undecodable(frame.payload_type, str(error), now_s)
-            return self._output(reply, frame.payload_type, None, now_s)
+            return self._output(reply, frame.payload_type, None, snapshot, now_s)
         reply = self._session.handle(request, snapshot, now_s)
-        return self._output(reply, frame.payload_type, request, now_s)
+        return self._output(reply, frame.payload_type, request, snapshot, now_s)
 
     def _negotiate(self, frame: Frame, now_s: float) -> Output:
         if frame.payload_type != PayloadType.APP_PROTOCOL:
@@ -185,7 +188,7 @@ class Connection:
         if protocol is None:
             self._closing = CloseReason.NO_NEGOTIATION
             self._deadline_s = now_s + self.config.timers.close_after_failed_s
-            offered = ", ".join(entry.protocol_namespace for entry in request.app_protocol)
+            offered = ", ".join(repr(entry.protocol_namespace) for entry in request.app_protocol)
             reason: str | None = f"nothing served on {self.transport.value} among: {offered}"
         else:
             self._protocol = protocol
@@ -198,15 +201,22 @@ class Connection:
         data = encode_frame(PayloadType.APP_PROTOCOL, encode(response))
         return Output(data, PayloadType.APP_PROTOCOL, response, request, (), event)
 
-    def _output(self, reply: Reply, payload_type: int | None, request: Message | None, now_s: float) -> Output:
-        """A session's reply as bytes; side streams are answered on the stream they came on."""
-        data: bytes | None = None
-        if reply.response is not None:
-            if payload_type is None or payload_type == PayloadType.APP_PROTOCOL:
-                payload_type = PAYLOAD_OF_SCHEMA[reply.response.SCHEMA]
-            data = encode_frame(payload_type, encode(reply.response))
-        else:
-            payload_type = None
+    def _output(
+        self,
+        reply: Reply,
+        payload_type: int | None,
+        request: Message | None,
+        snapshot: EvseSnapshot,
+        now_s: float,
+    ) -> Output:
+        """A session's reply as bytes. An answer of ours that does not encode becomes the session's refusal."""
+        try:
+            payload_type, data = _framed(reply.response, payload_type)
+        except ExiError as error:
+            assert self._session is not None
+            assert request is not None  # only requests have answers
+            reply = self._session.unsendable(request, reply, str(error), snapshot, now_s)
+            payload_type, data = _framed(reply.response, payload_type)
         self._deadline_s = reply.deadline_s
         close: CloseReason | None = None
         if reply.close is not None:
@@ -225,6 +235,15 @@ class Connection:
         self._closed = True
         commands = () if reply is None else reply.commands
         return Output(commands=commands, event=MessageEvent("-", None, None, state, _ENDED, reason), close=close)
+
+
+def _framed(response: Message | None, asked_on: int | None) -> tuple[int | None, bytes | None]:
+    """Payload type and frame of a response; side streams are answered on the stream they came on."""
+    if response is None:
+        return None, None
+    if asked_on is None or asked_on == PayloadType.APP_PROTOCOL:
+        asked_on = PAYLOAD_OF_SCHEMA[response.SCHEMA]
+    return asked_on, encode_frame(asked_on, encode(response))
 
 
 def _open_session(

@@ -43,7 +43,9 @@ class CloseReason(enum.Enum):
 class MessageEvent:
     """One message pair for the log: names, code, states, and the meaning or the reason of a refusal. No secrets.
 
-    `response` and `code` are None when nothing is answered. `performance_s` is the time in which the answer is due.
+    `response` and `code` are None when nothing is answered. `performance_s` is the time within which the answer is due
+    after its request (V2G_SECC_Msg_Performance_Time), for the shell to compare with the time it took, and to warn.
+    Text of the EV stands in `reason` only escaped.
     """
 
     request: str
@@ -85,6 +87,9 @@ class Session(Protocol):
     def handle(self, message: Message, snapshot: EvseSnapshot, now_s: float) -> Reply: ...
 
     def handle_undecodable(self, payload_type: int, error: str, now_s: float) -> Reply: ...
+
+    def unsendable(self, message: Message, lost: Reply, error: str, snapshot: EvseSnapshot, now_s: float) -> Reply:
+        """`lost`, the answer to `message`, does not encode: what is answered instead. It ends the session."""
 
     def on_timer(self, now_s: float, snapshot: EvseSnapshot) -> Reply | None: ...
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evse_controller.messages import decode, encode
-from evse_controller.messages.base import Message, Schema
-from evse_controller.messages.generated.common_types import Processing, ResponseCode
+from evse_controller.messages.base import Kind, Message, Node, Schema
+from evse_controller.messages.generated.common_types import Processing, RationalNumber, ResponseCode
 from evse_controller.model import commands as c
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Authorization, Notification, Step
@@ -52,6 +52,29 @@ _WILD = tuple(
     for kind in message_classes(schema)
     if kind.ELEMENT.endswith("Req")
 )
+
+
+_EDGES = (0, 1, -1, 2**15 - 1, 2**31, 2**32 - 1, 2**64 - 1)
+
+
+def stretch(node: Node, chance: random.Random, share: float) -> None:
+    """Puts this share of all numbers of a request, stated or left out, to the extremes that its schema allows."""
+    for spec in node.FIELDS:
+        value = getattr(node, spec.name)
+        if isinstance(value, list):
+            for entry in value:
+                if isinstance(entry, Node):
+                    stretch(entry, chance, share)
+        elif spec.type is RationalNumber and (value is not None or not spec.choice) and chance.random() < share:
+            exponent, digits = chance.choice((-128, -3, 0, 3, 127)), chance.choice((-(2**15), -1, 0, 1, 2**15 - 1))
+            setattr(node, spec.name, RationalNumber(exponent, digits))
+        elif isinstance(value, Node):
+            stretch(value, chance, share)
+        elif isinstance(spec.type, Kind) and spec.type.base == "integer" and chance.random() < share:
+            low = -(2**159) if spec.type.low is None else spec.type.low
+            high = 2**159 if spec.type.high is None else spec.type.high
+            if value is not None or not spec.choice:
+                setattr(node, spec.name, min(max(chance.choice((low, high, *_EDGES)), low), high))
 
 
 class Judge:
@@ -108,6 +131,7 @@ class Wire(Bench):
     roughness: float = 0.5
     link: Connection = field(default_factory=connection)
     judge: Judge = field(default_factory=Judge)
+    stretched: float = 0.0
 
     @property
     def state(self) -> str:
@@ -129,10 +153,16 @@ class Wire(Bench):
 
     def ask(self, request: Message, session_id: bytes | None = None) -> Any:
         request.header.session_id = self.session_id if session_id is None else session_id  # type: ignore[attr-defined]
-        alive = self.state != "Ended"
+        if self.stretched:
+            stretch(request, self.chance, self.stretched)
+        alive, deadline_s = self.state != "Ended", self.link.next_deadline_s
         outputs = self.feed(frame(request))
         if not alive:
             assert outputs == []
+            return _Answer(None)
+        if deadline_s is not None and self.now_s >= deadline_s:
+            assert [output.data for output in outputs] == [None]
+            assert self.state == "Ended"
             return _Answer(None)
         (output,) = outputs
         response = read(output)
@@ -181,7 +211,9 @@ def _talk(bench: Wire, seed: int, index: int) -> bool:
     if bench.state == "ChargeLoop" and chance.random() < 0.5:
         roll = 0.75
     if roll < 0.72:
+        bench.stretched = 0.2 if chance.random() < bench.roughness / 4 else 0.0
         bench._step()
+        bench.stretched = 0.0
     elif roll < 0.80 and bench.state == "ChargeLoop":
         for _ in range(chance.randrange(1, 5)):
             bench.after(chance.choice((0.05, 0.2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,6 +59,39 @@ def test_case_09_failed_negotiation_is_answered_and_closed_within_5_s() -> None:
     assert link.next_deadline_s <= 1005.0
     (output,) = link.on_timer(link.next_deadline_s, SNAPSHOT)
     assert output.close is CloseReason.NO_NEGOTIATION
+
+
+def test_namespaces_of_the_ev_are_escaped_in_the_event() -> None:
+    (output,) = connection().receive(frame(sap_request(("urn:x\x1b[2J\n", 1, 0, 1, 1))), SNAPSHOT, 1000.0)
+    assert output.event is not None
+    assert (output.event.reason or "").isprintable()
+
+
+def test_a_request_after_the_deadline_is_none_even_if_it_is_read_before_the_timer_fires() -> None:
+    """[V2G20-1502]"""
+    link, session_id = negotiated()
+    request = frame(of(cm.AuthorizationSetupReq, session_id))
+    (output,) = link.receive(request, SNAPSHOT, 1060.1)
+    assert (output.data, output.close) == (None, CloseReason.SEQUENCE_TIMEOUT)
+    assert [type(command) for command in output.commands] == [c.SessionEnded]
+    link, session_id = negotiated()
+    assert link.receive(frame(of(cm.AuthorizationSetupReq, session_id)), SNAPSHOT, 1060.0)[0].data is not None
+
+
+def test_an_answer_of_ours_that_does_not_encode_becomes_the_paired_refusal() -> None:
+    link = connection()
+    link.receive(SAP, SNAPSHOT, 1000.0)
+    snapshot = replace(SNAPSHOT, evseid="E" * 300)
+    (output,) = link.receive(frame(of(cm.SessionSetupReq, bytes(8))), snapshot, 1000.1)
+    answer = read(output)
+    assert (answer.ELEMENT, answer.response_code) == ("SessionSetupRes", ResponseCode.FAILED)
+    assert [type(command) for command in output.commands] == [c.SessionOpened, c.SessionEnded]
+    assert output.event is not None
+    assert (output.event.code, output.event.state, output.event.next_state) == ("FAILED", "SessionSetup", "Ended")
+    assert "EVSEID" in (output.event.reason or "")
+    assert link.state_name == "Ended"
+    (output,) = link.on_timer(1005.0, SNAPSHOT)
+    assert (output.close, output.commands) == (CloseReason.FAILED, ())
 
 
 def test_split_and_coalesced_frames_give_the_same_answers() -> None:

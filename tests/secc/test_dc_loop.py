@@ -14,6 +14,7 @@ from evse_controller.messages.generated.common_types import DisplayParameters, E
 from evse_controller.messages.rational import rational_value as value
 from evse_controller.model import commands as c
 from evse_controller.model.snapshot import DcPresent, Notification
+from evse_controller.secc.config import SeccConfig
 from tests.secc.ev import DC, DC_BPT, DYNAMIC, SCHEDULED, SNAPSHOT, Bench, loop, power_delivery
 
 KINDS = [(service, mode) for service in (DC, DC_BPT) for mode in (SCHEDULED, DYNAMIC)]
@@ -69,6 +70,13 @@ def test_limits_of_the_ev_are_refreshed_and_bound_its_own_target() -> None:
     assert update(bench, ev_maximum_charge_current=20.0, ev_target_current=100.0).target_current_a == 20
     assert update(bench, ev_target_current=100.0).limits.max_charge_current_a == 20
     assert update(bench, ev_maximum_charge_current=-3.0, ev_target_current=100.0).target_current_a == 0
+
+
+@pytest.mark.parametrize(("accepted", "target_a"), [(True, -40.0), (False, 0.0)])
+def test_negative_discharge_limits_in_the_loop_are_a_quirk_that_is_configured(accepted: bool, target_a: float) -> None:
+    bench = Bench(SeccConfig(accept_negative_discharge_limits=accepted)).to("ChargeLoop")
+    seen = update(bench, ev_maximum_discharge_current=-40.0, ev_target_current=-100.0)
+    assert (seen.limits.max_discharge_current_a, seen.target_current_a) == (-target_a, target_a)
 
 
 def test_dynamic_loop_carries_needs_and_no_target() -> None:
@@ -144,11 +152,26 @@ def test_case_58_meter_info_in_the_first_loop_and_when_asked() -> None:
     assert bench.say(loop(meter=True)).meter_info is not None
 
 
-def test_one_way_meter_info_has_no_discharge_register_and_no_meter_gives_none() -> None:
-    bench = looping(DC)
-    assert bench.say(loop(SCHEDULED, False)).meter_info.bpt_discharged_energy_reading_wh is None
+def test_one_way_meter_info_has_no_discharge_register() -> None:
+    assert looping(DC).say(loop(SCHEDULED, False)).meter_info.bpt_discharged_energy_reading_wh is None
+
+
+def test_meter_info_asked_for_of_a_silent_meter_is_its_last_reading_with_its_time() -> None:
+    """[V2G20-1081]"""
+    bench = looping()
+    first = bench.say(loop()).meter_info
+    bench.after(30.0).set(meter=None)
+    assert bench.say(loop(meter=True)).meter_info == first
+    assert first.meter_timestamp == SNAPSHOT.utc_s
+
+
+def test_meter_info_asked_for_of_a_meter_that_never_spoke_fails_and_unasked_is_left_out() -> None:
+    """[V2G20-1081]"""
+    bench = looping()
     bench.set(meter=None)
-    assert bench.say(loop(SCHEDULED, False, meter=True)).meter_info is None
+    assert bench.say(loop()).meter_info is None
+    assert bench.say(loop(meter=True)).response_code is ResponseCode.FAILED
+    assert len(bench.commands_of(c.LoopUpdate)) == 1
 
 
 @pytest.mark.parametrize("why", [{"emergency": "over-voltage"}, {"notification": Notification.TERMINATE}])

@@ -62,7 +62,7 @@ def test_result_of_an_earlier_cable_check_is_not_believed() -> None:
     assert bench.after(5.0).say(cable()).evse_processing is Processing.Finished
 
 
-@pytest.mark.parametrize(("waited_s", "failed"), [(34.9, False), (35.0, True)])
+@pytest.mark.parametrize(("waited_s", "failed"), [(33.9, False), (34.0, True)])
 def test_cable_check_total_time_at_its_edge(waited_s: float, failed: bool) -> None:
     bench = Bench().to("CableCheck")
     bench.say(cable())
@@ -134,6 +134,16 @@ def test_welding_detection_polls_and_reports_the_measured_voltage() -> None:
         assert bench.state == "WeldingDetection"
     assert bench.say(welding(Processing.Finished)).response_code is ResponseCode.OK
     assert bench.state == "SessionStop"
+
+
+@pytest.mark.parametrize(("waited_s", "failed"), [(59.9, False), (60.0, True)])
+@pytest.mark.parametrize("processing", [Processing.Ongoing, Processing.Finished])
+def test_welding_detection_does_not_last_for_ever(processing: Processing, waited_s: float, failed: bool) -> None:
+    bench = Bench().to("WeldingDetection")
+    bench.set(pilot=PilotState.B)
+    for _ in range(3):
+        assert bench.say(welding(processing)).response_code is ResponseCode.OK
+    assert (bench.after(waited_s).say(welding(processing)).response_code is ResponseCode.FAILED) is failed
 
 
 def test_welding_detection_is_optional() -> None:

@@ -7,10 +7,24 @@ from typing import Any
 import pytest
 
 from evse_controller.messages.generated import common_messages as cm
+from evse_controller.messages.generated import dc
 from evse_controller.messages.generated.common_types import EvseNotification, Processing, ResponseCode
+from evse_controller.messages.rational import rational_nearest as n
 from evse_controller.model import commands as c
 from evse_controller.model.snapshot import Notification, Step
-from tests.secc.ev import DC, DYNAMIC, OFFER, SCHEDULED, UTC_S, Bench, loop, power_delivery, profile, schedule_request
+from tests.secc.ev import (
+    DC,
+    DYNAMIC,
+    OFFER,
+    SCHEDULED,
+    UTC_S,
+    Bench,
+    header,
+    loop,
+    power_delivery,
+    profile,
+    schedule_request,
+)
 
 START, STOP, STANDBY, RENEGOTIATE = cm.ChargeProgress
 
@@ -31,8 +45,35 @@ def test_start_with_a_good_profile_lets_energy_flow_once() -> None:
     assert start(profile(1, (3600, 50_000.0), (3600, -10_000.0)), bench) is ResponseCode.OK
     (begun,) = bench.commands_of(c.EnergyStart)
     assert (begun.profile.tuple_id, [slot.power_w for slot in begun.profile.slots]) == (1, [50_000, -10_000])
-    assert bench.say(power_delivery(plan=profile(1, (3600, 1.0)))).response_code is ResponseCode.OK
+
+
+def test_start_may_be_repeated_before_the_first_loop_and_has_no_second_effect() -> None:
+    bench, plan = ready(), profile(1, (3600, 50_000.0))
+    for _ in range(3):
+        assert start(plan, bench) is ResponseCode.OK
+    assert bench.say(power_delivery(processing=Processing.Ongoing)).response_code is ResponseCode.OK
     assert len(bench.commands_of(c.EnergyStart)) == 1
+    assert bench.say(loop()).response_code is ResponseCode.OK
+
+
+@pytest.mark.parametrize(
+    ("second", "code"),
+    [
+        (profile(9, (3600, 1e6)), ResponseCode.FAILED_ScheduleSelectionInvalid),
+        (profile(1, (3600, 1e6)), ResponseCode.FAILED_EVPowerProfileInvalid),
+        (profile(1, (3600, 1.0)), ResponseCode.FAILED_EVPowerProfileInvalid),
+    ],
+    ids=["unknown tuple", "above the tuple", "another plan"],
+)
+def test_a_repeated_start_cannot_change_what_was_accepted(second: cm.EVPowerProfile, code: ResponseCode) -> None:
+    bench = ready()
+    start(profile(1, (3600, 50_000.0)), bench)
+    assert start(second, bench) is code
+
+
+def test_the_same_start_in_dynamic_mode_is_none_twice() -> None:
+    bench = ready(control_mode=DYNAMIC)
+    assert [start(None, bench), start(None, bench)] == [ResponseCode.OK, ResponseCode.OK]
 
 
 def test_case_50_start_three_times_ongoing_has_no_effect() -> None:
@@ -91,6 +132,12 @@ def test_profile_is_compared_in_time_with_its_own_anchor() -> None:
     assert start(profile(1, (1801, 50_000.0), anchor=late)) is ResponseCode.FAILED_EVPowerProfileInvalid
 
 
+def test_before_the_tuples_anchor_its_first_cap_holds() -> None:
+    early = int(UTC_S) - 1800
+    assert start(profile(1, (900, 50_000.0), anchor=early)) is ResponseCode.OK
+    assert start(profile(1, (900, 51_000.0), anchor=early)) is ResponseCode.FAILED_EVPowerProfileInvalid
+
+
 def test_profile_anchored_at_zero_means_the_tuples_anchor() -> None:
     bench = ready()
     assert start(profile(1, (3600, 50_000.0), anchor=0), bench) is ResponseCode.OK
@@ -118,6 +165,7 @@ def test_no_profile_accepts_the_only_tuple_and_is_refused_with_several() -> None
     several.after(0.1).set(offer=OFFER.__class__(8, OFFER.anchor_utc_s, "EUR", (OFFER.tuples[0], second)))
     several.say(schedule_request(SCHEDULED))
     several.to("PowerDelivery")
+    several.set(precharge=Step.DONE)
     assert start(None, several) is ResponseCode.FAILED_ScheduleSelectionInvalid
 
 
@@ -137,6 +185,70 @@ def test_no_energy_after_failed_pre_charge() -> None:
     bench = ready()
     bench.set(precharge=Step.FAILED)
     assert start(profile(1, (1, 1.0)), bench) is ResponseCode.FAILED_PowerDeliveryNotApplied
+
+
+@pytest.mark.parametrize(
+    ("step", "volts", "good"),
+    [
+        (Step.DONE, 398.5, True),
+        (Step.DONE, 376.0, True),  # the EV's contactors are closed: the battery rules
+        (Step.RUNNING, 380.0, True),  # the EV goes on by itself, a control step before the station says DONE
+        (Step.RUNNING, 379.9, False),
+        (Step.RUNNING, 5.0, False),
+        (Step.RUNNING, None, False),
+        (Step.IDLE, 5.0, False),
+        (Step.IDLE, 398.5, False),
+        (Step.FAILED, 398.5, False),
+    ],
+)
+@pytest.mark.parametrize("straight_into_the_loop", [False, True])
+def test_no_energy_before_the_outlet_is_measured_at_the_evs_voltage(
+    step: Step, volts: float | None, good: bool, straight_into_the_loop: bool
+) -> None:
+    bench = Bench().to("PowerDelivery").after(0.5)
+    if straight_into_the_loop:
+        bench.say(power_delivery(processing=Processing.Ongoing, plan=profile(1, (1, 1.0))))
+    bench.set(precharge=step, present_voltage_v=volts)
+    request = loop() if straight_into_the_loop else power_delivery(plan=profile(1, (1, 1.0)))
+    if volts is not None or not straight_into_the_loop:
+        code = bench.say(request).response_code
+        assert code is (ResponseCode.OK if good else ResponseCode.FAILED_PowerDeliveryNotApplied)
+    assert len(bench.commands_of(c.EnergyStart)) == good
+
+
+@pytest.mark.parametrize(("waited_s", "good"), [(0.45, False), (0.5, True)])
+def test_pre_charge_done_for_an_earlier_target_is_not_believed(waited_s: float, good: bool) -> None:
+    bench = Bench().to("PowerDelivery").after(10.0 - 0.5)
+    bench.set(precharge=Step.DONE)
+    bench.say(dc.DC_PreChargeReq(header(), Processing.Finished, n(398.0), n(430.0)))
+    bench.after(waited_s)
+    code = start(profile(1, (1, 1.0)), bench)
+    assert code is (ResponseCode.OK if good else ResponseCode.FAILED_PowerDeliveryNotApplied)
+
+
+@pytest.mark.parametrize(("waited_s", "failed"), [(59.9, False), (60.0, True)])
+@pytest.mark.parametrize(
+    "request_",
+    [power_delivery(processing=Processing.Ongoing), power_delivery(STANDBY), power_delivery(plan=profile(1, (1, 1.0)))],
+    ids=["ongoing", "standby", "start repeated"],
+)
+def test_start_that_never_leads_into_the_loop_fails_after_60_s(
+    request_: cm.PowerDeliveryReq, waited_s: float, failed: bool
+) -> None:
+    bench = ready()
+    for _ in range(3):
+        assert bench.say(request_).response_code < ResponseCode.FAILED
+    code = bench.after(waited_s).say(request_).response_code
+    assert (code is ResponseCode.FAILED) is failed
+    assert len(bench.commands_of(c.EnergyStop)) == failed
+
+
+def test_the_loop_itself_may_last() -> None:
+    bench = Bench().to("ChargeLoop")
+    for _ in range(2):
+        assert bench.say(loop()).response_code is ResponseCode.OK
+        assert bench.say(power_delivery(STANDBY)).response_code is ResponseCode.WARNING_StandbyNotAllowed
+        bench.after(3600.0)
 
 
 @pytest.mark.parametrize("state", ["PreCharge", "PowerDelivery", "ChargeLoop"])

@@ -171,8 +171,59 @@ def test_an_offer_that_stood_there_before_is_believed_only_after_the_station_cou
 def test_an_unusable_offer_is_not_sent() -> None:
     entry = OFFER.tuples[0]
     nonsense = replace(entry, charging=(PowerSlot(900, float("nan")),))
-    for tuples in ((), (entry, entry), (replace(entry, tuple_id=0),), (replace(entry, charging=()),), (nonsense,)):
-        assert exchange(replace(OFFER, tuples=tuples)).evse_processing is Processing.Ongoing
+    offers = [
+        replace(OFFER, tuples=tuples)
+        for tuples in (
+            (),
+            (entry, entry),
+            (replace(entry, tuple_id=0),),
+            (replace(entry, charging=()),),
+            (nonsense,),
+            (replace(entry, charging=(PowerSlot(900, 32_767_001.0),)),),
+            (replace(entry, discharging=(PowerSlot(900, 32_767_001.0),)),),
+            (replace(entry, charge_prices=(PriceSlot(900, -4e7),)),),
+            (replace(entry, charging=(PowerSlot(2**31, 1.0), PowerSlot(2**31, 2.0))),),
+        )
+    ]
+    for offer in (*offers, replace(OFFER, currency="EURO"), replace(OFFER, anchor_utc_s=2**64)):
+        assert exchange(offer).evse_processing is Processing.Ongoing
+
+
+def test_the_largest_offer_is_sent() -> None:
+    most = replace(OFFER.tuples[0], charging=(PowerSlot(2**32 - 1, 32_767_000.0),))
+    (entry,) = tuples_of(exchange(replace(OFFER, tuples=(most,))))
+    assert entries_of(entry.charging_schedule) == [(2**32 - 1, 32_767_000)]
+
+
+@pytest.mark.parametrize("departure_s", [2**32 - 1, 2**32 - 2, 0])
+@pytest.mark.parametrize("planned", [True, False])
+def test_any_departure_time_of_32_bits_gets_a_schedule_that_encodes(departure_s: int, planned: bool) -> None:
+    bench = Bench().to("ScheduleExchange")
+    bench.say(schedule_request(SCHEDULED, departure_s=departure_s))
+    bench.after(50.75).set(offer=OFFER if planned else None)
+    answer = bench.say(schedule_request(SCHEDULED, departure_s=departure_s))
+    (entry,) = tuples_of(answer)
+    schedules = [schedule for schedule in (entry.charging_schedule, entry.discharging_schedule) if schedule]
+    for schedule in schedules:
+        assert DAY_S <= sum(duration for duration, _ in entries_of(schedule)) <= 2**32 - 1
+
+
+def test_the_departure_is_what_the_first_request_said() -> None:
+    """Polls repeat the seconds of the first request; they must not move the departure."""
+    bench = Bench().to("ScheduleExchange")
+    bench.say(schedule_request(SCHEDULED, departure_s=2 * DAY_S))
+    bench.after(40.0).set(offer=OFFER)
+    (entry,) = tuples_of(bench.say(schedule_request(SCHEDULED, departure_s=2 * DAY_S)))
+    (asked,) = bench.commands_of(ScheduleRequested)
+    lasts_s = sum(duration for duration, _ in entries_of(entry.charging_schedule))
+    assert lasts_s == int(asked.needs.departure_utc_s) - OFFER.anchor_utc_s
+
+
+@pytest.mark.parametrize("missing_s", [1, 5000])
+def test_what_the_plan_does_not_cover_is_promised_nothing(missing_s: int) -> None:
+    short = replace(OFFER.tuples[0], charging=(PowerSlot(DAY_S - missing_s, 50_000.0),))
+    (entry,) = tuples_of(exchange(replace(OFFER, tuples=(short,))))
+    assert entries_of(entry.charging_schedule) == [(DAY_S - missing_s, 50_000), (missing_s, 0)]
 
 
 def test_needs_reach_the_energy_room_in_absolute_time() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from evse_controller.messages.generated.common_messages import ChargeProgress
 from evse_controller.model import commands as c
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.states import State
@@ -19,6 +20,7 @@ from tests.secc.ev import (
     header,
     loop,
     negotiated,
+    power_delivery,
     sap_request,
     stop,
 )
@@ -57,6 +59,25 @@ def test_the_loop_timer_runs_after_a_loop_response_only() -> None:
     assert bench.session.deadline_s == bench.now_s + 60
     bench.say(loop())
     assert bench.session.deadline_s == bench.now_s + 0.5
+
+
+@pytest.mark.parametrize("progress", [ChargeProgress.Standby, ChargeProgress.ScheduleRenegotiation])
+def test_what_is_refused_inside_the_loop_does_not_lengthen_its_timer(progress: ChargeProgress) -> None:
+    """[V2G20-1502]"""
+    bench = Bench().to("ChargeLoop")
+    bench.say(loop())
+    bench.after(0.25).say(power_delivery(progress))
+    assert bench.session.deadline_s == bench.now_s + 0.5
+    reply = bench.session.on_timer(bench.now_s + 0.5, bench.snapshot)
+    assert reply is not None
+    assert [type(command) for command in reply.commands] == [c.EnergyStop, c.SessionEnded]
+
+
+def test_after_stop_the_long_timer_runs() -> None:
+    bench = Bench().to("ChargeLoop")
+    bench.say(loop())
+    bench.say(power_delivery(ChargeProgress.Stop))
+    assert bench.session.deadline_s == bench.now_s + 60
 
 
 def test_the_strict_loop_timer_can_only_be_lengthened() -> None:

@@ -11,6 +11,7 @@ from evse_controller.messages.generated import dc
 from evse_controller.messages.generated.common_types import Processing
 from evse_controller.messages.rational import rational_nearest as n
 from evse_controller.model import commands as c
+from evse_controller.model.snapshot import Step
 from tests.secc.ev import DC, DC_BPT, DYNAMIC, SCHEDULED, Bench, header, loop, power_delivery, profile, stop
 
 ORDER = [
@@ -53,6 +54,7 @@ def test_session_stop_inside_the_loop_stops_energy_first() -> None:
 def test_pre_charge_to_power_delivery_without_ev_processing_finished() -> None:
     """F.2 case 48."""
     bench = Bench().to("PreCharge")
+    bench.set(precharge=Step.RUNNING)
     for _ in range(3):
         answer = bench.say(dc.DC_PreChargeReq(header(), Processing.Ongoing, n(390.0), n(400.0)))
         assert (answer.response_code.name, bench.state) == ("OK", "PreCharge")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from evse_controller.messages.generated.common_messages import PowerDeliveryReq
 from evse_controller.model.commands import ControlMode, EvDcLimits
-from evse_controller.model.snapshot import Step
+from evse_controller.model.offer import PowerProfile
+from evse_controller.model.snapshot import MeterTotals, Step
 
 NO_SESSION_ID = bytes(8)
 
@@ -60,21 +61,30 @@ class SentTuple:
 
 @dataclass(slots=True)
 class DcData:
-    """What only the DC states remember."""
+    """What only the DC states remember. `pre_charge_target_s`: since when the EV asks for `pre_charge_target_v`;
+    `start_asked_s`: first PowerDeliveryReq before the loop; `profile`: the EV's plan as accepted with its Start.
+    """
 
     limits: EvDcLimits | None = None
     rated: RatedDc | None = None
     cable_check_asked_s: float | None = None
     cable_check_before: Step = Step.IDLE
     pre_charge_asked_s: float | None = None
+    pre_charge_target_v: float = 0.0
+    pre_charge_target_s: float = 0.0
+    start_asked_s: float | None = None
     pending_start: PowerDeliveryReq | None = None
-    loops: int = 0
+    profile: PowerProfile | None = None
+    welding_asked_s: float | None = None
     target_voltage_v: float | None = None
 
 
 @dataclass(slots=True)
 class SessionData:
-    """What all states remember. `energy_possible`: since CableCheck was asked for and until the energy was stopped."""
+    """What all states remember. `energy_possible`: since CableCheck was asked for and until the energy was stopped.
+
+    `departure_utc_s` is what the first ScheduleExchangeReq said; `meter` the last reading of a charge loop.
+    """
 
     session_id: bytes = NO_SESSION_ID
     evccid: str = ""
@@ -85,8 +95,11 @@ class SessionData:
     target_soc: int | None = None
     schedule_asked_s: float | None = None
     offer_before: int | None = None
+    departure_utc_s: float | None = None
     tuples: dict[int, SentTuple] = field(default_factory=dict)
     energy_possible: bool = False
+    loops: int = 0
+    meter: MeterTotals | None = None
     stopped_s: float | None = None
     dc: DcData = field(default_factory=DcData)
 

@@ -60,13 +60,17 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
         return Refused(ResponseCode.FAILED, f"{type(mode).__name__} is not the selected control mode and service")
     if snapshot.present_voltage_v is None or snapshot.present_current_a is None:
         return Refused(ResponseCode.FAILED, NO_VOLTAGE)
+    # A reading carries its own time: while the meter is silent its last one is still the truth about that time.
+    meter = turn.data.meter = snapshot.meter or turn.data.meter
+    if request.meter_info_requested and meter is None:
+        return Refused(ResponseCode.FAILED, "meter info asked for, but the meter gave none yet [V2G20-1081]")
     memory = turn.data.dc
     assert memory.limits is not None
     assert memory.rated is not None
     memory.limits = _refreshed(memory.limits, mode, turn.config.accept_negative_discharge_limits)
     turn.do(_update(turn, request, memory.limits))
-    first = memory.loops == 0
-    memory.loops += 1
+    first = turn.data.loops == 0
+    turn.data.loops += 1
     present = snapshot.present
     response = dc.DC_ChargeLoopRes(
         turn.header(),
@@ -80,8 +84,8 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
         evse_status=evse_status(snapshot),
     )
     # [V2G20-1081] when asked for, [V2G20-1833] unasked in the first loop.
-    if snapshot.meter is not None and (first or request.meter_info_requested):
-        response.meter_info = _meter_info(snapshot.meter, selection.bidirectional)
+    if meter is not None and (first or request.meter_info_requested):
+        response.meter_info = _meter_info(meter, selection.bidirectional)
     return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot))
 
 

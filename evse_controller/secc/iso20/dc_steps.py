@@ -12,6 +12,8 @@ from evse_controller.secc.iso20.stop import pilot_still_asks_for_energy
 from evse_controller.secc.iso20.timers import SNAPSHOT_SETTLE_S
 
 NO_VOLTAGE = "no fresh voltage measurement at the outlet"
+# At this distance from its target the EV closes its contactors (IEC 61851-23) and may go on.
+PRE_CHARGE_MATCH_V = 20.0
 
 
 def cable_check(turn: Turn, request: dc.DC_CableCheckReq) -> Answer:
@@ -55,6 +57,8 @@ def pre_charge(turn: Turn, request: dc.DC_PreChargeReq) -> Answer:
     if turn.snapshot.present_voltage_v is None:
         return Refused(ResponseCode.FAILED, NO_VOLTAGE)
     target_v = clamp_voltage(turn, rational_value(request.ev_target_voltage))
+    if first or target_v != memory.pre_charge_target_v:
+        memory.pre_charge_target_v, memory.pre_charge_target_s = target_v, turn.now_s
     turn.do(PreChargeRequested(target_v, rational_value(request.ev_present_voltage)))
     response = dc.DC_PreChargeRes(
         turn.header(), ResponseCode.OK, rational_nearest(turn.snapshot.present_voltage_v)
@@ -63,12 +67,37 @@ def pre_charge(turn: Turn, request: dc.DC_PreChargeReq) -> Answer:
     return Accepted(response, State.POWER_DELIVERY if done else State.PRE_CHARGE)
 
 
+def pre_charge_fault(turn: Turn) -> str | None:
+    """Why no energy may start: the measured voltage must be where the last DC_PreChargeReq wanted it, None if it is.
+
+    DONE is the station's word for that, but may be a control step old and mean an earlier target. EVs that go on by
+    themselves at match (without EVProcessing=Finished) may come before it: then the measurement itself decides.
+    """
+    memory, snapshot = turn.data.dc, turn.snapshot
+    if memory.pre_charge_asked_s is None:
+        return "the outlet was not pre-charged"
+    step, volts = snapshot.precharge, snapshot.present_voltage_v
+    settled = turn.now_s - memory.pre_charge_target_s >= SNAPSHOT_SETTLE_S
+    if step is Step.DONE and settled:
+        return None
+    matched = volts is not None and abs(volts - memory.pre_charge_target_v) <= PRE_CHARGE_MATCH_V
+    if step in (Step.RUNNING, Step.DONE) and matched:
+        return None
+    measured = "unknown" if volts is None else f"{volts:g} V"
+    return f"outlet at {measured}, pre-charge to {memory.pre_charge_target_v:g} V is {step.value}"
+
+
 def welding_detection(turn: Turn, request: dc.DC_WeldingDetectionReq) -> Answer:
-    """Answers with the measured voltage; the EV must have left pilot state C by then."""
+    """Answers with the measured voltage; the EV must have left pilot state C by then, and be done in time."""
     if (refused := pilot_still_asks_for_energy(turn)) is not None:
         return refused
     if turn.snapshot.present_voltage_v is None:
         return Refused(ResponseCode.FAILED, NO_VOLTAGE)
+    memory, limit_s = turn.data.dc, turn.config.timers.ev_ongoing_s
+    if memory.welding_asked_s is None:
+        memory.welding_asked_s = turn.now_s
+    if turn.now_s - memory.welding_asked_s >= limit_s:
+        return Refused(ResponseCode.FAILED, f"welding detection not finished within {limit_s:g} s")
     turn.do(WeldingDetectionRequested())
     response = dc.DC_WeldingDetectionRes(
         turn.header(), ResponseCode.OK, rational_nearest(turn.snapshot.present_voltage_v)

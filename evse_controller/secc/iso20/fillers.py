@@ -6,20 +6,17 @@ value it is zero, false or the shortest legal text; control mode variants mirror
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from evse_controller.messages.base import Message, Schema
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated import dc
-from evse_controller.messages.generated.common_types import MessageHeader, Processing, RationalNumber, ResponseCode
+from evse_controller.messages.generated.common_types import MessageHeader, Processing, ResponseCode
+from evse_controller.secc.iso20.filling import Filler, zero
 
 
 class UnpairedMessage(LookupError):
     """The message is no request: nothing can be answered to it."""
 
 
-Filler = Callable[[Any, MessageHeader, ResponseCode], Message]
 _NOTHING = "-"
 
 
@@ -35,10 +32,6 @@ def refusal(request: Message, code: ResponseCode, header: MessageHeader) -> Mess
     if filler is None:
         raise UnpairedMessage(f"{request.ELEMENT} is not a request of an EV")
     return filler(request, header, code)
-
-
-def zero() -> RationalNumber:
-    return RationalNumber(exponent=0, value=0)
 
 
 def _authorization_setup(request: cm.AuthorizationSetupReq, header: MessageHeader, code: ResponseCode) -> Message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evse_controller.messages.base import Message
 from evse_controller.messages.generated import ac
 from evse_controller.messages.generated.common_types import MessageHeader, ResponseCode
-from evse_controller.secc.iso20.fillers import Filler, zero
+from evse_controller.secc.iso20.filling import Filler, zero
 
 
 def _parameters(request: ac.AC_ChargeParameterDiscoveryReq, header: MessageHeader, code: ResponseCode) -> Message:

@@ -26,7 +26,9 @@ def schedule_exchange(turn: Turn, request: cm.ScheduleExchangeReq) -> Answer:
     if data.schedule_asked_s is None:
         data.schedule_asked_s = turn.now_s
         data.offer_before = None if turn.snapshot.offer is None else turn.snapshot.offer.offer_id
-        turn.do(ScheduleRequested(needs_of(turn, request)))
+        needs = needs_of(turn, request)
+        data.departure_utc_s = needs.departure_utc_s
+        turn.do(ScheduleRequested(needs))
     waited_s = turn.now_s - data.schedule_asked_s
     if dynamic:
         response = cm.ScheduleExchangeRes(
@@ -45,15 +47,13 @@ def schedule_exchange(turn: Turn, request: cm.ScheduleExchangeReq) -> Answer:
             scheduled_se_res_control_mode=placeholder_schedule(),
         )
         return Accepted(response, State.SCHEDULE_EXCHANGE, reason)
-    asked = request.scheduled_se_req_control_mode
-    departure_s = None if asked is None else asked.departure_time
     schedule, data.tuples = tuples.build(
         offer,
         turn.config,
         data.selection.pricing,
         data.selection.bidirectional,
         request.maximum_supporting_points,
-        None if departure_s is None else turn.snapshot.utc_s + departure_s,
+        data.departure_utc_s,
     )
     response = cm.ScheduleExchangeRes(
         turn.header(),

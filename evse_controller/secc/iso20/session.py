@@ -6,6 +6,8 @@ A FAILED response ends the session, a WARNING never does.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evse_controller.messages.base import Message
 from evse_controller.messages.generated.common_messages import SessionSetupReq
 from evse_controller.messages.generated.common_types import ResponseCode
@@ -85,6 +87,15 @@ class Iso20Session:
         reason = f"payload {payload_type:#06x} does not decode: {error}"
         return self._give_up("-", CloseReason.UNDECODABLE, EndKind.FAILED, reason)
 
+    def unsendable(self, message: Message, lost: Reply, error: str, snapshot: EvseSnapshot, now_s: float) -> Reply:
+        """Our own answer `lost` does not encode: the paired refusal goes out instead, and the session ends.
+
+        The commands of the lost answer stay, as this session's memory says that they were given; the end follows them.
+        """
+        refused = Refused(ResponseCode.FAILED, f"our own answer does not encode: {error}")
+        reply = self._refuse(message, refused, snapshot, now_s, list(lost.commands))
+        return replace(reply, event=replace(reply.event, state=lost.event.state))
+
     def on_sent(self, now_s: float) -> float | None:
         """The response left at `now_s`: the sequence timer starts here."""
         if self._deadline_s is not None:
@@ -132,7 +143,8 @@ class Iso20Session:
         if self._state is State.CHARGE_PARAMETER_DISCOVERY and before is State.SERVICE_SELECTION:
             self._rows = services.rows_of(self._data.selection.service_id)
         over = self._state is State.ENDED
-        self._sequence_s = self._config.timers.sequence_after(response.ELEMENT)
+        looping = self._state is State.CHARGE_LOOP and self._data.loops > 0
+        self._sequence_s = self._config.timers.sequence_after(looping)
         self._deadline_s = None if over else now_s + self._sequence_s
         return Reply(
             response,
@@ -172,13 +184,14 @@ class Iso20Session:
 
     def _ending(self, kind: EndKind, reason: str) -> tuple[Command, ...]:
         """Stops energy first if any may flow, then ends; the station is told once, of a session that it knows."""
+        told = self._state is State.ENDED
         self._state = State.ENDED
         self._deadline_s = None
         commands: list[Command] = []
         if self._data.energy_possible:
             self._data.energy_possible = False
             commands.append(EnergyStop(reason))
-        if self._data.established:
+        if self._data.established and not told:
             commands.append(SessionEnded(kind, reason))
         return tuple(commands)
 

@@ -1,14 +1,13 @@
 """Timers of ISO 15118-20 as data (seconds of control time).
 
-Sequence timers start when a response is sent and end with the next request; the response decides which one runs.
-Performance times are what the SECC promises; they are measured by the shell and never fail a session by themselves.
+Sequence timers start when a response is sent and end with the next request; the state that it leads to decides which
+one runs. Performance times are what the SECC promises: each `MessageEvent` carries the one of its response, so that the
+shell, which alone knows when a response really left, can compare and warn. They never fail a session by themselves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-LOOP_RESPONSES = frozenset({"DC_ChargeLoopRes", "AC_ChargeLoopRes"})
 
 # How long a value that stood in the snapshot before we asked is not taken for the answer. The station rebuilds the
 # snapshot every 50 ms; half a second later what it says has been said knowing our request.
@@ -31,11 +30,11 @@ class Timers:
     """
 
     sequence_s: float = 60.0  # V2G_SECC_Sequence_Timeout [V2G20-443]
-    loop_sequence_s: float = 0.5  # the same after a ChargeLoopRes [V2G20-1500], [V2G20-1502]
-    communication_setup_s: float = 18.0  # V2G_SECC_CommunicationSetup_Performance_Time
+    loop_sequence_s: float = 0.5  # the same inside the charge loop [V2G20-1500], [V2G20-1502]
     ongoing_s: float = 55.0  # V2G_SECC_Ongoing_Performance_Time: Authorization, ScheduleExchange
     local_schedule_s: float = 50.0  # own choice: a local schedule answers before the Ongoing time is over
-    cable_check_total_s: float = 35.0  # own choice: the EV gives up at 40 s
+    ev_ongoing_s: float = 60.0  # V2G_EVCC_Ongoing_Timeout: as long may the EV poll PowerDelivery, WeldingDetection
+    cable_check_total_s: float = 34.0  # own choice: a refusal is out by 35 s even to an EV that polls once a second
     pre_charge_total_s: float = 10.0  # V2G_EVCC_PreCharge_Timeout
     pilot_s: float = 1.5  # time in which the pilot must follow the message
     close_after_stop_s: float = 5.0  # the EV closes TCP; we do it after this time
@@ -45,9 +44,12 @@ class Timers:
         if self.loop_sequence_s < 0.5:
             raise ValueError(f"loop_sequence_s may only be lengthened, never below 0.5 s, got {self.loop_sequence_s}")
 
-    def sequence_after(self, response: str) -> float:
-        """The sequence timer that runs after a response of this name."""
-        return self.loop_sequence_s if response in LOOP_RESPONSES else self.sequence_s
+    def sequence_after(self, looping: bool) -> float:
+        """The sequence timer after any response; `looping`: the first loop request has come and the loop goes on.
+
+        Standby and renegotiation refused with a WARNING do not leave the loop, and so do not buy time.
+        """
+        return self.loop_sequence_s if looping else self.sequence_s
 
 
 def performance_s(response: str) -> float:

@@ -6,7 +6,6 @@ the plan's end nothing is promised (0 W).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from evse_controller.messages.generated import common_messages as cm
@@ -22,6 +21,11 @@ MOST_ENTRIES = 1024
 MOST_LEVELS = 16
 PRICE_BY_POWER = "urn:iso:std:iso:15118:-20:PriceAlgorithm:1-Power"
 _MOST_ID = 2**32 - 1
+# Durations are 32 bits wide; merging slots adds them up, so that a whole schedule must fit.
+_MOST_LENGTH_S = 2**32 - 1
+# What a rational number of the highest permitted exponent holds: 32.767 MW.
+_MOST_NUMBER = 32_767e3
+_CURRENCY_LENGTH = 3  # ISO 4217
 
 
 def usable(offer: ScheduleOffer) -> bool:
@@ -33,13 +37,23 @@ def usable(offer: ScheduleOffer) -> bool:
         and all(1 <= tuple_id <= _MOST_ID for tuple_id in ids)
         and all(any(slot.duration_s > 0 for slot in entry.charging) for entry in offer.tuples)
         and 0 <= offer.anchor_utc_s < 2**64
-        and all(math.isfinite(number) for entry in offer.tuples for number in _numbers(entry))
+        and len(offer.currency) == _CURRENCY_LENGTH
+        and all(abs(number) <= _MOST_NUMBER for entry in offer.tuples for number in _numbers(entry))
+        and all(_length_s(caps) <= _MOST_LENGTH_S for entry in offer.tuples for caps in _schedules(entry))
     )
 
 
+def _schedules(entry: OfferTuple) -> tuple[tuple[PowerSlot, ...], ...]:
+    return entry.charging, entry.discharging or ()
+
+
+def _length_s(caps: Sequence[PowerSlot]) -> int:
+    return sum(max(0, slot.duration_s) for slot in caps)
+
+
 def _numbers(entry: OfferTuple) -> Iterator[float]:
-    for slot in (*entry.charging, *(entry.discharging or ())):
-        yield slot.power_w
+    for caps in _schedules(entry):
+        yield from (slot.power_w for slot in caps)
     for price in (*entry.charge_prices, *entry.discharge_prices):
         yield price.price_per_kwh
 
@@ -57,7 +71,8 @@ def build(
     Discharging schedules are sent for a bidirectional service only, their powers with the configured sign.
     """
     most = max(1, min(most, MOST_ENTRIES))
-    cover_s = DAY_S if departure_utc_s is None else max(1, int(departure_utc_s) - offer.anchor_utc_s)
+    cover_s = DAY_S if departure_utc_s is None else int(departure_utc_s) - offer.anchor_utc_s
+    cover_s = max(1, min(cover_s, _MOST_LENGTH_S))
     tuples: list[cm.ScheduleTuple] = []
     sent: dict[int, SentTuple] = {}
     for entry in offer.tuples:
@@ -120,7 +135,7 @@ def _schedule(
 
 def _covering(caps: Sequence[PowerSlot], most: int, cover_s: int) -> tuple[PowerSlot, ...]:
     """Compressed caps that last at least `cover_s`; what the plan does not cover is 0 W."""
-    missing_s = cover_s - sum(max(0, slot.duration_s) for slot in caps)
+    missing_s = cover_s - _length_s(caps)
     if missing_s > 0:
         caps = [*caps, PowerSlot(missing_s, 0.0)]
     return compress_caps(caps, most)
