@@ -8,6 +8,7 @@ over directly, after `latency_s`. An hour in the charge loop takes as long as th
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.connection import Connection
 from evse_controller.secc.connection import Output as StationOutput
 from evse_controller.secc.reply import Transport
+from evse_controller.site import Direction
 from evse_controller.station import OutletDevices
 from evse_controller.store import Journal
 from hal.can_port import SlcanPort
@@ -35,6 +37,7 @@ from hal.sim.plant import BusConfig, Plant, PlantConfig
 from hil.evcc import Close, Evcc, EvccConfig, Output, Send
 
 POLL_S, CONTROL_S = 0.01, 0.05
+_MAX_VOLTAGE_V = 920.0
 _TOML = """
 [controller]
 evseid = "DE*EVC*E000001"
@@ -137,7 +140,9 @@ class VirtualBench:
         self.plant = plant = Plant(replace(
             settings.plant, speed=settings.speed, start_utc_s=settings.start_utc_s, building_w=settings.building_w,
             battery=replace(settings.plant.battery, soc=settings.soc),
+            referee=replace(settings.plant.referee, evse_max_voltage_v=_MAX_VOLTAGE_V),
         ))
+        plant.set_grid_limits(settings.import_w, settings.export_w)
         self.clock = VirtualClock(plant.now_s)
         self._world = AnchoredWorldClock(self.clock, settings.start_utc_s, plant.now_s, settings.speed)
         self._config = load(_write_config(folder, settings))
@@ -151,6 +156,7 @@ class VirtualBench:
             lambda now_s: settings.start_utc_s + (now_s - start_s) * settings.speed,
         )
         self.samples: list[Sample] = []
+        self._limits_w = dict.fromkeys(Direction, math.inf)
         self.answers: list[StationOutput] = []
         self.refusals: list[str] = []
         self._in_flight: list[tuple[float, Callable[[], None]]] = []
@@ -202,6 +208,14 @@ class VirtualBench:
         """Let control time pass."""
         for _ in range(round(seconds / POLL_S)):
             self.tick()
+
+    def limit(self, direction: Direction, power_w: float) -> None:
+        """An operator's limit of the grid connection, on top of the commissioned one, until the next call. The daemon
+        is told, and the referee holds the outlet to it."""
+        self.outlet.site.set_limit(direction, power_w, "operator", "sudden cut", None, self.now_s)
+        self._limits_w[direction] = power_w
+        import_w, export_w = self._limits_w[Direction.IMPORT], self._limits_w[Direction.EXPORT]
+        self.plant.set_grid_limits(min(self.settings.import_w, import_w), min(self.settings.export_w, export_w))
 
     def lose_daemon(self, down_s: float) -> None:
         """The daemon dies without a word; after `down_s` another one starts from the same journal.

@@ -40,14 +40,15 @@ class BenderIsoCha425:
     """Registers 1000.. hold measurements in groups of four, 3005.. the configuration, 8005 starts a self-test.
 
     After being enabled, after a self-test and after start-up the value is invalid until a measuring cycle of
-    `cycle_s` is over; each later cycle moves the value towards the truth. `on_measured` hears every valid cycle.
+    `cycle_s` is over; each later cycle moves the value towards the truth. `on_measured` hears every valid cycle: the
+    value in ohm and the lowest voltage that the line had during it.
     """
 
     def __init__(
         self,
         name: str,
         sample: Callable[[], LineSample],
-        on_measured: Callable[[float], None] | None = None,
+        on_measured: Callable[[float, float], None] | None = None,
         unit: int = 3,
         self_test_s: float = 8.0,
         cycle_s: float = 1.0,
@@ -67,6 +68,7 @@ class BenderIsoCha425:
         self._config: dict[int, int] = {}
         self._test_ends_s: float | None = None
         self._cycle_ends_s: float | None = None
+        self._lowest_v = 0.0
         self._value_ohm: float | None = None
         self._test_failed = False
         self.self_tests = 0
@@ -91,21 +93,27 @@ class BenderIsoCha425:
         if self._test_ends_s is not None or not self.enabled:
             self._cycle_ends_s = self._value_ohm = None
             return
+        line = self._sample()
         if self._cycle_ends_s is None:
-            self._cycle_ends_s = now_s + self.cycle_s
-        elif now_s + 1e-9 >= self._cycle_ends_s:
-            self._cycle_ends_s = now_s + self.cycle_s
-            self._measure()
+            self._begin_cycle(now_s, line)
+        self._lowest_v = min(self._lowest_v, line.voltage_v)
+        if self._cycle_ends_s is not None and now_s + 1e-9 >= self._cycle_ends_s:
+            self._measure(line)
+            self._begin_cycle(now_s, line)
 
-    def _measure(self) -> None:
+    def _begin_cycle(self, now_s: float, line: LineSample) -> None:
+        self._cycle_ends_s = now_s + self.cycle_s
+        self._lowest_v = line.voltage_v
+
+    def _measure(self, line: LineSample) -> None:
         if self.faults.active("frozen") and self._value_ohm is not None:
             return
-        truth = self.faults.measured("resistance", self._sample().resistance_ohm)
+        truth = self.faults.measured("resistance", line.resistance_ohm)
         before = self._value_ohm
         # The filter works on conductance: a new earth fault shows within one cycle, recovery takes a few.
         self._value_ohm = truth if before is None or truth < before else before + 0.7 * (truth - before)
         if self._on_measured is not None and not self._test_failed:
-            self._on_measured(self._value_ohm)
+            self._on_measured(self._value_ohm, self._lowest_v)
 
     def read(self, function: int, address: int, count: int) -> list[int]:
         if function != READ_HOLDING:

@@ -47,7 +47,8 @@ class VirtualGateway:
 
 
 class SlcanGateway:
-    """A serial CAN adapter (LAWICEL text). Without the right bit rate (`S4` = 125 kbit/s) or before `O` nothing passes.
+    """A serial CAN adapter (LAWICEL text). Nothing passes before `O`, or at another bit rate than the bus's (`S4` is
+    125 kbit/s). As the protocol has it, `O` wants a bit rate first and `S` a closed channel; else the answer is BEL.
 
     It does not acknowledge frames, as CANable-type adapters do not.
     """
@@ -70,13 +71,15 @@ class SlcanGateway:
 
     @property
     def _passes(self) -> bool:
-        return self.opened and self._bitrate in (None, self._bus.bitrate)
+        return self.opened and self._bitrate == self._bus.bitrate
 
     def _obey(self, command: str, now_s: float) -> None:
-        if command in _BITRATES:
+        if command in _BITRATES and not self.opened:
             self._bitrate = _BITRATES[command] * 1000
-        elif command in ("O", "L"):
+        elif command == "O" and not self.opened and self._bitrate is not None:
             self.opened = True
+        elif command in _BITRATES or command == "O":
+            self._refuse()
         elif command == "C":
             self.opened = False
         elif command == "V":
@@ -86,10 +89,13 @@ class SlcanGateway:
         elif command[:1] in ("T", "t"):
             frame = _parse(command)
             if frame is None:
-                self.refused += 1
-                self._channel.write(b"\a")
+                self._refuse()
             elif self._passes:
                 self._node.send(frame, now_s)
+
+    def _refuse(self) -> None:
+        self.refused += 1
+        self._channel.write(b"\a")
 
     def _deliver(self, frame: Frame, at_s: float) -> None:
         if self._passes:

@@ -41,11 +41,11 @@ class ModeWritten:
 
 @dataclass(frozen=True, slots=True)
 class IsolationMeasured:
-    """The isolation monitor finished one valid measuring cycle on the line."""
+    """The isolation monitor finished one valid measuring cycle; `lowest_v` is the least outlet voltage during it."""
 
     at_s: float
     resistance_ohm: float
-    outlet_v: float
+    lowest_v: float
     evse_closed: bool
     ev_closed: bool
 

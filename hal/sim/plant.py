@@ -243,7 +243,7 @@ class Plant:
             raise ValueError(f"no fault {fault!r} of {device!r}; there are {', '.join(known)}")
         if (device, fault) not in self._active:
             self._active[device, fault] = None
-            self.world.note_fault(1)
+            self.world.note_fault(device, fault, True)
 
     def clear(self, device: str | None = None, fault: str | None = None) -> None:
         """Mend a fault, all faults of a device, or everything."""
@@ -253,7 +253,7 @@ class Plant:
             else:
                 self._world_faults[key](False, {})
             del self._active[key]
-            self.world.note_fault(-1)
+            self.world.note_fault(*key, False)
 
     @property
     def faults(self) -> tuple[tuple[str, str], ...]:
@@ -269,11 +269,11 @@ class Plant:
         energy = self.world.world_energy
         return AcSample(self.world.grid_power_w, energy.grid_import_wh, energy.grid_export_wh)
 
-    def _note_isolation(self, resistance_ohm: float) -> None:
+    def _note_isolation(self, resistance_ohm: float, lowest_v: float) -> None:
         world = self.world
         world.events.append(
             IsolationMeasured(
-                world.now_s, resistance_ohm, world.outlet_v, world.evse_contactor.closed, world.ev_contactor.closed
+                world.now_s, resistance_ohm, lowest_v, world.evse_contactor.closed, world.ev_contactor.closed
             )
         )
 

@@ -1,17 +1,19 @@
 """The referee: judges the plant, knows nothing of the controller.
 
 It reads only physical state and the plant's own events and keeps a list of objections. What counts as an emergency
-cause (opening under load is then right, not wrong) is defined in one place, `_emergency`: an injected fault now or
-within the last 5 s, an emergency stop, the pilot board in its safe state, its heartbeat late, the grid gone, the car's
-pilot out of C/D or the connector out, or an outlet above the car's voltage limit.
+cause (opening under load is then right, not wrong) is defined in one place, `_emergency`: now or within the last 5 s an
+injected fault that forces it (`hal.sim.excuses`), an emergency stop, the pilot board in its safe state, its heartbeat
+late, the grid gone, the car's pilot out of C/D or the connector out, or an outlet above the car's voltage limit.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from evse_controller.model.pilot import PilotState
 from hal.sim.events import BusOverrun, ConnectorMoved, ContactorMoved, IsolationMeasured, ModeWritten
+from hal.sim.excuses import justifies_opening
 from hal.sim.power_stage import INVERTER, RECTIFIER
 from hal.sim.world import World
 
@@ -20,6 +22,7 @@ RULES = (
     "closed-on-live-line",
     "opened-under-load",
     "energy-before-cable-test",
+    "current-before-the-car-closed",
     "over-ev-voltage",
     "mode-change-under-power",
     "export-without-grid-profile",
@@ -42,15 +45,19 @@ class Objection:
 
 @dataclass(frozen=True, slots=True)
 class RefereeConfig:
-    """Thresholds. Times are control time in seconds."""
+    """Thresholds. Times are control time in seconds. `evse_max_voltage_v`: of the type plate, if below the modules'."""
 
     mismatch_v: float = 20.0
     live_v: float = 60.0
     break_a: float = 5.0
     flow_a: float = 1.0
     flow_s: float = 0.05
-    cable_test_min_v: float = 200.0
+    evse_max_voltage_v: float = math.inf
+    cable_test_share: float = 0.95
     cable_ohm_per_v: float = 100.0
+    small_a: float = 2.0
+    small_margin_a: float = 0.5
+    small_s: float = 0.05
     over_voltage_v: float = 5.0
     over_voltage_s: float = 0.02
     zero_a: float = 1.0
@@ -77,6 +84,7 @@ class Referee:
         self._seen = 0
         self._tested_ohm: float | None = None
         self._test_over = False
+        self._car_open = False
         self._waived: dict[str, str] = {}
         self._since: dict[str, float] = {}
         self._raised: set[str] = set()
@@ -112,6 +120,7 @@ class Referee:
     def _watch(self, world: World, h: float) -> None:
         self._take_events(world)
         self._judge_flow(world)
+        self._judge_small_current(world)
         self._judge_voltage(world)
         self._judge_export(world)
         self._judge_owner(world)
@@ -132,10 +141,12 @@ class Referee:
 
     def _emergency(self, world: World) -> bool:
         config = self.config
-        recent = world.fault_at_s is not None and world.now_s - world.fault_at_s <= config.excuse_s
+        forced = any(
+            justifies_opening(*key) and (key in world.faults or world.now_s - changed_s <= config.excuse_s)
+            for key, changed_s in world.fault_changed_s.items()
+        )
         return (
-            world.faults_active > 0
-            or recent
+            forced
             or world.emergency_stop
             or world.mcu_safe_state
             or self._heartbeat_late(world, config.heartbeat_s)
@@ -166,6 +177,12 @@ class Referee:
     # -- the rules -------------------------------------------------------------------------------------------------
     def _judge_contactor(self, world: World, event: ContactorMoved) -> None:
         config = self.config
+        if event.which == "evse":
+            self._car_open = event.closed and not world.ev_contactor.closed
+            if event.closed:  # each closing is a session of its own and needs a test of its own
+                self._tested_ohm, self._test_over = None, False
+        elif event.closed:
+            self._car_open = False
         if event.closed:
             apart_v = abs(event.supply_side_v - event.line_side_v)
             if apart_v > config.mismatch_v:
@@ -200,7 +217,9 @@ class Referee:
             )
 
     def _note_test(self, event: IsolationMeasured) -> None:
-        if event.evse_closed and not event.ev_closed and event.outlet_v >= self.config.cable_test_min_v:
+        """A cycle counts when all of it was at the test voltage."""
+        at_voltage = event.lowest_v >= self.config.cable_test_share * self._test_voltage_v(self._world)
+        if event.evse_closed and not event.ev_closed and at_voltage:
             self._tested_ohm = event.resistance_ohm
 
     def _judge_flow(self, world: World) -> None:
@@ -212,6 +231,24 @@ class Referee:
             how = "never tested" if self._tested_ohm is None else f"measured {self._tested_ohm:.0f} ohm"
             self._object(
                 "energy-before-cable-test", world.now_s, f"{world.ev_current_a:.1f} A through a cable that was {how}"
+            )
+
+    def _judge_small_current(self, world: World) -> None:
+        """From the EVSE contactors' closing to the car's, in cable check and pre-charge, 2 A is what may flow, and what
+        would flow if the car closed now or the cable were shorted. Capacitors are charged in less than `small_s`."""
+        config = self.config
+        ready_a = sum(
+            stage.current_set_a
+            for stage in world.stages.values()
+            if stage.on and (stage.name, "setpoint_ignored") not in world.faults
+        )
+        most_a = max(ready_a, abs(world.evse_current_a))
+        over = self._car_open and most_a > config.small_a + config.small_margin_a
+        if self._held("small", over, world.now_s, config.small_s):
+            self._object(
+                "current-before-the-car-closed",
+                world.now_s,
+                f"{most_a:.1f} A ready for a car whose contactors are open, {config.small_a:.1f} A allowed",
             )
 
     def _judge_voltage(self, world: World) -> None:
@@ -226,14 +263,21 @@ class Referee:
     def _voltage_limit_v(self, world: World) -> float:
         """What the outlet may carry: the car's maximum, and the cable's test voltage while the cable is being tested.
 
-        IEC 61851-23:2023 CC.4.1.2: EV maximum + 50 V but at most 500 V for cars up to 500 V, else 1.1 times the EV
-        maximum. That counts only from plug-in until the outlet is below 60 V after a test, and never with the EV
-        contactors closed.
+        That is from plug-in, and from each closing of the EVSE contactors, until the outlet is below 60 V after a test,
+        and never with the EV contactors closed.
         """
         limit = world.battery.config.max_voltage_v
         if self._test_over or world.ev_contactor.closed:
             return limit
-        return max(limit, min(500.0, limit + 50.0)) if limit <= 500.0 else 1.1 * limit
+        return max(limit, self._test_voltage_v(world))
+
+    def _test_voltage_v(self, world: World) -> float:
+        """IEC 61851-23:2023 CC.4.1.2: EV maximum + 50 V but at most 500 V for cars up to 500 V, else 1.1 times the EV
+        maximum; never above what the EVSE can give."""
+        limit = world.battery.config.max_voltage_v
+        wanted = min(500.0, limit + 50.0) if limit <= 500.0 else 1.1 * limit
+        plate_v = max(stage.config.max_voltage_v for stage in world.stages.values())
+        return min(wanted, plate_v, self.config.evse_max_voltage_v)
 
     def _judge_export(self, world: World) -> None:
         wanted = self.config.required_grid_profile

@@ -89,8 +89,8 @@ class World:
         self.cable_isolation_ohm = config.cable_isolation_ohm
         self.vehicle_isolation_ohm = config.vehicle_isolation_ohm
         self.short_ohm: float | None = None
-        self.faults_active = 0
-        self.fault_at_s: float | None = None
+        self.faults: set[tuple[str, str]] = set()
+        self.fault_changed_s: dict[tuple[str, str], float] = {}
         self.events: list[Event] = []
         self.observers: list[Observer] = []
         self.energy = EnergyTotals()
@@ -165,10 +165,11 @@ class World:
             conductance += 1.0 / self.vehicle_isolation_ohm
         return 1.0 / conductance
 
-    def note_fault(self, change: int) -> None:
-        """A fault was injected (+1) or cleared (-1); the referee excuses what it forces."""
-        self.faults_active += change
-        self.fault_at_s = self.now_s
+    def note_fault(self, device: str, fault: str, active: bool) -> None:
+        """A fault was injected or cleared; the referee excuses what it forces (`hal.sim.excuses`)."""
+        change = self.faults.add if active else self.faults.discard
+        change((device, fault))
+        self.fault_changed_s[device, fault] = self.now_s
         self.disturb()
 
     def disturb(self, seconds: float = 0.05) -> None:

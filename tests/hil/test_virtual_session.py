@@ -68,7 +68,7 @@ def test_a_site_cut_is_obeyed_within_a_second(bench: MakeBench, mode: ControlMod
     house = bench(replace(CHARGING, control_mode=mode), replace(DAY, speed=120.0))
     house.arrive()
     house.until(lambda: house.samples[-1].grid_w > 15_000.0, 60.0)
-    house.outlet.site.set_limit(Direction.IMPORT, 6_000.0, "operator", "sudden cut", 3600.0, house.now_s)
+    house.limit(Direction.IMPORT, 6_000.0)
     house.until(lambda: house.samples[-1].grid_w < 6_000.0, 1.0)
     house.run(2.0)
     assert max(sample.grid_w for sample in house.samples[-40:]) < 6_100.0
@@ -128,7 +128,7 @@ def test_an_outlet_comes_back_by_itself_after_its_modules_were_alone_for_over_te
     bench: MakeBench, outage: Callable[[VirtualBench], None]
 ) -> None:
     """They switched themselves off and remember it: no fault that would keep the next car from charging."""
-    house = bench(replace(CHARGING, departure_utc_s=None), replace(DAY, prices=hourly(START, (20.0,) * 48)))
+    house = bench(replace(CHARGING, departure_utc_s=None), replace(DAY, speed=10.0))
     house.run(8.0)
     outage(house)
     house.arrive()

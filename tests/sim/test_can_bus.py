@@ -127,6 +127,9 @@ def test_slcan_passes_frames_only_when_opened_at_the_bus_bit_rate() -> None:
 
     say("T02A43FF0810010000000B71B0\r", 1.0)
     assert heard == []
+    say("O\rT02A43FF0810010000000B71B0\r", 1.5)  # python-can's backend and ours set a rate first
+    assert heard == []
+    assert host.read() == b"\a"
     say("C\rS6\rO\rT02A43FF0810010000000B71B0\r", 2.0)
     assert heard == []
     say("C\rS4\rO\rT02A43FF0810010000000B71B0\r", 3.0)
@@ -134,6 +137,8 @@ def test_slcan_passes_frames_only_when_opened_at_the_bus_bit_rate() -> None:
     ear.send(ext(0x02A3F001, "1101000000061A80"), 4.0)
     bus.poll(4.1)
     assert host.read() == b"T02A3F00181101000000061A80\r"
+    say("S6\r", 5.0)
+    assert host.read() == b"\a"
 
 
 BAD = ("T02A43FF08100100\r", "T\r", "Tzzzzzzzz0\r", "t8001FF\r", "TFFFFFFFF0\r", "T000000019\r")

@@ -8,85 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from evse_controller.model.pilot import PilotState
-from hal.sim.battery import BatteryConfig
 from hal.sim.events import BusOverrun, IsolationMeasured, ModeWritten
-from hal.sim.power_stage import INVERTER, RECTIFIER, PowerStageConfig
-from hal.sim.referee import RULES, Referee, RefereeConfig
-from hal.sim.world import World, WorldConfig
-
-
-class Bench:
-    """A world in the hands of a script that beats like a controller would."""
-
-    def __init__(self, config: RefereeConfig | None = None) -> None:
-        self.world = World(WorldConfig(), BatteryConfig(), {"power.1": PowerStageConfig()}, building_w=1000.0)
-        self.referee = Referee(self.world, config)
-        self.stage = self.world.stages["power.1"]
-        self.beating = True
-
-    @property
-    def broken(self) -> list[str]:
-        return [objection.rule for objection in self.referee.objections]
-
-    def run(self, seconds: float) -> None:
-        for _ in range(max(1, round(seconds / 0.01))):
-            if self.beating:
-                self.world.heartbeat_at_s = self.world.now_s
-            self.world.step(0.01)
-
-    def output(self, volts: float, amps: float) -> None:
-        self.stage.voltage_set_v, self.stage.current_set_a = volts, amps
-        self.stage.switch(True, self.world.link_v)
-
-    def measure_cable(self, ohm: float = 1e6) -> None:
-        world = self.world
-        world.events.append(
-            IsolationMeasured(
-                world.now_s, ohm, world.outlet_v, world.evse_contactor.closed, world.ev_contactor.closed
-            )
-        )
-
-    def prepare(self, cable_ohm: float | None = 1e6) -> None:
-        """Plug in, test the cable, discharge, pre-charge, close."""
-        world = self.world
-        world.plug()
-        world.vehicle_pilot = PilotState.C
-        world.evse_contactor.command(True)
-        self.run(0.1)
-        self.output(450.0, 2.0)
-        self.run(1.5)
-        if cable_ohm is not None:
-            self.measure_cable(cable_ohm)
-        self.stage.switch(False, world.link_v)
-        self.run(3.0)
-        assert world.outlet_v < 60.0
-        self.output(world.battery.ocv_v, 2.0)
-        self.run(1.5)
-        world.ev_contactor.command(True)
-        self.run(0.1)
-
-    def turn(self, mode: str) -> None:
-        """Change direction in the right order."""
-        self.stage.current_set_a = 0.0
-        self.run(0.3)
-        self.stage.switch(False, self.world.link_v)
-        self.run(0.2)
-        stage, world = self.stage, self.world
-        world.events.append(
-            ModeWritten(world.now_s, stage.name, stage.mode, mode, stage.on, world.evse_current_a, True)
-        )
-        stage.mode = mode
-        stage.floor_v = 300.0
-
-    def finish(self) -> None:
-        self.stage.current_set_a = 0.0
-        self.run(0.3)
-        self.world.ev_contactor.command(False)
-        self.world.evse_contactor.command(False)
-        self.stage.switch(False, self.world.link_v)
-        self.run(4.0)
-        self.world.unplug()
-        self.run(0.1)
+from hal.sim.excuses import OPENING_UNDER_LOAD
+from hal.sim.plant import Plant
+from hal.sim.power_stage import INVERTER, RECTIFIER
+from hal.sim.referee import RULES, RefereeConfig
+from tests.sim.referee_bench import Bench, full_power
 
 
 def test_a_good_session_with_both_directions_meets_no_objection() -> None:
@@ -132,18 +59,9 @@ def test_evse_contactors_closed_onto_a_live_line() -> None:
     assert "closed-on-live-line" in bench.broken
 
 
-def _full_power() -> Bench:
-    bench = Bench()
-    bench.prepare()
-    bench.output(450.0, 50.0)
-    bench.run(1.0)
-    assert bench.world.ev_current_a > 40.0
-    return bench
-
-
 @pytest.mark.parametrize("which", ["evse_contactor", "ev_contactor"])
 def test_opening_under_load(which: str) -> None:
-    bench = _full_power()
+    bench = full_power()
     getattr(bench.world, which).command(False)
     bench.run(0.1)
     assert bench.broken == ["opened-under-load"]
@@ -155,7 +73,8 @@ def _heartbeat_stops(bench: Bench) -> None:
 
 
 EXCUSES: dict[str, Callable[[Bench], None]] = {
-    "injected fault": lambda bench: bench.world.note_fault(1),
+    "injected fault": lambda bench: bench.world.note_fault("mcu", "reset", True),
+    "module out of reach": lambda bench: bench.world.note_fault("power.2", "disconnected", True),
     "emergency stop": lambda bench: setattr(bench.world, "emergency_stop", True),
     "safe state": lambda bench: setattr(bench.world, "mcu_safe_state", True),
     "heartbeat late": _heartbeat_stops,
@@ -166,17 +85,35 @@ EXCUSES: dict[str, Callable[[Bench], None]] = {
 
 @pytest.mark.parametrize("cause", sorted(EXCUSES))
 def test_opening_under_load_is_right_in_an_emergency(cause: str) -> None:
-    bench = _full_power()
+    bench = full_power()
     EXCUSES[cause](bench)
     bench.world.evse_contactor.command(False)
     bench.run(0.05)
     bench.referee.check()
 
 
+@pytest.mark.parametrize(
+    ("device", "fault"),
+    [("building", "noise"), ("building", "silent"), ("imd", "noise"), ("meter", "noise"), ("power.1", "wrong")],
+)
+def test_a_fault_that_forces_nobody_excuses_nothing(device: str, fault: str) -> None:
+    bench = full_power()
+    bench.world.note_fault(device, fault, True)
+    bench.world.evse_contactor.command(False)
+    bench.run(0.1)
+    assert bench.broken == ["opened-under-load"]
+
+
+def test_every_excuse_names_a_fault_that_the_plant_has(plant: Plant) -> None:
+    for device, faults in OPENING_UNDER_LOAD.items():
+        for fault in faults:
+            plant.inject("power.1" if device == "power" else device, fault)
+
+
 def test_the_excuse_of_a_fault_ends_five_seconds_after_it() -> None:
-    bench = _full_power()
-    bench.world.note_fault(1)
-    bench.world.note_fault(-1)
+    bench = full_power()
+    bench.world.note_fault("can", "dead", True)
+    bench.world.note_fault("can", "dead", False)
     bench.run(5.2)
     bench.world.evse_contactor.command(False)
     bench.run(0.1)
@@ -192,8 +129,8 @@ def test_energy_through_a_cable_that_was_not_tested_or_failed(cable_ohm: float |
     assert bench.broken == ["energy-before-cable-test"]
 
 
-@pytest.mark.parametrize(("evse_closed", "volts"), [(False, 400.0), (True, 20.0)])
-def test_a_measurement_without_cable_or_without_voltage_tests_nothing(evse_closed: bool, volts: float) -> None:
+@pytest.mark.parametrize(("evse_closed", "volts"), [(False, 500.0), (True, 20.0), (True, 470.0)])
+def test_a_measurement_without_cable_or_below_the_test_voltage_tests_nothing(evse_closed: bool, volts: float) -> None:
     bench = Bench()
     bench.prepare(None)
     bench.world.events.append(IsolationMeasured(bench.world.now_s, 1e6, volts, evse_closed, False))
@@ -210,6 +147,57 @@ def test_a_cable_test_counts_for_one_plug_in_only() -> None:
     bench.output(450.0, 20.0)
     bench.run(0.5)
     assert bench.broken == ["energy-before-cable-test"]
+
+
+def test_a_cable_test_counts_for_one_closing_only() -> None:
+    bench = Bench()
+    bench.prepare()
+    bench.finish(unplug=False)
+    bench.prepare(None)
+    bench.output(450.0, 20.0)
+    bench.run(0.5)
+    assert bench.broken == ["energy-before-cable-test"]
+
+
+def test_a_second_session_in_one_plug_in_tests_the_cable_again_at_its_voltage() -> None:
+    bench = Bench()
+    bench.prepare()
+    bench.finish(unplug=False)
+    bench.prepare()
+    bench.finish()
+    bench.referee.check()
+
+
+@pytest.mark.parametrize(
+    ("car_v", "plate_v", "test_v"), [(420.0, 920.0, 470.0), (450.0, 480.0, 480.0), (800.0, 920.0, 880.0)]
+)
+def test_the_test_voltage_follows_the_car_and_the_type_plate(car_v: float, plate_v: float, test_v: float) -> None:
+    for volts, broken in ((0.96 * test_v, []), (0.94 * test_v, ["energy-before-cable-test"])):
+        bench = Bench(RefereeConfig(evse_max_voltage_v=plate_v))
+        bench.world.battery.config = dataclasses.replace(bench.world.battery.config, max_voltage_v=car_v)
+        bench.prepare(test_v=volts)
+        bench.output(car_v, 20.0)
+        bench.run(0.5)
+        assert bench.broken == broken
+
+
+@pytest.mark.parametrize(("amps", "broken"), [(2.0, []), (40.0, ["current-before-the-car-closed"])])
+def test_two_amperes_are_all_that_stands_ready_before_the_car_closes(amps: float, broken: list[str]) -> None:
+    bench = Bench()
+    bench.world.plug()
+    bench.world.evse_contactor.command(True)
+    bench.run(0.1)
+    bench.output(bench.world.battery.ocv_v, amps)
+    bench.run(1.0)
+    assert bench.broken == broken
+
+
+def test_what_stands_ready_while_the_car_opens_its_contactors_at_the_end_is_no_pre_charge() -> None:
+    bench = full_power()
+    bench.referee.waive("opened-under-load", "the car does it")
+    bench.world.ev_contactor.command(False)
+    bench.run(1.0)
+    bench.referee.check()
 
 
 @pytest.mark.parametrize(("voltage_v", "broken"), [(495.0, []), (530.0, ["over-ev-voltage"])])
@@ -293,7 +281,7 @@ def test_a_bus_beyond_its_bit_rate() -> None:
 
 
 def test_current_that_flows_on_after_the_heartbeat_died() -> None:
-    bench = _full_power()
+    bench = full_power()
     bench.beating = False
     bench.run(0.5)
     assert not bench.broken
@@ -310,7 +298,7 @@ def test_a_connector_pulled_live() -> None:
 
 
 def test_import_above_the_grid_limit_for_longer_than_the_allowance() -> None:
-    bench = _full_power()
+    bench = full_power()
     bench.referee.set_grid_limits(10_000.0, 0.0)
     bench.run(1.9)
     assert not bench.broken
@@ -319,7 +307,7 @@ def test_import_above_the_grid_limit_for_longer_than_the_allowance() -> None:
 
 
 def test_a_limit_obeyed_in_time_meets_no_objection() -> None:
-    bench = _full_power()
+    bench = full_power()
     bench.referee.set_grid_limits(10_000.0, 0.0)
     bench.run(1.0)
     bench.stage.current_set_a = 15.0
@@ -355,7 +343,7 @@ def test_energy_that_does_not_add_up() -> None:
 
 
 def test_check_names_every_objection_and_a_waiver_needs_a_rule_and_a_reason() -> None:
-    bench = _full_power()
+    bench = full_power()
     bench.referee.waive("opened-under-load", "this test breaks under load on purpose")
     bench.world.ev_contactor.command(False)
     bench.run(0.1)

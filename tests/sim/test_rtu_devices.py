@@ -139,11 +139,14 @@ class Line:
     def __init__(self) -> None:
         self.ohm = 2e6
         self.volts = 450.0
-        self.measured: list[float] = []
+        self.measured: list[tuple[float, float]] = []
 
     def imd(self, **options: float) -> BenderIsoCha425:
         return BenderIsoCha425(
-            "imd", lambda: LineSample(self.ohm, self.volts), self.measured.append, **options  # type: ignore[arg-type]
+            "imd",
+            lambda: LineSample(self.ohm, self.volts),
+            lambda ohm, lowest_v: self.measured.append((ohm, lowest_v)),
+            **options,  # type: ignore[arg-type]
         )
 
 
@@ -167,6 +170,16 @@ def test_the_imd_is_invalid_until_a_cycle_is_over_then_measures() -> None:
     line.ohm = 50e6
     desk.wait(5.0)
     assert insulation(desk)[4] == 2
+
+
+def test_the_imd_tells_the_lowest_voltage_of_each_cycle() -> None:
+    line = Line()
+    desk = Desk(line.imd(cycle_s=1.0), 19_200, 11)
+    line.volts = 20.0
+    desk.wait(0.5)
+    line.volts = 500.0
+    desk.wait(1.6)
+    assert [volts for _, volts in line.measured] == [20.0, 500.0]
 
 
 def test_the_imd_alarms_follow_its_thresholds() -> None:
