@@ -67,6 +67,7 @@ MODULE_DISAGREE_S = _row("module-disagree", 1.0, "s", "modules confirm a mode wi
 ISOLATION_OHM_PER_V = _row("isolation-ohm-per-volt", 100.0, "ohm/V", "IEC: fault below 100 ohm/V of the maximum")
 ISOLATION_LEAST_OHM = _row("isolation-least", 100_000.0, "ohm", "IEC: fault below 100 kohm whatever the voltage")
 ISOLATION_INVALID_S = _row("isolation-invalid", 10.0, "s", "monitor's response time below 10 s")
+ISOLATION_RESPONSE_S = _row("isolation-response", 8.0, "s", "longest that lets N samples end well within 35 s")
 ISOLATION_SAMPLES = _row("isolation-samples", 3.0, "1", "N valid samples at test voltage")
 TEST_CLASS_V = _row("test-class", 500.0, "V", "IEC CC.4.1.2: formula changes at an EV maximum of 500 V")
 TEST_ADD_V = _row("test-add", 50.0, "V", "IEC CC.4.1.2: EV maximum + 50 V, at most 500 V")
@@ -76,6 +77,7 @@ TEST_SHARE = _row("test-share", 1.1, "1", "IEC CC.4.1.2: 1.1 x EV maximum above 
 BATTERY_SHARE = _row("battery-share", 0.95, "1", "one way through a battery at its worst: errs to the driver's side")
 
 # times of sequences
+CHECK_CURRENT_S = _row("cable-check-current", 1.0, "s", "1 A into a cable that ends open: five meter periods")
 CABLE_CHECK_S = _row("cable-check-total", 35.0, "s", "E.4: below the EV's 40 s")
 PRECHARGE_S = _row("precharge-total", 10.0, "s", "B.8: the EV's pre-charge timer")
 RAMP_DOWN_S = _row("ramp-down-total", 2.0, "s", "zero current long before the EV's 2 s message timer twice")

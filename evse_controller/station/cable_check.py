@@ -6,9 +6,12 @@ Sub-steps, in order; any of them ends the check when 35 s in total are over:
     link-safe   link and outlet below 60 V
     close       EVSE contactors close; feedback within its allowance (safety watches)
     raise       test voltage at 2 A or less
-    measure     N valid isolation samples, all taken at test voltage, none below the threshold
+    measure     isolation monitor on; N valid samples, none below the threshold. It is switched on at test voltage and
+                has its whole response time before each sample, so that none shows what the line was before
     lower       modules off; link and outlet below 60 V
     done
+
+A current of 1 A that lasts while the cable is under test means that the EV closed its contactors: a fault.
 """
 
 from __future__ import annotations
@@ -39,14 +42,15 @@ class Sub(enum.Enum):
 class CableCheck:
     """One run. `advance` moves through the sub-steps, `demand` says what the outputs should do meanwhile."""
 
-    def __init__(self, started_s: float, test_voltage_v: float, threshold_ohm: float) -> None:
+    def __init__(self, started_s: float, test_voltage_v: float, threshold_ohm: float, response_s: float) -> None:
         self.sub = Sub.WAIT_READY
         self.test_voltage_v = test_voltage_v
         self.samples: list[float] = []
         self._started_s = started_s
         self._threshold_ohm = threshold_ohm
-        self._since_s = started_s
-        self._last_sample_s = started_s
+        self._response_s = response_s
+        self._sample_due_s = started_s
+        self._current_since_s: float | None = None
         self._steps: dict[Sub, Callable[[View], Sub | Failure | None]] = {
             Sub.WAIT_READY: self._wait_ready,
             Sub.LINK_SAFE: self._link_safe,
@@ -63,8 +67,8 @@ class CableCheck:
 
     @property
     def measuring(self) -> bool:
-        """The isolation monitor belongs on the line from the moment the contactors may close."""
-        return self.sub not in (Sub.WAIT_READY, Sub.LINK_SAFE)
+        """The isolation monitor belongs on the line from the moment that the test voltage is reached."""
+        return self.sub in (Sub.MEASURE, Sub.LOWER, Sub.DONE)
 
     @property
     def closed(self) -> bool:
@@ -77,7 +81,7 @@ class CableCheck:
         if isinstance(result, tuple):
             return result
         if result is not None:
-            self.sub, self._since_s = result, view.now_s
+            self.sub = result
         if not self.done and view.now_s - self._started_s > t.CABLE_CHECK_S:
             cause = f"not finished after {t.CABLE_CHECK_S:.0f} s, in sub-step {self.sub.value}"
             return (FaultCode.CABLE_CHECK_TIMEOUT, "station", cause)
@@ -113,28 +117,44 @@ class CableCheck:
     def _at_voltage(self, view: View) -> bool:
         return view.meter is not None and view.meter.voltage_v >= AT_VOLTAGE_SHARE * self.test_voltage_v
 
-    def _raise(self, view: View) -> Sub | None:
-        if not self._at_voltage(view):
+    def _raise(self, view: View) -> Sub | Failure | None:
+        self._restart(view)
+        return self._steady_current(view) or (Sub.MEASURE if self._at_voltage(view) else None)
+
+    def _restart(self, view: View) -> None:
+        """No sample so far counts; the next one is due when the monitor has had its response time."""
+        self.samples.clear()
+        self._sample_due_s = view.now_s + self._response_s
+
+    def _steady_current(self, view: View) -> Failure | None:
+        """A cable that ends at open contactors takes no current, of either sign, once it is charged."""
+        amps = 0.0 if view.meter is None else view.meter.current_a
+        if abs(amps) < t.ZERO_CURRENT_A:
+            self._current_since_s = None
             return None
-        self._last_sample_s = view.now_s
-        return Sub.MEASURE
+        since = self._current_since_s = self._current_since_s or view.now_s
+        if view.now_s - since < t.CHECK_CURRENT_S:
+            return None
+        return (FaultCode.OVER_CURRENT, "meter", f"{amps:.1f} A in cable check: EV contactors closed, or a short")
 
     def _measure(self, view: View) -> Sub | Failure | None:
+        failure = self._steady_current(view)
+        if failure is not None:
+            return failure
         isolation = view.isolation
         if not self._at_voltage(view):
-            self.samples.clear()
-            self._last_sample_s = view.now_s
+            self._restart(view)
             return None
-        if isolation is None or isolation.at_s <= self._last_sample_s:
+        if isolation is None or isolation.at_s < self._sample_due_s:
             return None
-        self._last_sample_s = isolation.at_s
         if isolation.state is not IsolationState.MEASURING or not isolation.valid:
-            self.samples.clear()
+            self._restart(view)
             return None
         if not isolation.resistance_ohm >= self._threshold_ohm:
             cause = f"isolation {isolation.resistance_ohm:.0f} ohm below {self._threshold_ohm:.0f} ohm in cable check"
             return (FaultCode.ISOLATION_FAULT, "isolation", cause)
         self.samples.append(isolation.resistance_ohm)
+        self._sample_due_s = isolation.at_s + self._response_s
         return Sub.LOWER if len(self.samples) >= t.ISOLATION_SAMPLES else None
 
     def _lower(self, view: View) -> Sub | None:

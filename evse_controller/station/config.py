@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evse_controller.model.snapshot import DcRatings
+from evse_controller.safety import thresholds as t
 from hal.api import DcMeter, IsolationMonitor, PowerSupply, SafetyMcu
 
 
@@ -15,6 +16,8 @@ class StationConfig:
     `ratings`: what the site's wiring and cable allow; the modules' own capability tightens them. `grid_profile`: the
     commissioned country code, None = the outlet may never export. `ramp_up_a_per_s` limits growing current only.
     `efficiency_import` (lowest) and `efficiency_export` (highest) carry the site's AC limits to the DC side.
+    `isolation_response_s`: in this time the isolation monitor's reading follows the line (IEC 61851-23: at most 5 s a
+    sample); the cable check waits it out at test voltage before each of its samples, which must fit into its 35 s.
     `loop_timeout_s`: the EV's charge-loop timer, 0.5 s by [V2G20-1502]; larger only under `lab-slow-loop`.
     `pwm_allowed`: false keeps the oscillator off (a modem that is not ready).
     """
@@ -28,6 +31,7 @@ class StationConfig:
     efficiency_export: float = 0.98
     ramp_up_a_per_s: float = 50.0
     loop_timeout_s: float = 0.5
+    isolation_response_s: float = 5.0
     self_test_interval_s: float = 3600.0
     direction_dwell_s: float = 1.0
     zero_samples: int = 2
@@ -40,6 +44,8 @@ class StationConfig:
             raise ValueError("station: ramp_up_a_per_s must be > 0")
         if self.loop_timeout_s < 0.5:
             raise ValueError("station: loop_timeout_s must be >= 0.5 [V2G20-1502]")
+        if not 0.0 < self.isolation_response_s <= t.ISOLATION_RESPONSE_S:
+            raise ValueError(f"station: isolation_response_s must be > 0 and <= {t.ISOLATION_RESPONSE_S:.0f}")
         if self.zero_samples < 1:
             raise ValueError("station: zero_samples must be >= 1")
 

@@ -44,10 +44,12 @@ class Station(PhaseMachine):
     def command(self, cmd: Command, now_s: float) -> None:
         """Take in what the session asks. Never raises and never acts on a device: the next step does."""
         self._now_s = now_s
-        self._session = commands.take(self._session, cmd, now_s)
+        self._take(cmd)
         if isinstance(cmd, SessionOpened):
             self._stopping = None
-        self._paused = self._session.ended is EndKind.PAUSED and self._phase is not Phase.IDLE
+        if self.snapshot is not None:
+            self.snapshot = report.retold(self.snapshot, self._newest, isinstance(cmd, SessionOpened))
+        self._paused = self._newest.ended is EndKind.PAUSED and self._phase is not Phase.IDLE
         if not isinstance(cmd, commands.QUIET):
             self._event("command", type(cmd).__name__)
 
@@ -73,7 +75,7 @@ class Station(PhaseMachine):
             meter=devices.meter.reading(),
             isolation=devices.isolation.reading(),
         )
-        self._session.account(view.meter)
+        self._newest.account(view.meter)
         self._cleared(self._book.expire(now_s, view.mcu is not None and view.mcu.pilot is PilotState.A))
         self._upkeep.step(self._phase, self._check, view, self._actuator)
         self._next_phase(view)
@@ -96,7 +98,8 @@ class Station(PhaseMachine):
             self._raise((FaultCode.DEVICE_ERROR, "station", "control step late: permit expired"), True)
 
     def fail_safe(self, reason: str, now_s: float) -> None:
-        """A control step failed: everything off. The next good step ends the session in order."""
+        """A control step failed: everything off, told to the board once; then it gets no heartbeat until a step
+        succeeds again, which ends the session in order."""
         self._now_s = now_s
         self._raise((FaultCode.DEVICE_ERROR, "station", reason), self._actuator.energised)
         self._actuator.all_off(now_s, reason)
@@ -193,7 +196,7 @@ class Station(PhaseMachine):
     def _publish(
         self, view: View, verdict: Verdict, wish: EnergyWish, authorization: Authorization, utc_s: float
     ) -> None:
-        session, actuator, mcu, meter = self._session, self._actuator, view.mcu, view.meter
+        session, actuator, mcu, meter = self._newest, self._actuator, view.mcu, view.meter
         ratings = report.hardware_ratings(self.config, view.capability)
         volts = max(1.0, ratings.min_voltage_v, 0.0 if meter is None else meter.voltage_v)
         fresh = meter is not None and view.now_s - meter.at_s <= t.METER_DEADLINE_S

@@ -13,7 +13,7 @@ reach the heartbeat, and the pilot board then opens the contactors by itself.
     (these 3)    ramp-down          stop wanted by EV, station or a STOP fault; session over; B.11 escalation
     ramp-down    welding            zero current measured, modules off, contactors open
     welding      discharge          session over, unplugged, asked for another cable check, or 60 s
-    discharge    connected          link below 60 V
+    discharge    connected          link below 60 V; a session opened meanwhile takes the outlet over here
     any          emergency          an EMERGENCY fault: stop frame, then contactors, without waiting
     emergency    discharge          no EMERGENCY fault is left in the book
 """
@@ -22,13 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from evse_controller.model.commands import Command, SessionOpened
 from evse_controller.model.fault import Fault, FaultCode, Severity
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Step
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import Phase, Verdict, envelope
 from evse_controller.safety import thresholds as t
-from evse_controller.station import report, setpoint
+from evse_controller.station import commands, report, setpoint
 from evse_controller.station.actuator import ALL_OFF, Actuator, Demand
 from evse_controller.station.cable_check import CableCheck
 from evse_controller.station.config import OutletDevices, StationConfig
@@ -40,6 +41,8 @@ from evse_controller.station.view import Failure, View
 from hal.api import PowerMode
 
 SESSION_PHASES = (Phase.CABLE_CHECK, Phase.PRECHARGE, Phase.ENERGY)
+AT_REST = (Phase.IDLE, Phase.CONNECTED)
+"""Contactors open and link discharged: the phases in which a new session may take the outlet over."""
 
 
 class PhaseMachine:
@@ -51,6 +54,7 @@ class PhaseMachine:
         self._actuator = Actuator(devices.mcu, devices.supply, devices.isolation)
         self._book = FaultBook(latched, 0.0)
         self._session = SessionContext()
+        self._next: SessionContext | None = None
         self._phase = Phase.IDLE
         self._phase_since_s = 0.0
         self._started_s: float | None = None
@@ -79,9 +83,27 @@ class PhaseMachine:
     def request_stop(self, reason: str, now_s: float) -> None:
         """Technician or back office wants the session to end: power to zero, the EV is told, forced after 20 s."""
         self._now_s = now_s
-        if self._stopping is None and (self._session.open or self._phase in SESSION_PHASES):
+        if self._stopping is None and (self._newest.open or self._phase in SESSION_PHASES):
             self._stopping, self._stopping_since_s = reason, now_s
             self._event("stop", reason)
+
+    # -- sessions --------------------------------------------------------------------------------------------
+
+    @property
+    def _newest(self) -> SessionContext:
+        """The session that the EV talks in: the one that waits for the outlet, else the one that has it."""
+        return self._session if self._next is None else self._next
+
+    def _take(self, cmd: Command) -> None:
+        """Let the newest session take `cmd`. A session that opens while the outlet is not at rest waits until it is:
+        contactors that an earlier session closed are opened, and the link discharged, before anything of it counts."""
+        if isinstance(cmd, SessionOpened) and self._phase not in AT_REST:
+            self._session.open = False
+            self._next = SessionContext()
+        if self._next is None:
+            self._session = commands.take(self._session, cmd, self._now_s)
+        else:
+            self._next = commands.take(self._next, cmd, self._now_s)
 
     # -- faults ----------------------------------------------------------------------------------------------
 
@@ -98,7 +120,7 @@ class PhaseMachine:
         severity = fault.kind.severity
         self._event("fault", fault.cause, code=fault.code.value, severity=severity.value, source=fault.source)
         if severity is Severity.EMERGENCY:
-            self._session.fail_steps()
+            self._newest.fail_steps()
             self._enter(Phase.EMERGENCY)
         elif severity is Severity.STOP:
             self.request_stop(fault.cause, self._now_s)
@@ -122,13 +144,12 @@ class PhaseMachine:
         if phase is Phase.RAMP_DOWN:
             self._session.fail_steps()
             self._ramp_down = RampDown(self._now_s, self.config.zero_samples)
-        if phase in (Phase.IDLE, Phase.CONNECTED):
+        if phase in AT_REST:
             self._check = self._ramp_down = None
+            unplugged = phase is Phase.IDLE
+            self._session, self._next = SessionContext() if unplugged else self._newest, None
             if not self._session.open:
                 self._stopping = None
-        if phase is Phase.IDLE:
-            self._session = SessionContext()
-            self._stopping = None
 
     def _start_cable_check(self) -> None:
         negotiated = self._session.negotiated
@@ -138,6 +159,7 @@ class PhaseMachine:
             self._session.cable_check_requested_s or self._now_s,
             envelope.cable_test_voltage(negotiated.max_voltage_v, ratings.max_voltage_v),
             envelope.isolation_threshold_ohm(ratings.max_voltage_v),
+            self.config.isolation_response_s,
         )
 
     def _next_phase(self, view: View) -> None:
@@ -256,7 +278,7 @@ class PhaseMachine:
         return (FaultCode.DISCHARGE_TIMEOUT, "power", f"link {seen} after {t.DISCHARGE_S:.0f} s")
 
     def _from_emergency(self, view: View) -> Phase | None:
-        self._session.fail_steps()  # also what is asked for while the emergency lasts
+        self._newest.fail_steps()  # also what is asked for while the emergency lasts
         return None if self._book.emergency is not None else Phase.DISCHARGE
 
     # -- outputs ---------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evse_controller.model.fault import Fault
 from evse_controller.model.permit import Permit
-from evse_controller.model.snapshot import DcPresent, DcRatings, MeterTotals
+from evse_controller.model.snapshot import Authorization, DcPresent, DcRatings, EvseSnapshot, MeterTotals
 from evse_controller.safety import NamedLimit, Verdict
 from evse_controller.safety.envelope import ruling
 from evse_controller.station.config import StationConfig
@@ -101,6 +101,19 @@ def present_limits(
         current_limited=limited and rules[0] == "rating-current",
         power_limited=limited and rules[0] != "rating-current",
         voltage_limited=target_v is not None and target_v > ratings.max_voltage_v,
+    )
+
+
+def retold(snapshot: EvseSnapshot, session: SessionContext, fresh: bool) -> EvseSnapshot:
+    """The newest snapshot right after a command of the session, before a control step makes another.
+
+    A step that was asked for anew is no longer done, and a `fresh` session finds nothing of the one before it.
+    """
+    told = replace(snapshot, cable_check=session.cable_check, precharge=session.precharge)
+    if not fresh:
+        return told
+    return replace(
+        told, authorization=Authorization.PENDING, energy_ready=False, stop_done=False, meter=None, offer=None
     )
 
 

@@ -31,6 +31,7 @@ class FakeDevices:
         self.wanted_contactors = False
         self.output = (0.0, 0.0)
         self.duty: float | None = None
+        self.refuse_profile = False
 
     def time(self, now_s: float) -> None:
         """A new reading of every device that still answers."""
@@ -73,7 +74,8 @@ class FakeDevices:
 
     def write_grid_profile(self, country_code: int) -> None:
         self.log.append(f"profile {country_code}")
-        self.power = self.power and replace(self.power, grid_profile=country_code)
+        if not self.refuse_profile:
+            self.power = self.power and replace(self.power, grid_profile=country_code)
 
     def stop(self, now_s: float) -> None:
         self.log.append("stop")

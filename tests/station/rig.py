@@ -37,6 +37,9 @@ from hal.power.infy_beg import InfyBeg
 from hal.sim.plant import Plant, PlantConfig
 
 GRID_PROFILE = 1
+IMD_RESPONSE_S = 1.25
+"""The simulated monitor measures for 1 s; its reading is polled every 0.2 s."""
+
 POLL_S = 0.01
 STEP_S = 0.05
 RATINGS = DcRatings(1000.0, 150.0, 140.0, 40_000.0, 140.0, 40_000.0)
@@ -72,7 +75,9 @@ class Rig:
         self.drivers = (self.mcu, self.supply, self.meter, self.isolation)
         for driver in self.drivers:
             driver.open()
-        self.config = config or StationConfig(evseid="DE*EVC*E1", ratings=RATINGS, grid_profile=GRID_PROFILE)
+        self.config = config or StationConfig(
+            evseid="DE*EVC*E1", ratings=RATINGS, grid_profile=GRID_PROFILE, isolation_response_s=IMD_RESPONSE_S
+        )
         if changes:
             self.config = replace(self.config, **changes)  # type: ignore[arg-type]
         self.station = Station(self.config, OutletDevices(self.mcu, self.supply, self.meter, self.isolation))

@@ -78,6 +78,8 @@ def test_contactors_do_not_close_onto_a_mismatch_or_without_measurement() -> Non
     meter = devices.meter
     devices.meter = replace(meter, voltage_v=400.0) if meter else None
     apply(actuator, devices, Demand(contactors=True), PERMIT)
+    devices.meter = replace(meter, voltage_v=36.0) if meter else None  # harmless, but no match
+    apply(actuator, devices, Demand(contactors=True), PERMIT)
     devices.meter = None
     apply(actuator, devices, Demand(contactors=True), PERMIT)
     devices.meter = meter

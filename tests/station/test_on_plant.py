@@ -74,6 +74,7 @@ def test_over_voltage_on_the_meter_trips_instead_of_being_clamped(make_plant: Ma
 
 def test_module_that_runs_away_at_load_dump_is_cut_off(make_plant: MakePlant) -> None:
     plant = make_plant(CAR)
+    plant.referee.waive("opened-under-load", "the EV opens under load: that is the event under test")
     plant.referee.waive("over-ev-voltage", "the first milliseconds belong to the module's own protection, broken here")
     rig = Rig(plant)
     rig.at_power(10_000.0)
@@ -297,6 +298,18 @@ def test_emergency_stop_latches_until_a_technician_clears_it(make_plant: MakePla
     rig.run(3.0)
     assert "emergency-stop" in rig.fault_codes
     assert rig.phase is Phase.EMERGENCY
+
+
+@pytest.mark.parametrize("power_w", [15_000.0, -15_000.0])
+def test_modules_that_ignore_a_site_cut_are_cut_off(make_plant: MakePlant, power_w: float) -> None:
+    plant = make_plant(CAR)
+    rig = Rig(plant)
+    rig.at_power(power_w)
+    plant.inject("power.1", "setpoint_ignored")
+    plant.inject("power.2", "setpoint_ignored")
+    rig.import_w = rig.export_w = 1_000.0
+    rig.until(lambda: not rig.contactor_closed, REACTIONS[FaultCode.OVER_CURRENT].deadline_s)
+    assert "over-current" in rig.fault_codes
 
 
 def test_second_session_after_a_good_one(make_plant: MakePlant) -> None:

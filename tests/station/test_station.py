@@ -11,17 +11,13 @@ from hypothesis import strategies as st
 from evse_controller.model.commands import (
     AuthorizationRequested,
     CableCheckRequested,
-    ControlMode,
     EndKind,
     EnergyStart,
     EnergyStop,
-    LimitsNegotiated,
     LoopUpdate,
     PreChargeRequested,
     ScheduleRequested,
-    ServiceSelected,
     SessionEnded,
-    SessionOpened,
     WeldingDetectionRequested,
 )
 from evse_controller.model.fault import Fault, FaultCode
@@ -31,7 +27,7 @@ from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Authorization, Step
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import PHASES, Phase
-from evse_controller.station import OutletDevices, Station, StationConfig
+from evse_controller.station import StationConfig
 from evse_controller.station.actuator import Actuator
 from evse_controller.station.direction import DirectionChange
 from evse_controller.station.faults import FaultBook
@@ -39,11 +35,9 @@ from evse_controller.station.setpoint import Ramp, direction
 from evse_controller.station.view import View
 from hal.api import PowerMode
 from tests.safety.facts import EV, METER, NEEDS, NOW, RATINGS
+from tests.station.bench import BPT, LIMITS, OPENED, Bench
 from tests.station.fakes import Face, FakeDevices
 
-OPENED = SessionOpened("00", "EV", "-20")
-BPT = ServiceSelected(6, 1, ControlMode.DYNAMIC, True, 1)
-LIMITS = LimitsNegotiated(EV, None)
 COMMANDS = [
     OPENED,
     AuthorizationRequested(),
@@ -59,49 +53,6 @@ COMMANDS = [
     WeldingDetectionRequested(),
     *(SessionEnded(kind, "end") for kind in EndKind),
 ]
-
-
-class Bench:
-    """Station and fakes; outlet and link show the set voltage when on and connected."""
-
-    def __init__(self, latched: tuple[Fault, ...] = (), **changes: object) -> None:
-        self.devices = FakeDevices()
-        faces = [Face(self.devices, which) for which in ("mcu", "power", "meter", "isolation")]
-        config = StationConfig(evseid="E", ratings=RATINGS, grid_profile=1)
-        self.station = Station(replace(config, **changes), OutletDevices(*faces), latched)  # type: ignore[arg-type]
-        self.now_s = NOW
-        self.pilot = PilotState.A
-
-    def steps(self, count: int = 1) -> None:
-        for _ in range(count):
-            self.now_s += 0.05
-            devices = self.devices
-            devices.time(self.now_s)
-            devices.mcu = devices.mcu and replace(devices.mcu, pilot=self.pilot)
-            power = devices.power
-            volts = devices.output[0] if power is not None and power.on else 0.0
-            devices.power = power and replace(power, voltage_v=volts)
-            devices.meter = devices.meter and replace(
-                devices.meter, voltage_v=volts if devices.wanted_contactors else 0.0
-            )
-            limit = Limit(20_000.0, "site", "test", self.now_s + 1)
-            allowance = SiteAllowance(limit, limit, False)
-            self.station.step(self.now_s, 0.0, True, allowance, EnergyWish(), Authorization.ACCEPTED)
-
-    def to_energy(self) -> None:
-        self.pilot = PilotState.B
-        self.steps(40)
-        for command in (OPENED, BPT, LIMITS, ScheduleRequested(NEEDS)):
-            self.station.command(command, self.now_s)
-        self.pilot = PilotState.C
-        self.steps(2)
-        self.station.command(CableCheckRequested(), self.now_s)
-        self.steps(30)
-        self.station.command(PreChargeRequested(400.0, 0.0), self.now_s)
-        self.steps(5)
-        self.station.command(EnergyStart(None), self.now_s)
-        self.steps(3)
-        assert self.station.status().phase == "energy", self.station.drain_events()
 
 
 def test_good_sequence_reaches_the_charge_loop() -> None:
@@ -129,6 +80,19 @@ def test_step_that_fails_does_not_beat() -> None:
     with pytest.raises(AttributeError):
         bench.station.step(bench.now_s, 0.0, True, allowance, EnergyWish(), Authorization.PENDING)
     assert bench.devices.log.count("beat") == before
+
+
+def test_failing_steps_tell_the_board_once_and_then_starve_it() -> None:
+    bench = Bench()
+    bench.to_energy()
+    bench.devices.log.clear()
+    for _ in range(20):
+        bench.now_s += 0.05
+        bench.station.fail_safe("control step failed", bench.now_s)
+    assert bench.devices.log.count("beat") == 1
+    assert bench.devices.log[:3] == ["stop", "open", "beat"]
+    bench.steps()
+    assert bench.devices.log[-1] == "beat"
 
 
 def test_nothing_flows_before_the_first_loop_request() -> None:
@@ -325,6 +289,8 @@ def test_configuration_names_what_is_wrong() -> None:
         StationConfig(evseid="E", ratings=RATINGS, loop_timeout_s=0.1)
     with pytest.raises(ValueError, match="efficiency"):
         StationConfig(evseid="E", ratings=RATINGS, efficiency_import=0.99, efficiency_export=0.9)
+    with pytest.raises(ValueError, match="isolation_response_s"):
+        StationConfig(evseid="E", ratings=RATINGS, isolation_response_s=10.0)
     with pytest.raises(ValueError, match="ramp_up"):
         StationConfig(evseid="E", ratings=RATINGS, ramp_up_a_per_s=0.0)
 
