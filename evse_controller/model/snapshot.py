@@ -79,7 +79,8 @@ class MeterTotals:
 
 @dataclass(frozen=True, slots=True)
 class EvseSnapshot:
-    """Everything a session may know about the outlet. `shutdown` set: the EVSE wants to end (or pause) the session.
+    """Everything a session may know about the outlet. `notification` TERMINATE: the EVSE wants to end the session;
+    `emergency` set: power is off already, and why.
 
     `present_voltage_v` and `present_current_a` are measured at the outlet (current signed, + to the EV), None when
     no fresh measurement exists.
