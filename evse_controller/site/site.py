@@ -3,10 +3,7 @@
 The rule is one line: building + outlet must stay inside the ruling import and export limit, less a margin. Decreases
 count at once; increases are ramped, so that a building load that comes and goes is not answered with full power.
 
-The building's load is not always measured directly. With meter scope `GRID` the reading contains the outlet's own
-power of the same moment, and nobody knows that moment better than to `meter_lag_s`. All own powers of that span give
-an interval in which the building's load must lie; the estimate is kept while it lies inside and moved to the nearest
-edge when not. So the outlet's own ramps are never mistaken for the building's, and no limit cycle arises.
+The building's load is not always measured directly: see `site.grid_meter` for meter scope `GRID`.
 
 A stale building meter or an expired lease means the commissioned failsafe share and no export. The share is what the
 commissioning reserved beside the largest load the building can have; a tighter limit therefore takes from the share,
@@ -17,10 +14,10 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import deque
 from dataclasses import dataclass
 
 from evse_controller.model.limits import Limit, SiteAllowance
+from evse_controller.site.grid_meter import GridMeter
 from evse_controller.site.limits import Direction, LimitBook, LimitStatus
 from hal.api import AcMeterReading
 
@@ -40,6 +37,7 @@ class SiteConfig:
 
     `failsafe_import_w`: the outlet's share while the building is not measured (0 allowed). `margin_w`: kept free in
     both directions. `increase_w_per_s`: how fast an allowance may rise. `stale_after_s`: age limit of the reading.
+    `meter_lag_s`, `own_lag_s`: how much older than its `at_s` a building reading, or own power, may be (`GRID` only).
     """
 
     import_limit_w: float
@@ -48,11 +46,13 @@ class SiteConfig:
     margin_w: float = 0.0
     meter_scope: MeterScope = MeterScope.BUILDING
     meter_lag_s: float = 1.0
+    own_lag_s: float = 0.3
     stale_after_s: float = 3.0
     increase_w_per_s: float = 5000.0
 
     def __post_init__(self) -> None:
-        for name in ("import_limit_w", "export_limit_w", "failsafe_import_w", "margin_w", "meter_lag_s"):
+        limits = ("import_limit_w", "export_limit_w", "failsafe_import_w", "margin_w")
+        for name in (*limits, "meter_lag_s", "own_lag_s"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0.0):
                 raise ValueError(f"{name} must be a number >= 0, got {value}")
@@ -82,9 +82,8 @@ class Site:
     def __init__(self, config: SiteConfig) -> None:
         self.config = config
         self._book = LimitBook(config.import_limit_w, config.export_limit_w)
-        self._own: deque[tuple[float, float]] = deque()
+        self._grid = GridMeter(config.meter_lag_s, config.own_lag_s, config.stale_after_s)
         self._building_w: float | None = None
-        self._judged_at_s: float | None = None
         self._stepped_at_s: float | None = None
         self._import_w = config.failsafe_import_w
         self._export_w = 0.0
@@ -122,13 +121,24 @@ class Site:
         """Why the failsafe rules, None when it does not."""
         return self._stale
 
-    def step(self, now_s: float, building: AcMeterReading | None, own_power_w: float) -> SiteAllowance:
+    def step(
+        self, now_s: float, building: AcMeterReading | None, own_power_w: float, own_at_s: float | None = None
+    ) -> SiteAllowance:
         """Judge the inputs and say what the outlet may do at its AC connection until the allowance's expiry.
 
-        `own_power_w`: the outlet's AC power now, + import. Not finite counts as not known: failsafe.
+        `own_power_w`: the outlet's AC power, + import, as its meter said at `own_at_s` (None: now). Not finite counts
+        as not known: failsafe.
         """
         self._book.purge(now_s)
-        self._remember_own(now_s, own_power_w)
+        if math.isfinite(own_power_w):
+            self._grid.own(now_s if own_at_s is None else own_at_s, own_power_w)
+        else:
+            self._grid.own_unknown()
+        allowance = self._decide(now_s, building, own_power_w)
+        self._grid.allowed(now_s, allowance.import_w.value, allowance.export_w.value)
+        return allowance
+
+    def _decide(self, now_s: float, building: AcMeterReading | None, own_power_w: float) -> SiteAllowance:
         self._stale = self._judge(now_s, building, own_power_w)
         elapsed_s = 0.0 if self._stepped_at_s is None else max(0.0, now_s - self._stepped_at_s)
         self._stepped_at_s = now_s
@@ -140,8 +150,13 @@ class Site:
         load_w, margin_w = self._building_w, self.config.margin_w
         import_w = max(0.0, import_limit.value - margin_w - load_w)
         export_w = max(0.0, export_limit.value - margin_w + load_w)
-        self._import_w = min(import_w, self._import_w + rise_w)
-        self._export_w = min(export_w, self._export_w + rise_w)
+        highest_w, lowest_w = load_w, load_w
+        if self.config.meter_scope is MeterScope.GRID:
+            highest_w, lowest_w = self._grid.highest_w, self._grid.lowest_w
+        sure_import_w = import_limit.value - margin_w - highest_w
+        sure_export_w = export_limit.value - margin_w + lowest_w
+        self._import_w = min(import_w, max(self._import_w, min(self._import_w + rise_w, sure_import_w)))
+        self._export_w = min(export_w, max(self._export_w, min(self._export_w + rise_w, sure_export_w)))
         self._held_w = self._import_w
         fresh_until_s = building.at_s + self.config.stale_after_s
         may_import = self._limit(Direction.IMPORT, import_limit, self._import_w, import_w, fresh_until_s, now_s)
@@ -172,13 +187,6 @@ class Site:
             self.config.failsafe_import_w,
         )
 
-    def _remember_own(self, now_s: float, own_power_w: float) -> None:
-        if math.isfinite(own_power_w):
-            self._own.append((now_s, own_power_w))
-        horizon_s = now_s - self.config.stale_after_s - self.config.meter_lag_s - 1.0
-        while len(self._own) > 1 and self._own[0][0] < horizon_s:
-            self._own.popleft()
-
     def _judge(self, now_s: float, building: AcMeterReading | None, own_power_w: float) -> str | None:
         """Why the failsafe must rule, None when all inputs are good; takes a new reading into the estimate."""
         if building is None:
@@ -196,20 +204,16 @@ class Site:
                 return f"{direction.value} lease of {expired[0]} ran out"
         if self.config.meter_scope is MeterScope.BUILDING:
             self._building_w = building.power_w
-        elif self._judged_at_s != building.at_s or self._building_w is None:
-            self._building_w = self._estimate(building)
-        self._judged_at_s = building.at_s
+            return None
+        self._grid.take(building, now_s)
+        if self._grid.frozen:
+            return f"building meter frozen at {building.power_w:.0f} W while the outlet's own power changed"
+        judged_at_s = self._grid.judged_at_s
+        if judged_at_s is None or now_s - judged_at_s > self.config.stale_after_s:
+            self._grid.forget()
+            return "own AC power around the building reading is not known"
+        self._building_w = self._grid.load_w
         return None
-
-    def _estimate(self, building: AcMeterReading) -> float:
-        first_s, last_s = building.at_s - self.config.meter_lag_s, building.at_s + _FUTURE_TOLERANCE_S
-        own = [power for at_s, power in self._own if first_s <= at_s <= last_s]
-        before = [power for at_s, power in self._own if at_s < first_s]
-        own += before[-1:] or [self._own[0][1]]
-        lowest_w, highest_w = building.power_w - max(own), building.power_w - min(own)
-        if self._building_w is None:
-            return highest_w
-        return min(max(self._building_w, lowest_w), highest_w)
 
     def _failsafe(self, import_limit: Limit, rise_w: float) -> SiteAllowance:
         cut_w = self.config.import_limit_w - import_limit.value

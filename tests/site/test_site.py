@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evse_controller.model.limits import SiteAllowance
-from evse_controller.site import Direction, MeterScope, Site, SiteConfig
+from evse_controller.site import Direction, Site, SiteConfig
 from hal.api import AcMeterReading
 
 _STEP_S = 0.05
@@ -210,38 +208,11 @@ def test_limits_lists_every_source_with_time_left_and_who_rules() -> None:
     assert ruling == [("import", "site-failsafe", 4000.0), ("export", "site-failsafe", 0.0)]
 
 
-@given(
-    st.floats(0.0, 1.0), st.floats(-5e3, 10e3), st.lists(st.floats(-15e3, 15e3), min_size=1, max_size=8),
-)
-@settings(max_examples=60, deadline=None)
-def test_meter_at_the_grid_does_not_take_own_ramps_for_the_building(
-    lag_s: float, building_w: float, own_levels_w: list[float]
-) -> None:
-    """Own power jumps as it likes, the meter shows building + own up to its lag late: the estimate stays true."""
-    site = Site(_config(meter_scope=MeterScope.GRID, meter_lag_s=1.0))
-    past: deque[tuple[float, float]] = deque([(0.0, 0.0)])
-    for step in range(40 * len(own_levels_w)):
-        now_s = 10.0 + step * _STEP_S
-        own_w = own_levels_w[step // 40] if step >= 40 else 0.0
-        past.append((now_s, own_w))
-        seen_w = [power for at_s, power in past if at_s <= now_s - lag_s + 1e-9][-1]
-        site.step(now_s, _reading(now_s, building_w + seen_w), own_w)
-        assert site.building_w == pytest.approx(building_w, abs=1e-6)
-
-
-def test_meter_at_the_grid_sees_a_building_load_at_once_when_own_power_is_steady() -> None:
-    site = Site(_config(meter_scope=MeterScope.GRID))
-    for step in range(60):
-        site.step(100 + step * _STEP_S, _reading(100 + step * _STEP_S, 12000.0), 10000.0)
-    assert site.building_w == 2000.0
-    assert site.step(104.0, _reading(104.0, 19000.0), 10000.0).import_w.value == 24000.0 - 9000.0
-
-
 @pytest.mark.parametrize(
     "change",
     [
         {"import_limit_w": -1.0}, {"export_limit_w": float("nan")}, {"failsafe_import_w": 25000.0},
-        {"stale_after_s": 0.0}, {"increase_w_per_s": 0.0}, {"meter_lag_s": -1.0},
+        {"stale_after_s": 0.0}, {"increase_w_per_s": 0.0}, {"meter_lag_s": -1.0}, {"own_lag_s": -1.0},
     ],
 )
 def test_senseless_config_is_refused_by_name(change: dict[str, object]) -> None:
