@@ -61,7 +61,8 @@ class SentTuple:
 
 @dataclass(slots=True)
 class DcData:
-    """What only the DC states remember. `pre_charge_target_s`: since when the EV asks for `pre_charge_target_v`;
+    """What only the DC states remember.
+
     `start_asked_s`: first PowerDeliveryReq before the loop; `profile`: the EV's plan as accepted with its Start.
     """
 
@@ -71,7 +72,6 @@ class DcData:
     cable_check_before: Step = Step.IDLE
     pre_charge_asked_s: float | None = None
     pre_charge_target_v: float = 0.0
-    pre_charge_target_s: float = 0.0
     start_asked_s: float | None = None
     pending_start: PowerDeliveryReq | None = None
     profile: PowerProfile | None = None

@@ -32,7 +32,7 @@ def power_delivery_before_loop(turn: Turn, request: PowerDeliveryReq) -> Answer:
 
 
 def start_energy(turn: Turn, request: PowerDeliveryReq) -> Refused | None:
-    """Accepts the profile and lets energy flow, once, from an outlet that is at the EV's voltage."""
+    """Accepts the profile and lets energy flow, once, from an outlet that was pre-charged."""
     if (fault := pre_charge_fault(turn)) is not None:
         return Refused(ResponseCode.FAILED_PowerDeliveryNotApplied, fault)
     profile = accept_profile(turn, request.ev_power_profile)
