@@ -27,12 +27,18 @@ def max_voltage_v(inputs: Inputs) -> float:
     return min(inputs.ratings.max_voltage_v, inputs.negotiated.max_voltage_v, newest.max_voltage_v)
 
 
+def at_test_voltage(inputs: Inputs) -> bool:
+    """Whether the outlet may be at the cable check's test voltage, which is above the EV's maximum: with the EV's
+    contactors open, in the check and in the ramp down that ends it early."""
+    return inputs.phase is Phase.CABLE_CHECK or (inputs.phase is Phase.RAMP_DOWN and inputs.cable_test_unfinished)
+
+
 def trip_voltage_v(inputs: Inputs) -> float:
     """Level above which the outlet opens. Follows the *negotiated* maximum; a maximum that the EV lowers in
     the loop is obeyed by the clamp first, and trips when the outlet stays above it (`ev-voltage-hold`)."""
     if inputs.negotiated is None:
         limit = inputs.ratings.max_voltage_v
-    elif inputs.phase is Phase.CABLE_CHECK:
+    elif at_test_voltage(inputs):
         limit = cable_test_voltage(inputs.negotiated.max_voltage_v, inputs.ratings.max_voltage_v)
     else:
         limit = min(inputs.ratings.max_voltage_v, inputs.negotiated.max_voltage_v)

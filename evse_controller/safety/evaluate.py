@@ -252,7 +252,7 @@ def _held(inputs: Inputs, charge_w: float, discharge_w: float) -> Iterator[Held]
             cause = _current_beyond(meter.current_a, *allowed)
             if cause is not None:
                 yield name, FaultCode.OVER_CURRENT, "meter", f"{cause} ({name})"
-        newest = None if inputs.ev is None or inputs.phase is Phase.CABLE_CHECK else inputs.ev.max_voltage_v
+        newest = None if inputs.ev is None or envelope.at_test_voltage(inputs) else inputs.ev.max_voltage_v
         if newest is not None and meter.voltage_v > envelope.above_v(newest):
             cause = f"{meter.voltage_v:.1f} V above the {newest:.1f} V that the EV permits by now"
             yield "ev-voltage", FaultCode.OVER_VOLTAGE, "meter", cause

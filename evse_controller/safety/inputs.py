@@ -28,6 +28,7 @@ class Inputs:
     of the site's AC limits. `contactors_since_s`: when the present contactor command began. `isolation_since_s`:
     since when the monitor has been told to measure, None = it need not. `charged_wh` and `discharged_wh`: energy at the
     outlet since `needs` were stated, NaN = unknown. `watch`: the previous verdict's.
+    `cable_test_unfinished`: a ramp down began in the cable check, so the outlet may still be at its test voltage.
     """
 
     phase: Phase
@@ -54,6 +55,7 @@ class Inputs:
     discharged_wh: float = 0.0
     mode: PowerMode = PowerMode.CHARGE
     changing_direction: bool = False
+    cable_test_unfinished: bool = False
     contactors_commanded: bool = False
     contactors_since_s: float = 0.0
     isolation_since_s: float | None = None

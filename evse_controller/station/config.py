@@ -17,7 +17,8 @@ class StationConfig:
     commissioned country code, None = the outlet may never export. `ramp_up_a_per_s` limits growing current only.
     `efficiency_import` (lowest) and `efficiency_export` (highest) carry the site's AC limits to the DC side.
     `isolation_response_s`: in this time the isolation monitor's reading follows the line (IEC 61851-23: at most 5 s a
-    sample); the cable check waits it out at test voltage before each of its samples, which must fit into its 35 s.
+    sample); the cable check waits it out at test voltage before each of its samples, which must fit into its 35 s. With
+    the default the three samples outlast a monitor that takes 10 s (IEC 61557-8) to show a fault.
     `loop_timeout_s`: the EV's charge-loop timer, 0.5 s by [V2G20-1502]; larger only under `lab-slow-loop`.
     `pwm_allowed`: false keeps the oscillator off (a modem that is not ready).
     """

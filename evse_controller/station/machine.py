@@ -170,6 +170,7 @@ class Station(PhaseMachine):
             discharged_wh=discharged_wh,
             mode=actuator.mode,
             changing_direction=self._change is not None,
+            cable_test_unfinished=self._check is not None and not self._check.done,
             contactors_commanded=actuator.contactors,
             contactors_since_s=max(actuator.contactors_since_s, self._started_s or 0.0),
             isolation_since_s=actuator.measuring_since_s,

@@ -286,6 +286,18 @@ def test_trip_level_lies_two_percent_above_the_negotiated_voltage() -> None:
     assert codes(good(meter=replace(METER, voltage_v=509.0), power=replace(POWER, voltage_v=509.0))) == set()
 
 
+def test_test_voltage_is_allowed_only_after_an_unfinished_cable_check() -> None:
+    inputs = good(
+        phase=Phase.RAMP_DOWN,
+        negotiated=replace(EV, max_voltage_v=450.0),
+        ev=replace(EV, max_voltage_v=450.0),
+        meter=replace(METER, voltage_v=500.0, current_a=0.0),
+        power=replace(POWER, voltage_v=500.0, current_a=0.0),
+    )
+    assert "over-voltage" in codes(inputs)
+    assert codes(replace(inputs, cable_test_unfinished=True)) == set()
+
+
 @pytest.mark.parametrize(
     ("ev_max_v", "evse_max_v", "test_v"),
     [

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from evse_controller.model.commands import CableCheckRequested
+from evse_controller.model.commands import CableCheckRequested, EndKind, SessionEnded
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Step
+from evse_controller.safety import Phase
 from hal.api import IsolationState
 from hal.sim.testing import MakePlant
 from tests.station.bench import BPT, LIMITS, OPENED, Bench
@@ -133,3 +134,17 @@ def test_profile_that_never_comes_back_delays_the_cable_check_by_5_s_only() -> N
     assert bench.phase == "connected"
     bench.steps(3)
     assert bench.phase == "cable-check"
+
+
+def test_session_that_ends_at_test_voltage_is_no_over_voltage(make_plant: MakePlant) -> None:
+    """The cable of a 450 V car is tested at 500 V, its contactors open; what follows the test starts from there."""
+    rig = Rig(make_plant(CAR), isolation_response_s=4.0)
+    rig.ready()
+    rig.negotiate()
+    rig.plant.inlet.set_pilot(PilotState.C)
+    rig.run(0.3)
+    rig.send(CableCheckRequested())
+    rig.until(lambda: rig.station.status().sub_step == "measure", 10.0)
+    rig.send(SessionEnded(EndKind.EV_CLOSED, "gave up"))
+    rig.until(lambda: rig.phase is Phase.CONNECTED, 20.0)
+    assert rig.fault_codes == set(), rig.story()
