@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 _DAY_S = 86400.0
+_LONGEST_S = 3600.0
 
 
 class PriceFileError(ValueError):
@@ -28,7 +29,11 @@ class PriceFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DayAhead:
-    """Market prices: `starts_s` (Unix s, strictly rising) and `eur_per_mwh`, each valid for `step_s`."""
+    """Market prices: `starts_s` (Unix s, strictly rising) and `eur_per_mwh`.
+
+    A price holds until the next one starts, but no longer than an hour (then it is a hole in the data); the last one
+    as long as the one before, `step_s` when there is only one. Markets change from 60 to 15 minutes within a file.
+    """
 
     starts_s: tuple[float, ...]
     eur_per_mwh: tuple[float, ...]
@@ -37,7 +42,15 @@ class DayAhead:
     @property
     def known_until_s(self) -> float:
         """End of the last known price."""
-        return self.starts_s[-1] + self.step_s
+        return self._end_s(len(self.starts_s) - 1)
+
+    def _end_s(self, index: int) -> float:
+        """When the price at `index` ends to hold."""
+        starts = self.starts_s
+        if index + 1 < len(starts):
+            return min(starts[index + 1], starts[index] + _LONGEST_S)
+        last_s = self.step_s if len(starts) < 2 else min(starts[-1] - starts[-2], _LONGEST_S)
+        return starts[-1] + last_s
 
     def at(self, utc_s: float) -> float:
         """EUR/MWh at `utc_s`. Outside the data: the same hour of the nearest known day, then the nearest price."""
@@ -48,7 +61,7 @@ class DayAhead:
             probe += math.ceil((self.starts_s[0] - utc_s) / _DAY_S) * _DAY_S
         for _ in range(4):  # a hole in the data: look at the days before
             index = bisect_right(self.starts_s, probe) - 1
-            if index >= 0 and probe < self.starts_s[index] + self.step_s:
+            if index >= 0 and probe < self._end_s(index):
                 return self.eur_per_mwh[index]
             probe -= _DAY_S
         index = bisect_right(self.starts_s, min(utc_s, self.known_until_s)) - 1
@@ -56,8 +69,11 @@ class DayAhead:
 
     def next_change_s(self, utc_s: float) -> float:
         """The next moment after `utc_s` at which the price may change."""
-        origin = self.starts_s[0]
-        return origin + (math.floor((utc_s - origin) / self.step_s) + 1) * self.step_s
+        index = bisect_right(self.starts_s, utc_s) - 1
+        if index >= 0 and utc_s < self._end_s(index):
+            return self._end_s(index)
+        # Prices of another day stand in here, in their steps: the shortest of the file meets them all.
+        return self.starts_s[0] + (math.floor((utc_s - self.starts_s[0]) / self.step_s) + 1) * self.step_s
 
 
 def parse_day_ahead(lines: Iterable[str], file: str) -> DayAhead:

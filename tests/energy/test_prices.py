@@ -73,6 +73,16 @@ def test_prices_change_on_the_step() -> None:
     assert flat_day_ahead(80.0).at(_DAY + 12345) == 80.0
 
 
+def test_in_a_file_that_changes_from_60_to_15_minutes_each_price_holds_until_the_next_starts() -> None:
+    mixed = DayAhead((0.0, 3600.0, 7200.0, 8100.0, 9000.0), (1.0, 2.0, 3.0, 4.0, 5.0), 900.0)
+    assert [mixed.at(t) for t in (0.0, 1800.0, 3599.0, 3600.0, 7199.0, 7200.0, 8100.0, 9899.0)] == [
+        1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 4.0, 5.0,
+    ]
+    assert mixed.known_until_s == 9900.0
+    assert [mixed.next_change_s(t) for t in (0.0, 7000.0, 7200.0, 8100.0)] == [3600.0, 7200.0, 8100.0, 9000.0]
+    assert mixed.next_change_s(9000.0) == 9900.0, "after the last price those of the day before count, in their steps"
+
+
 def test_tariff_is_two_sided() -> None:
     tariff = Tariff(flat_day_ahead(100.0), TariffTerms("EUR", 0.05, 0.2, 0.9, 0.01))
     assert tariff.buy(_DAY) == pytest.approx(0.18)
