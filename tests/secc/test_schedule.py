@@ -198,7 +198,7 @@ def test_the_largest_offer_is_sent() -> None:
 @pytest.mark.parametrize("departure_s", [2**32 - 1, 2**32 - 2, 0])
 @pytest.mark.parametrize("planned", [True, False])
 def test_any_departure_time_of_32_bits_gets_a_schedule_that_encodes(departure_s: int, planned: bool) -> None:
-    bench = Bench().to("ScheduleExchange")
+    bench = Bench().to("ScheduleExchange").after(5.0)  # later than the offer's anchor
     bench.say(schedule_request(SCHEDULED, departure_s=departure_s))
     bench.after(50.75).set(offer=OFFER if planned else None)
     answer = bench.say(schedule_request(SCHEDULED, departure_s=departure_s))
