@@ -5,17 +5,18 @@ Two meters, each late in its own way: a building reading that arrived at `at_s` 
 over that span bounds the building's load at that moment. A reading is *judged* only when own samples on both sides
 enclose the span: a reading that is newer than the last own sample would count our own cut as the building's.
 
-Three numbers come out of it:
-- `load_w`, what is believed: kept while it lies inside the bounds of each reading, else moved to the nearest one, so
-  that our own ramps are never mistaken for the building's and no limit cycle arises;
+What comes out of it:
+- `import_load_w` and `export_load_w`, what is believed: kept while inside the bounds of each reading, so that our own
+  ramps are never mistaken for the building's and no limit cycle arises. Just outside (conversion losses, noise) they
+  move to the nearest bound; far outside the building has certainly moved and may be anywhere inside by now, so they
+  move to the safe bound, which is the highest for import and the lowest for export;
 - `highest_w` and `lowest_w`, the bounds of the last judged reading: an allowance may rise no further than they confirm.
 
 A reading that is not yet judged is bounded by what we were allowed to draw and feed instead. That moves the belief
 only when the grid's limit is exceeded for certain, and then at once.
 
 A load that changes is thus answered `meter_lag_s` and a reading later at the latest when our own power is steady at its
-allowance. While our own power changes as well, `own_lag_s`, a sample and once more that lag may be added: the change
-hides in the bounds until they are narrow again.
+allowance, and `own_lag_s` and an own sample after that when our own power was just changing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from typing import TypeVar
 from hal.api import AcMeterReading
 
 _OBEYED_WITHIN_S = 0.5  # own power may lie above an allowance that was just cut
+_NOISE_W = 200.0
+_NOISE_SHARE = 0.2  # of our own power's change: its AC value is known through an efficiency only
 _FROZEN_CHANGE_W = 1000.0
 _FROZEN_AFTER_S = 3.0
 
@@ -59,10 +62,11 @@ class GridMeter:
         self._allowed: deque[_Allowed] = deque()
         self._pending: deque[AcMeterReading] = deque()
         self._newest_s: float | None = None
-        self._judged_load_w: float | None = None
+        self._judged_w: tuple[float, float] | None = None
         self._frozen = _FrozenWatch()
         self.judged_at_s: float | None = None
-        self.load_w: float | None = None
+        self.import_load_w: float | None = None
+        self.export_load_w: float | None = None
         self.highest_w = 0.0
         self.lowest_w = 0.0
 
@@ -90,8 +94,7 @@ class GridMeter:
 
     def forget(self) -> None:
         """Believe nothing until the next judged reading."""
-        self._judged_load_w = None
-        self.load_w = None
+        self._judged_w = self.import_load_w = self.export_load_w = None
         self.judged_at_s = None
 
     def take(self, reading: AcMeterReading, now_s: float) -> None:
@@ -103,11 +106,15 @@ class GridMeter:
             self._pending.popleft()
         while self._pending and self._enclosed(self._pending[0].at_s):
             self._judge(self._pending.popleft())
-        self.load_w = self._judged_load_w
+        if self._judged_w is None:
+            return
+        import_load_w, export_load_w = self._judged_w
         for waiting in self._pending:
-            if self.load_w is not None:
-                own_low_w, own_high_w = self._allowed_span(waiting.at_s)
-                self.load_w = min(max(self.load_w, waiting.power_w - own_high_w), waiting.power_w - own_low_w)
+            own_low_w, own_high_w = self._allowed_span(waiting.at_s)
+            lowest_w, highest_w = waiting.power_w - own_high_w, waiting.power_w - own_low_w
+            import_load_w = min(max(import_load_w, lowest_w), highest_w)
+            export_load_w = min(max(export_load_w, lowest_w), highest_w)
+        self.import_load_w, self.export_load_w = import_load_w, export_load_w
 
     @property
     def _horizon_s(self) -> float:
@@ -124,8 +131,11 @@ class GridMeter:
             self.forget()
             return
         self.highest_w, self.lowest_w = reading.power_w - low_w, reading.power_w - high_w
-        believed_w = self.highest_w if self._judged_load_w is None else self._judged_load_w
-        self._judged_load_w = min(max(believed_w, self.lowest_w), self.highest_w)
+        import_load_w, export_load_w = self._judged_w or (self.highest_w, self.lowest_w)
+        self._judged_w = (
+            _believed(import_load_w, self.lowest_w, self.highest_w, self.highest_w),
+            _believed(export_load_w, self.lowest_w, self.highest_w, self.lowest_w),
+        )
         self.judged_at_s = reading.at_s
 
     def _enclosed(self, at_s: float) -> bool:
@@ -161,6 +171,12 @@ class _FrozenWatch:
             self._odd_since_s = reading.at_s
         elif reading.at_s - self._odd_since_s > _FROZEN_AFTER_S:
             self.frozen = True
+
+
+def _believed(load_w: float, lowest_w: float, highest_w: float, safe_w: float) -> float:
+    nearest_w = min(max(load_w, lowest_w), highest_w)
+    moved = abs(nearest_w - load_w) > _NOISE_W + _NOISE_SHARE * (highest_w - lowest_w)
+    return safe_w if moved else nearest_w
 
 
 def _span(items: deque[_T], first_s: float, last_s: float) -> list[_T]:

@@ -147,12 +147,13 @@ class Site:
         export_limit = self._book.ruling(Direction.EXPORT, now_s)
         if self._stale is not None or building is None or self._building_w is None:
             return self._failsafe(import_limit, rise_w)
-        load_w, margin_w = self._building_w, self.config.margin_w
-        import_w = max(0.0, import_limit.value - margin_w - load_w)
-        export_w = max(0.0, export_limit.value - margin_w + load_w)
+        load_w, export_load_w, margin_w = self._building_w, self._building_w, self.config.margin_w
         highest_w, lowest_w = load_w, load_w
         if self.config.meter_scope is MeterScope.GRID:
+            export_load_w = load_w if self._grid.export_load_w is None else self._grid.export_load_w
             highest_w, lowest_w = self._grid.highest_w, self._grid.lowest_w
+        import_w = max(0.0, import_limit.value - margin_w - load_w)
+        export_w = max(0.0, export_limit.value - margin_w + export_load_w)
         sure_import_w = import_limit.value - margin_w - highest_w
         sure_export_w = export_limit.value - margin_w + lowest_w
         self._import_w = min(import_w, max(self._import_w, min(self._import_w + rise_w, sure_import_w)))
@@ -212,7 +213,7 @@ class Site:
         if judged_at_s is None or now_s - judged_at_s > self.config.stale_after_s:
             self._grid.forget()
             return "own AC power around the building reading is not known"
-        self._building_w = self._grid.load_w
+        self._building_w = self._grid.import_load_w
         return None
 
     def _failsafe(self, import_limit: Limit, rise_w: float) -> SiteAllowance:

@@ -107,6 +107,18 @@ def test_an_allowance_rises_only_as_far_as_a_judged_reading_confirms() -> None:
     assert highest_w <= 24500.0, "without the confirmation it is 28 kW"
 
 
+def test_a_building_that_moved_while_our_own_power_ramped_counts_as_the_worst_it_can_be() -> None:
+    """A step of 14 kW, our own power rose by 2 kW around it: in the reading it is 7 to 9 kW."""
+    site = _site()
+    _steady(site, 5000.0, 10000.0, 103.0)
+    for step in range(20):
+        now_s = 103.0 + step * _STEP_S
+        own_w = 10000.0 if step < 10 else 12000.0
+        allowance = site.step(now_s, _reading(now_s, 5000.0 if step < 8 else 19000.0), own_w)
+    assert allowance.import_w.value == pytest.approx(24000.0 - 9000.0)
+    assert allowance.export_w.value == pytest.approx(5000.0 + 7000.0)
+
+
 def test_own_power_that_was_unknown_for_a_while_needs_a_new_history() -> None:
     site = _site()
     assert not _steady(site, 2000.0, 0.0, 103.0).stale
@@ -182,9 +194,8 @@ def test_the_grid_is_never_outside_a_limit_for_longer_than_the_reaction_time(
 ) -> None:
     """Loads and limits change at random while power ramps, both meters late: import and export."""
     plant = _Plant(seed, meter_late_s, own_late_s)
-    # Twice the building meter's lag and period (our own power may just be changing too), then the own meter's, then
-    # the modules' dead time and slope.
-    reaction_s = 2 * (1.0 + plant.periods_s[0]) + own_late_s + plant.periods_s[1] + 0.2 + 0.6
+    # Building meter's lag and period, then own meter's lag and period, then modules' dead time and slope.
+    reaction_s = 1.0 + plant.periods_s[0] + own_late_s + plant.periods_s[1] + 0.2 + 0.6 + 2 * _STEP_S
     limits = {Direction.IMPORT: 24000.0, Direction.EXPORT: 5000.0}
     for _ in range(20):
         outside_s = dict.fromkeys(Direction, 0.0)  # each change has its own reaction time
