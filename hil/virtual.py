@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evse_controller.app.devices import Devices
+from evse_controller.config.devices import Devices
 from evse_controller.app.outlet import Outlet
 from evse_controller.config import load
 from evse_controller.model.clock import AnchoredWorldClock, VirtualClock
@@ -47,6 +47,7 @@ lab = [{lab}]
 {extra}[outlet]
 bidirectional = true
 grid_profile = 1
+isolation_response_s = 0.6
 efficiency_import = 0.93
 efficiency_export = 0.98
 ramp_up_a_per_s = 100.0

@@ -15,11 +15,11 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from evse_controller.app.devices import Devices, DriverError, build, real_devices
 from evse_controller.app.network import NetworkError, build_server
 from evse_controller.app.outlet import Outlet
 from evse_controller.app.rpc import methods
 from evse_controller.config import Config
+from evse_controller.config.devices import Devices, DriverError, build, real_devices
 from evse_controller.energy.prices import PriceFileError
 from evse_controller.model.clock import (
     AnchoredWorldClock,

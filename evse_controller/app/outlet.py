@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evse_controller.app.devices import Devices
+from evse_controller.app.describe import agreed_text, needs_text
 from evse_controller.app.recorder import Recorder
 from evse_controller.config import Config
+from evse_controller.config.devices import Devices
 from evse_controller.energy.manager import EnergyConfig, EnergyManager
 from evse_controller.energy.prices import Tariff, TariffTerms, flat_day_ahead, load_day_ahead
 from evse_controller.identity import EimAuthorizer
@@ -101,6 +102,11 @@ class Outlet:
             self.station.command(command, now_s)
             self._dispatch(command, utc_s)
             self.recorder.command(command, self.devices.outlet.meter.reading(), utc_s, now_s)
+        self._drain(utc_s)
+
+    def _drain(self, utc_s: float) -> None:
+        for event in self.station.drain_events():
+            self.recorder.event(utc_s, event.at_s, event.kind, event.text, event.data)
 
     def on_output(self, link: LinkInfo, output: Output) -> None:
         event = getattr(output, "event", None)
@@ -119,15 +125,19 @@ class Outlet:
             if self.authorizer.state(self.now_s()) is Authorization.REJECTED:
                 self.authorizer.told()
             self.authorizer.asked()
+            state = self.authorizer.state(self.now_s()).value
+            self.event("authorization", f"EIM ({self.config.authorization.mode}): {state}")
         elif isinstance(command, ServiceSelected):
             self._bidirectional = command.bidirectional
         elif isinstance(command, LimitsNegotiated):
             self._ev_limits = command.limits
         elif isinstance(command, ScheduleRequested) and self._ev_limits is not None:
             ratings = self.snapshot().ratings
+            self.event("schedule", needs_text(command.needs))
             self.energy.request(command.needs, self._ev_limits, ratings, self._bidirectional, utc_s, moved_wh=moved)
         elif isinstance(command, EnergyStart):
             self.energy.accepted(command.profile)
+            self.event("schedule", agreed_text(command.profile, self.energy.wish(utc_s).offer))
         elif isinstance(command, LoopUpdate):
             self.recorder.soc = command.soc if command.soc is not None else self.recorder.soc
             self.energy.update(command.needs, command.limits, command.soc, utc_s, moved_wh=moved)
@@ -153,8 +163,7 @@ class Outlet:
             self.authorizer.state(now_s),
         )
         self.energy.work(clock=self._work_clock)
-        for event in self.station.drain_events():
-            self.recorder.event(utc_s, event.at_s, event.kind, event.text, event.data)
+        self._drain(utc_s)
         status = self.station.status()
         self.recorder.faults(status.faults, utc_s)
         self.recorder.cause(snapshot.emergency or status.stopping)
@@ -234,6 +243,7 @@ def _station_config(config: Config) -> StationConfig:
         efficiency_import=o.efficiency_import,
         efficiency_export=o.efficiency_export,
         ramp_up_a_per_s=o.ramp_up_a_per_s,
+        isolation_response_s=o.isolation_response_s,
         loop_timeout_s=c.slow_loop_timeout_s if "lab-slow-loop" in c.lab else 0.5,
     )
 

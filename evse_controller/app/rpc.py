@@ -16,6 +16,7 @@ from evse_controller.site import Direction
 from evse_controller.store import SessionRecord
 
 MAX_TTL_S = 7 * 86400
+MAX_EVENTS = 10_000
 
 
 def methods(outlet: Outlet, started_s: float) -> dict[str, Handler]:
@@ -224,7 +225,9 @@ def session(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
         raise RpcError(
             RpcError.REFUSED, f"no session (or more than one) begins with {wanted!r}" if wanted else "no session yet"
         )
-    return {"session": _record(record), "events": [asdict(e) for e in outlet.journal.events(record.session_id)]}
+    events = outlet.journal.events(record.session_id, MAX_EVENTS)
+    left_out = outlet.journal.count_events(record.session_id) - len(events)
+    return {"session": _record(record), "events": [asdict(e) for e in events], "events_left_out": left_out}
 
 
 def _record(record: SessionRecord) -> dict[str, Any]:

@@ -9,17 +9,20 @@ import sys
 
 def run(args: argparse.Namespace) -> int:
     from evse_controller.config import ConfigError, load
+    from evse_controller.config.devices import DriverError, build
 
     try:
         config = load(args.file)
+        build(config)  # every driver judges its own options; nothing is opened
     except OSError as error:
         print(f"evsectl: {args.file}: {error.strerror}", file=sys.stderr)
         return 2
-    except ConfigError as error:
+    except (ConfigError, DriverError) as error:
+        problems = error.problems if isinstance(error, ConfigError) else [f"{args.file}: {error}"]
         if args.json:
-            print(json.dumps({"ok": False, "file": args.file, "problems": error.problems}))
+            print(json.dumps({"ok": False, "file": args.file, "problems": problems}))
         else:
-            print("\n".join(error.problems), file=sys.stderr)
+            print("\n".join(problems), file=sys.stderr)
         return 1
     notes = config.notes()
     if args.json:

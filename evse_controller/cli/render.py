@@ -110,8 +110,31 @@ def session(r: dict[str, Any]) -> list[str]:
             f" {settlement['baseline_cost']:.2f}, saved {settlement['saving']:.2f}"
         )
     lines.append("")
-    lines += [f"{utc(e['at_utc_s'])[5:]} {e['at_s']:>10.3f} {e['kind']:<10.10} {e['text']}"[:160] for e in r["events"]]
+    if r["events_left_out"]:
+        lines.append(f"({r['events_left_out']} earlier events left out; they are in the journal)")
+    return lines + _events(r["events"])
+
+
+def _events(events: list[dict[str, Any]]) -> list[str]:
+    """One line an event; repeats of the same (a charge loop) become one line that counts them."""
+    lines: list[str] = []
+    repeats = 0
+    for number, event in enumerate(events):
+        following = events[number + 1] if number + 1 < len(events) else None
+        if number and _same(event, events[number - 1]):
+            repeats += 1
+            if following is None or not _same(event, following):
+                lines.append(f"{'':14} {event['at_s']:>10.3f} {'':10} ... {repeats} more of these until here")
+                repeats = 0
+            continue
+        lines.append(
+            f"{utc(event['at_utc_s'])[5:]} {event['at_s']:>10.3f} {event['kind']:<10.10} {event['text']}"[:160]
+        )
     return lines
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool(one["kind"] == other["kind"] and one["text"] == other["text"])
 
 
 def limits(r: dict[str, Any]) -> list[str]:

@@ -73,6 +73,7 @@ class OutletSection:
     efficiency_import: float
     efficiency_export: float
     ramp_up_a_per_s: float
+    isolation_response_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def load(path: str | Path) -> Config:
 
 def _controller(table: Table) -> ControllerSection:
     evseid = table.text("evseid")
-    if evseid and not _EVSEID.match(evseid):
+    if "evseid" in table and not _EVSEID.match(evseid):
         table.complain("evseid", f"must look like DE*ABC*E1234, is {evseid!r}")
     lab = table.texts("lab")
     for name in lab:
@@ -249,6 +250,7 @@ def _outlet(table: Table) -> OutletSection:
         efficiency_import=table.number("efficiency_import", 0.5, 1.0, 0.93),
         efficiency_export=table.number("efficiency_export", 0.5, 1.0, 0.93),
         ramp_up_a_per_s=table.number("ramp_up_a_per_s", 0.1, 10_000, 50.0),
+        isolation_response_s=table.number("isolation_response_s", 0.1, 5, 5.0),
     )
 
 

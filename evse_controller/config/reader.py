@@ -46,7 +46,12 @@ class Document:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problems: list[str] = []
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                [f"{path}: not UTF-8 text: byte {error.object[error.start]:#04x} at {error.start}"]
+            ) from error
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:

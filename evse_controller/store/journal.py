@@ -221,6 +221,10 @@ class Journal:
         )
         return [StoredEvent(a, b, c, d, e, json.loads(f)) for a, b, c, d, e, f in rows]
 
+    def count_events(self, session_id: str) -> int:
+        row = self._db.execute("SELECT count(*) FROM event WHERE session_id=?", (session_id,)).fetchone()
+        return int(row[0])
+
     # latched faults
 
     def latch(self, code: str, source: str, cause: str, utc_s: float) -> None:

@@ -12,18 +12,22 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from certs import make_lab
 from certs.profile import Role
 from evse_controller.cli.client import Client, DaemonUnreachable, Refused
 from hil.demo.show import Show, summary_lines
 from hil.demo.story import Story, write_config
-from hil.demo.views import METER_CLASS, SET_POINT_TOLERANCE, View, battery_view, disagreements
+from hil.demo.views import METER_CLASS, View, battery_view, disagreements
 from hil.netns import Link, best_network
 
 _START_TIMEOUT_S = 15.0
+_TOLD_EVENTS = ("authorization", "schedule", "direction", "fault")
+_POWER_CHANGES = 6  # start, cut, its end, discharge, its end, stop
 _TICK_S = 0.1
+_NOTHING_W = 100.0
+_SOC_TOLERANCE = 2.0  # %, of what the driver wanted
 _FLOOR_W, _FLOOR_S = 22_000.0, 0.0136  # what views may differ beside their classes: full power for a part of a step
 
 
@@ -42,6 +46,7 @@ class Demo:
         self._ended = asyncio.Event()
         self._session_id: str | None = None
         self._cut: dict[str, Any] = {}
+        self._events: IO[str] | None = None
 
     def run(self) -> int:
         network = best_network()
@@ -118,6 +123,7 @@ class Demo:
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
             limit=1 << 20,
+            start_new_session=True,  # Ctrl-C is ours: daemon and car are then ended in order, not all at once
         )
         stack.push_async_callback(_end, process)
         return process
@@ -133,8 +139,8 @@ class Demo:
             raise DemoFailed(
                 f"{name} is not ready after {_START_TIMEOUT_S:g} s, see {self.folder / name}.log"
             ) from None
-        log = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise DemoFailed(f"{name} ended at its start: {log[-1] if log else 'it said nothing'}")
+        log = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
+        raise DemoFailed(f"{name} ended at its start:\n{log or 'it said nothing'}")
 
     # -- the story --------------------------------------------------------------------------------------------------
 
@@ -195,13 +201,20 @@ class Demo:
                 self._ended.set()
 
     def _note_cut(self, plant: Mapping[str, Any]) -> None:
-        if self._cut and "obeyed_s" not in self._cut and plant["grid_w"] <= self._cut["limit_w"]:
+        """Obeyed when the connection is within the limit, or when all that is left of it is not the car's."""
+        if not self._cut or "obeyed_s" in self._cut:
+            return
+        within = plant["grid_w"] <= self._cut["limit_w"]
+        if within or plant["power_w"] < _NOTHING_W:
             self._cut["obeyed_s"] = time.monotonic() - self._cut["asked_s"]
-            self.show.event(
-                plant["utc_s"],
-                f"the cut is obeyed: grid {self._cut['before_w'] / 1000:.1f} -> {plant['grid_w'] / 1000:.1f} kW,"
-                f" seen {self._cut['obeyed_s']:.2f} s later",
-            )
+            move = f"grid {self._cut['before_w'] / 1000:.1f} -> {plant['grid_w'] / 1000:.1f} kW"
+            if self._cut["before_w"] <= self._cut["limit_w"]:
+                text = f"the cut does not bite: {move}"
+            elif within:
+                text = f"the cut is obeyed: {move}, seen {self._cut['obeyed_s']:.2f} s later"
+            else:
+                text = f"the cut is obeyed: {move}, none of it the car's, seen {self._cut['obeyed_s']:.2f} s later"
+            self.show.event(plant["utc_s"], text)
 
     async def _watch(self, client: Client) -> None:
         """The daemon's own view, about once a second."""
@@ -211,7 +224,20 @@ class Demo:
                 self.show.state(status, self.latest["plant"])
             if status["session"] is not None:
                 self._session_id = status["session"]["id"]
+            self._tell_events()
             await asyncio.sleep(1.0)
+
+    def _tell_events(self) -> None:
+        """What the daemon's event log says of needs, schedule, directions and faults, as it comes."""
+        if self._events is None:
+            path = self.folder / "events.jsonl"
+            if not path.exists():
+                return
+            self._events = path.open(encoding="utf-8")
+        while line := self._events.readline():
+            event = json.loads(line)
+            if event["kind"] in _TOLD_EVENTS:
+                self.show.event(event["utc_s"], event["text"])
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
@@ -254,23 +280,27 @@ class Demo:
             "CAN set-points",
             totals["set_point_charged_wh"],
             totals["set_point_discharged_wh"],
-            SET_POINT_TOLERANCE,
+            METER_CLASS,
         )
         floor_wh = _FLOOR_W * _FLOOR_S * self.story.speed / 3600.0
         problems = disagreements(meter, (journal, battery), floor_wh)
-        # current follows its set-point by about a control step at each change
-        problems += disagreements(meter, (bus,), 4.0 * floor_wh)
+        # the power follows its set-point by about a control step at each change, and the demo's clock makes that long
+        problems += disagreements(meter, (bus,), _POWER_CHANGES * floor_wh)
         problems += totals["objections"]
         if not session["completed"]:
             problems.append(f"the car's session did not complete: {session['reason']}")
         if self._cut and "obeyed_s" not in self._cut:
             problems.append("the cut of the site's limit was not obeyed while it held")
+        if totals["soc"] < self.story.target_soc - _SOC_TOLERANCE:
+            problems.append(f"the driver wanted {self.story.target_soc:.0f} %, the car left with {totals['soc']:.1f} %")
         if self.result["evsed_exit"] != 0:
             problems.append(f"evsed ended with {self.result['evsed_exit']}")
         self.result |= {
             "views": [dataclasses.asdict(view) for view in (meter, journal, battery, bus)],
             "session": session,
             "cut": self._cut,
+            "soc": totals["soc"],
+            "target_soc": self.story.target_soc,
             "peak_bus_load": totals["peak_bus_load"],
             "problems": problems,
             "folder": str(self.folder),

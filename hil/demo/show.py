@@ -72,6 +72,7 @@ def summary_lines(result: Mapping[str, Any]) -> list[str]:
             f"  site cut to {result['cut']['limit_w'] / 1000:.1f} kW"
             + (f": obeyed, seen within {seen:.2f} s" if seen is not None else ": NOT obeyed")
         )
+    lines.append(f"  the driver wanted {result['target_soc']:.0f} %, the car left with {result['soc']:.1f} %")
     lines.append("Energy to the car and from it, Wh:")
     lines += [f"  {v['name']:<20} {v['charged_wh']:>9.0f} {v['discharged_wh']:>9.0f}" for v in result["views"]]
     if settlement:

@@ -63,7 +63,7 @@ def build(args: argparse.Namespace) -> Story:
     known = prices(args.prices)
     day = _day(known)
     rng = random.Random(args.seed)
-    return Story(
+    story = Story(
         start=day + 9.0 * 3600,
         plug=day + 11.2 * 3600,
         cut=_clock(day, args.cut_at),
@@ -75,6 +75,15 @@ def build(args: argparse.Namespace) -> Story:
         cut_import_w=6000.0,
         scheduled=args.mode == "scheduled",
     )
+    if not story.plug < story.cut < story.departure:
+        raise StoryError(
+            f"--cut-at: the car is there {_hhmm(story.plug)} to {_hhmm(story.departure)}, not at {args.cut_at}"
+        )
+    return story
+
+
+def _hhmm(utc_s: float) -> str:
+    return datetime.fromtimestamp(utc_s, UTC).strftime("%H:%M")
 
 
 def _day(known: DayAhead) -> float:
@@ -97,7 +106,7 @@ def _clock(day: float, text: str) -> float:
         seconds = int(hour) * 3600 + int(minute) * 60
     except ValueError:
         raise StoryError(f"--cut-at: a time of day like 14:00 is needed, not {text!r}") from None
-    if not 0 <= seconds < 86400:
+    if not (0 <= seconds < 86400 and 0 <= int(minute) < 60):
         raise StoryError(f"--cut-at: {text} is no time of day")
     return day + seconds
 
@@ -114,8 +123,13 @@ def write_config(
     if args.config is not None:
         try:
             data = tomllib.loads(args.config.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
             raise StoryError(f"{args.config}: {error}") from error
+        for table in ("controller", "outlet", "site", "energy"):
+            if not isinstance(data.get(table, {}), dict):
+                raise StoryError(f"{args.config}: {table} must be a table")
+        if "import_limit_w" not in data.get("site", {}):
+            raise StoryError(f"{args.config}: site.import_limit_w is missing")
     else:
         data = tomllib.loads(resources.files("hil.demo").joinpath("demo.toml").read_text(encoding="utf-8"))
     controller = data.setdefault("controller", {})

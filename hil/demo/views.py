@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from hal.sim.can_bus import Frame
 
-#: IEC 62053-41 / EN 50470-4 class B allows 1 %; set-points are not a meter: ramps and module accuracy add to them.
-METER_CLASS = 0.01
-SET_POINT_TOLERANCE = 0.04
+METER_CLASS = 0.01  # IEC 62053-41 / EN 50470-4 class B
+SET_POINT_TOLERANCE = 0.04  # of sessions so short that ramps are a good part of them
 _WRITE, _READ = 0x24, 0x23
 
 

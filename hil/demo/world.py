@@ -20,6 +20,7 @@ from evse_controller.net.tls import PROFILES, Side, TlsContext, TlsError, load_c
 from hal.sim.battery import BatteryConfig
 from hal.sim.plant import BusConfig, PlantConfig
 from hal.sim.ptys import PtyBench
+from hal.sim.rtu_slave import READ_HOLDING
 from hil.demo.story import Story
 from hil.demo.views import SetPointIntegral
 from hil.evcc import Evcc, EvccConfig, Exchange
@@ -50,6 +51,7 @@ class WorldProcess:
         plant.set_grid_limits(settings["import_limit_w"], settings["export_limit_w"])
         plant.can.log = []
         self.integral = SetPointIntegral(story.speed)
+        self.registers = self._meter_registers()
         self.evcc = Evcc(self._vehicle(), plant.inlet, random.Random(story.seed), self.utc)
 
     def utc(self, now_s: float) -> float:
@@ -156,15 +158,22 @@ class WorldProcess:
                 bus_load=plant.can.load,
             )
 
+    def _meter_registers(self) -> tuple[int, int]:
+        """Energy to the car and from it, Wh, as anybody on the meter's bus would read them (registers 12 to 15)."""
+        in_high, in_low, out_high, out_low = self.bench.plant.meter.read(READ_HOLDING, 12, 4)
+        return in_high << 16 | in_low, out_high << 16 | out_low
+
     def _totals(self) -> None:
         plant = self.bench.plant
         if plant.can.log:
             self.integral.take(plant.can.log)
         energy = plant.world.world_energy
+        registers = self._meter_registers()
         say(
             "totals",
-            meter_charged_wh=energy.outlet_in_wh,
-            meter_discharged_wh=energy.outlet_out_wh,
+            meter_charged_wh=registers[0] - self.registers[0],
+            meter_discharged_wh=registers[1] - self.registers[1],
+            soc=plant.inlet.soc_percent,
             battery_in_wh=energy.battery_in_wh,
             battery_out_wh=energy.battery_out_wh,
             cells_wh=energy.cells_wh,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from evse_controller.config import Config, DeviceConfig
+from evse_controller.config.load import Config, DeviceConfig
 from evse_controller.station import OutletDevices
 from hal.api import AcMeter, DcMeter, DeviceError, Driver, IsolationMonitor, PowerSupply, SafetyMcu
 
