@@ -130,7 +130,9 @@ class InfyBeg:
             return None
         now_s = self._polled_s
         modes = {module.mode for module in found}
-        profiles = {module.country_code for module in found}
+        # A code that an earlier owner wrote does not count (`_not_ready`), so it is not reported either: the caller
+        # would take it for its own, write nothing, and wait in vain for discharge.
+        written = self._profile is not None and all(module.has_profile(self._profile) for module in found)
         faults = [f"module {module.address}: {', '.join(module.faults())}" for module in found if module.faults()]
         return PowerReading(
             at_s=min(module.oldest_s for module in found),
@@ -139,7 +141,7 @@ class InfyBeg:
             on=any(module.on for module in found),
             mode=modes.pop() if len(modes) == 1 else None,
             modules_online=sum(module.online(now_s) for module in found),
-            grid_profile=profiles.pop() if len(profiles) == 1 else None,
+            grid_profile=self._profile if written else None,
             fault="; ".join(faults) or None,
         )
 

@@ -151,6 +151,7 @@ def test_a_module_left_alone_says_so_until_somebody_has_talked_to_it_for_a_secon
     assert not interrupted()
     host.plant.step(10.1)
     assert interrupted()
+    assert interrupted()
     for _ in range(6):
         host.plant.step(0.3)
         said = interrupted()

@@ -173,6 +173,19 @@ def test_discharge_waits_for_the_written_grid_profile() -> None:
     assert bench.psu.reading().on is True  # type: ignore[union-attr]
 
 
+def test_a_grid_profile_that_an_earlier_daemon_wrote_counts_only_when_written_again() -> None:
+    bench = Bench()
+    for table in bench.modules.tables.values():
+        table[0x31C1] = 1
+    bench.run(3.0)
+    assert bench.psu.reading().grid_profile is None  # type: ignore[union-attr]
+    bench.psu.write_grid_profile(1)
+    bench.run(1.0)
+    assert bench.psu.reading().grid_profile == 1  # type: ignore[union-attr]
+    bench.start(PowerMode.DISCHARGE)
+    assert bench.psu.reading().on  # type: ignore[union-attr]
+
+
 def test_profile_zero_is_written_even_where_an_unwritten_module_reads_zero() -> None:
     bench = Bench()
     bench.psu.write_grid_profile(0)
