@@ -61,7 +61,7 @@ def daemon_tables(
         "outlet": {
             "bidirectional": True,
             "grid_profile": 1,
-            "isolation_response_s": 0.25,
+            "isolation_response_s": 0.45,
             "efficiency_import": 0.93,
             "efficiency_export": 0.98,
             "ramp_up_a_per_s": 200.0,

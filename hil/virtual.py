@@ -47,7 +47,7 @@ lab = [{lab}]
 {extra}[outlet]
 bidirectional = true
 grid_profile = 1
-isolation_response_s = 0.6
+isolation_response_s = 1.0
 efficiency_import = 0.93
 efficiency_export = 0.98
 ramp_up_a_per_s = 100.0

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from evse_controller.net.ports import V2gConnection
     from evse_controller.net.server import V2gServer
 
-_START_LEAD_S = 6.0  # control time from ScheduleExchange to the first energy: cable check and pre-charge
+_START_LEAD_S, _ISOLATION_SAMPLES = 4.0, 3  # control time of cable check and pre-charge beside the isolation samples
 _REST_PHASES = ("idle", "connected", "emergency")
 
 
@@ -250,6 +250,8 @@ def _station_config(config: Config) -> StationConfig:
 
 def _energy_config(config: Config) -> EnergyConfig:
     e = config.energy
+    speed = 1.0 if config.world is None else config.world.speed
+    lead_s = _START_LEAD_S + _ISOLATION_SAMPLES * config.outlet.isolation_response_s
     return EnergyConfig(
         slot_s=e.slot_s,
         default_stay_s=e.default_stay_s,
@@ -257,7 +259,7 @@ def _energy_config(config: Config) -> EnergyConfig:
         charge_efficiency=_typical_efficiency(config),
         discharge_efficiency=_typical_efficiency(config),
         building_profile_w=e.building_profile_w,
-        start_lead_s=_START_LEAD_S * (1.0 if config.world is None else config.world.speed),
+        start_lead_s=lead_s * speed,
     )
 
 

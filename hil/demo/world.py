@@ -43,7 +43,7 @@ class WorldProcess:
             speed=story.speed,
             start_utc_s=self.utc(time.monotonic()),
             battery=BatteryConfig(soc=story.soc),
-            bus=BusConfig(imd_self_test_s=5.0, imd_cycle_s=0.5),
+            bus=BusConfig(imd_self_test_s=5.0, imd_cycle_s=0.25),
         )
         self.bench = PtyBench(Path(settings["ports"]), config)
         plant = self.bench.plant
