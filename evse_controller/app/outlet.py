@@ -152,7 +152,8 @@ class Outlet:
         utc_s = self.world.utc_s()
         meter = self.devices.outlet.meter.reading()
         building = self.devices.building.reading() if self.devices.building is not None else None
-        allowance = self.site.step(now_s, building, self._own_ac_w())
+        own_at_s = None if meter is None else meter.at_s
+        allowance = self.site.step(now_s, building, self._own_ac_w(), own_at_s)
         self.energy.observe(self.site.outlook(now_s), utc_s, moved_wh=self._moved_wh())
         snapshot = self.station.step(
             now_s,
@@ -260,6 +261,7 @@ def _energy_config(config: Config) -> EnergyConfig:
         discharge_efficiency=_typical_efficiency(config),
         building_profile_w=e.building_profile_w,
         start_lead_s=lead_s * speed,
+        world_speed=speed,
     )
 
 

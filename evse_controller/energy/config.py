@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class EnergyConfig:
     """How to plan. `building_profile_w`: 24 values, the building's usual load by hour of the UTC day; None: as now.
 
-    `start_lead_s`: world time from a schedule request to the first energy (cable check and pre-charge).
+    `start_lead_s`: world time from a schedule request to the first energy (cable check and pre-charge). `world_speed`:
+    world seconds per second of control time, other than 1 only in simulation.
     """
 
     slot_s: int = 900
@@ -22,6 +23,7 @@ class EnergyConfig:
     battery_efficiency: float = 0.98
     building_profile_w: tuple[float, ...] | None = None
     start_lead_s: float = 0.0
+    world_speed: float = 1.0
 
     def __post_init__(self) -> None:
         if not 60 <= self.slot_s <= 3600:

@@ -63,10 +63,21 @@ def _site_at(
     if outlook.building_w is None:
         return 0.0, min(outlook.failsafe_import_w, outlook.import_limit_w), 0.0
     building_w = outlook.building_w
+    after_s = (start - anchor) / config.world_speed
+    import_w = _then(outlook.import_limit_w, outlook.import_later, after_s)
+    export_w = _then(outlook.export_limit_w, outlook.export_later, after_s)
     profile = config.building_profile_w
     if profile is not None and start > anchor:
         building_w = profile[start // 3600 % 24]
-    return building_w, max(0.0, outlook.import_limit_w - building_w), max(0.0, outlook.export_limit_w + building_w)
+    return building_w, max(0.0, import_w - building_w), max(0.0, export_w + building_w)
+
+
+def _then(limit_w: float, later: tuple[tuple[float, float], ...], after_s: float) -> float:
+    """The limit `after_s` of control time from now: what held at a slot's start is the tightest within it."""
+    for in_s, value_w in later:
+        if after_s >= in_s:
+            limit_w = value_w
+    return limit_w
 
 
 def replacement_price(slot: PlanSlot) -> float:

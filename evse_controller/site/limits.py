@@ -101,6 +101,18 @@ class LimitBook:
         """The tightest valid limit of one direction; there is always the commissioned one."""
         return tightest(self.all(direction, now_s), now_s)
 
+    def course(self, direction: Direction, now_s: float) -> list[tuple[float, float]]:
+        """(in s, limit in W) from now (0 s) on, as limits without a lease run out; leases are expected to be renewed."""
+        valid = [e for (way, _), e in self._entries.items() if way is direction and e.limit.valid(now_s)]
+        ends = {now_s, *(e.limit.expires_at_s for e in valid if e.limit.expires_at_s is not None and not e.lease)}
+        course: list[tuple[float, float]] = []
+        for at_s in sorted(ends):
+            then = [e.limit.value for e in valid if e.lease or e.limit.valid(at_s)]
+            value_w = min([self.commissioned_w(direction), *then])
+            if not course or value_w != course[-1][1]:
+                course.append((at_s - now_s, value_w))
+        return course
+
     def commissioned_w(self, direction: Direction) -> float:
         return self._commissioned[direction].value
 

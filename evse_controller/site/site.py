@@ -68,12 +68,17 @@ class SiteConfig:
 
 @dataclass(frozen=True, slots=True)
 class SiteOutlook:
-    """What planning may count on: ruling limits less the margin, and the building's load now (None: not known)."""
+    """What planning may count on: ruling limits less the margin, and the building's load now (None: not known).
+
+    `import_later`, `export_later`: (in how many s of control time, limit in W then), rising, as limits run out.
+    """
 
     import_limit_w: float
     export_limit_w: float
     building_w: float | None
     failsafe_import_w: float
+    import_later: tuple[tuple[float, float], ...] = ()
+    export_later: tuple[tuple[float, float], ...] = ()
 
 
 class Site:
@@ -181,11 +186,17 @@ class Site:
     def outlook(self, now_s: float) -> SiteOutlook:
         """The limits and load a plan should be made with."""
         margin_w = self.config.margin_w
+        (import_now, *import_later), (export_now, *export_later) = (
+            [(in_s, max(0.0, value_w - margin_w)) for in_s, value_w in self._book.course(direction, now_s)]
+            for direction in (Direction.IMPORT, Direction.EXPORT)
+        )
         return SiteOutlook(
-            max(0.0, self._book.ruling(Direction.IMPORT, now_s).value - margin_w),
-            max(0.0, self._book.ruling(Direction.EXPORT, now_s).value - margin_w),
+            import_now[1],
+            export_now[1],
             self.building_w,
             self.config.failsafe_import_w,
+            tuple(import_later),
+            tuple(export_later),
         )
 
     def _judge(self, now_s: float, building: AcMeterReading | None, own_power_w: float) -> str | None:

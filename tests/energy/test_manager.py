@@ -378,3 +378,15 @@ def test_building_profile_is_the_forecast() -> None:
     manager = _planned(NEEDS, building_profile_w=profile)
     assert manager.plan is not None
     assert all(power <= 2000.0 * 0.95 + 1e-6 for power in manager.plan.powers_w[4:8])
+
+
+def test_a_limit_that_runs_out_shortens_no_plan_beyond_its_end() -> None:
+    cut = replace(OUTLOOK, import_limit_w=4000.0, import_later=((3600.0, 24000.0),))
+    manager = _manager()
+    manager.observe(cut, NOON, 0.0)
+    manager.request(SCHEDULED, EV, RATINGS, True, NOON)
+    _finish(manager)
+    everything = _offer(manager).tuples[1].charging
+    assert everything[0].power_w < 2000.0
+    assert everything[0].duration_s == 3600
+    assert everything[1].power_w == 11000.0

@@ -225,3 +225,14 @@ def test_outlook_for_planning_has_limits_less_margin_and_the_load() -> None:
     _settled(site, 3000.0)
     outlook = site.outlook(100.0)
     assert (outlook.import_limit_w, outlook.export_limit_w, outlook.building_w) == (23500.0, 4500.0, 3000.0)
+
+
+def test_the_outlook_knows_when_limits_run_out_and_trusts_leases_to_be_renewed() -> None:
+    site = Site(SiteConfig(import_limit_w=20000.0, export_limit_w=5000.0, failsafe_import_w=4000.0))
+    site.set_limit(Direction.IMPORT, 6000.0, "dso", "congestion", 900.0, 0.0)
+    site.set_limit(Direction.IMPORT, 9000.0, "neighbour", "event", 1800.0, 0.0)
+    site.set_limit(Direction.EXPORT, 1000.0, "ems", "lease", 60.0, 0.0, lease=True)
+    outlook = site.outlook(100.0 - 50.0)
+    assert outlook.import_limit_w == 6000.0
+    assert outlook.import_later == ((850.0, 9000.0), (1750.0, 20000.0))
+    assert (outlook.export_limit_w, outlook.export_later) == (1000.0, ())
