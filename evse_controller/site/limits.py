@@ -102,7 +102,7 @@ class LimitBook:
         return tightest(self.all(direction, now_s), now_s)
 
     def course(self, direction: Direction, now_s: float) -> list[tuple[float, float]]:
-        """(in s, limit in W) from now (0 s) on, as limits without a lease run out; leases are expected to be renewed."""
+        """(in s, limit in W) from now (0 s) on, as limits run out; leases are expected to be renewed."""
         valid = [e for (way, _), e in self._entries.items() if way is direction and e.limit.valid(now_s)]
         ends = {now_s, *(e.limit.expires_at_s for e in valid if e.limit.expires_at_s is not None and not e.lease)}
         course: list[tuple[float, float]] = []
