@@ -340,6 +340,12 @@ class Bench:
                 raise BenchError(f"not seen in {timeout_s:g} s: {what}\n{await self.story()}")
             await asyncio.sleep(0.05)
 
+    async def until_sound(self) -> None:
+        """Wait until every device has answered and no fault is left: a car that comes sooner is rightly refused."""
+        await self.until_status(
+            lambda s: not s["faults"] and not any(device["problem"] for device in s["devices"]), "a sound station"
+        )
+
     async def story(self) -> str:
         """For a failing test: how the daemon, the plant and the vehicle stand."""
         world = self.plant.world

@@ -8,13 +8,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from certs import LabPki, make_lab
 from certs.profile import Role
+from hil.demo.views import METER_CLASS, SET_POINT_TOLERANCE, View, disagreements
 from hil.netns import Link
 from hil.peers.options import PeerOptions
 from hil.peers.pki import josev_pki
@@ -24,23 +25,37 @@ from hil.virtual import bench_toml, hourly, price_file
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _START_TIMEOUT_S = 20.0
 START_UTC_S = 1_724_752_800.0
-SPEED = 600.0
-PRICES = (100.0, 20.0, 20.0, 400.0, 400.0, 400.0, *(100.0,) * 42)
-"""The vehicle needs about 10 s until its loop, 1.7 h at this speed; then come cheap hours, then dear ones."""
+SPEED = 720.0
+_FLOOR_WH = 200.0  # a third of a second of control time at full power: ramps, and what the modules took to follow
+PRICES = (100.0, 20.0, 20.0, 20.0, 400.0, 400.0, 400.0, *(100.0,) * 41)
+"""The vehicle needs 8 to 14 s until its loop, up to 2.8 h at this speed; cheap hours end after 20 s, then dear ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class HouseResult:
-    """`peer`: the vehicle's own verdict. `plant`: what flowed, and the referee's objections. `evsed`: its console."""
+    """`peer`: the vehicle's own verdict. `plant`: what flowed, what was set on the module bus, and the referee's
+    objections. `record`: the session's record as the daemon's journal has it. `evsed`: its console."""
 
     peer: PeerResult
     plant: dict[str, Any]
+    record: dict[str, Any]
     evsed: str
+
+    def disagreements(self) -> list[str]:
+        """The meter itself, the journal and the decoded set-points know nothing of each other and must agree."""
+        meter = View("meter", self.plant["meter_in_wh"], self.plant["meter_out_wh"], 0.0)
+        journal = View("journal", self.record["charged_wh"], self.record["discharged_wh"], METER_CLASS)
+        bus = View(
+            "set-points", self.plant["set_point_charged_wh"], self.plant["set_point_discharged_wh"], SET_POINT_TOLERANCE
+        )
+        return disagreements(meter, (journal, bus), _FLOOR_WH)
 
 
 @contextlib.contextmanager
-def _process(argv: Sequence[str], log: Path, ready: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has said `ready` in its log; its standard input is closed at the end, then it is ended."""
+def _process(
+    argv: Sequence[str], log: Path, ready: str, ends_by_input: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has said `ready` in its log; ended by SIGTERM, or by the end of its standard input."""
     environment = dict(os.environ, PYTHONPATH=str(_CHECKOUT), PYTHONUNBUFFERED="1")
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -56,25 +71,46 @@ def _process(argv: Sequence[str], log: Path, ready: str) -> Iterator[subprocess.
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        try:
-            process.wait(2)
-        except subprocess.TimeoutExpired:
+        if not ends_by_input:
             process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-def _config(folder: Path, interface: str, lab: LabPki | None, anchor_s: float) -> Path:
+def _ask(folder: Path, *words: str) -> dict[str, Any]:
+    """What `evsectl` says; nothing while there is nothing to say."""
+    argv = [sys.executable, "-m", "evse_controller.cli", "--socket", str(folder / "control.sock"), *words, "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=_CHECKOUT, timeout=_START_TIMEOUT_S, check=False)
+    said: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+    return said
+
+
+def _until(folder: Path, words: Sequence[str], seen: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+    """Ask until it is seen. Raises RuntimeError with the last answer."""
+    until = time.monotonic() + _START_TIMEOUT_S
+    while not seen(answer := _ask(folder, *words)):
+        if time.monotonic() > until:
+            raise RuntimeError(f"{what} was not seen: {answer}")
+        time.sleep(0.1)
+    return answer
+
+
+def _sound(status: dict[str, Any]) -> bool:
+    return bool(status) and not status["faults"] and not any(device["problem"] for device in status["devices"])
+
+
+def _config(folder: Path, interface: str, lab: LabPki | None, anchor_s: float, slow_loop: bool) -> Path:
     """The daemon's file for this session."""
+    slow = ', "lab-slow-loop"' if slow_loop else ""
     if lab is None:
-        switches, tls = '"lab-tcp", "lab-slow-loop"', ""
+        switches, tls = f'"lab-tcp"{slow}', ""
     else:
         files = lab.files(Role.SECC)
         trust = ", ".join(f'"{path}"' for path in lab.trust_of_secc)
-        switches = '"lab-p256", "lab-slow-loop"'
+        switches = f'"lab-p256"{slow}'
         tls = f'[net.tls]\nchain = "{files.chain}"\nkey = "{files.key}"\ntrust = [{trust}]\n'
     # The vehicle takes announced TCP ports of the dynamic range only.
     net = f'[net]\ninterface = "{interface}"\ntcp_port = 51118\n{tls}'
@@ -85,9 +121,14 @@ def _config(folder: Path, interface: str, lab: LabPki | None, anchor_s: float) -
     return path
 
 
-def charge_josev(folder: Path, options: PeerOptions, timeout_s: float = 120.0) -> HouseResult:
-    """Run a whole session. `options.interface`, `channel` and `pki_path` are filled in here. Raises NetworkUnavailable,
-    PeerEnvironmentError, or RuntimeError when a process does not start."""
+def charge_josev(
+    folder: Path, options: PeerOptions, timeout_s: float = 120.0, slow_loop: bool = True
+) -> HouseResult:
+    """Run a whole session, under `lab-slow-loop` unless told otherwise.
+
+    `options.interface`, `channel` and `pki_path` are filled in here. Raises NetworkUnavailable, PeerEnvironmentError,
+    or RuntimeError when a process does not start.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lab = make_lab(folder / "pki", "lab-p256") if options.tls else None
     pki = f"{josev_pki(lab, folder / 'josev-pki')}/" if lab is not None else None
@@ -96,21 +137,24 @@ def charge_josev(folder: Path, options: PeerOptions, timeout_s: float = 120.0) -
     plant = {
         "ports": str(folder / "dev"), "channel": channel, "result": str(result),
         "plant": {"speed": SPEED, "start_utc_s": START_UTC_S, "building_w": 2000.0, "battery": {"soc": 0.4},
-                  "bus": {"imd_self_test_s": 2.0, "imd_cycle_s": 0.5}},
+                  "bus": {"imd_self_test_s": 0.5, "imd_cycle_s": 0.2}},
     }
     with Link() as link:
         wanted = replace(options, interface=link.ev.interface, channel=channel, pki_path=pki)
         with _process(
             link.ev.command([sys.executable, "-m", "hil.peers.plant_process", json.dumps(plant)]),
-            folder / "plant.log", "ready",
+            folder / "plant.log", "ready", ends_by_input=True,
         ), _process(
             link.evse.command([
                 sys.executable, "-m", "evse_controller.app", "--config",
-                str(_config(folder, link.evse.interface, lab, anchor_s)),
+                str(_config(folder, link.evse.interface, lab, anchor_s, slow_loop)),
             ]),
             folder / "evsed.log", " ready, SDP port",
         ):
-            time.sleep(4.0)  # the isolation monitor tests itself before a car may come
+            _until(folder, ("status",), _sound, "a station without faults")
             verdict = run_josev(wanted, folder / "peer.log", command=link.ev.command, timeout_s=timeout_s)
-            time.sleep(1.0)
-    return HouseResult(verdict, json.loads(result.read_text()), (folder / "evsed.log").read_text())
+            record = _until(
+                folder, ("session", "show"), lambda shown: bool(shown.get("session", {}).get("ended_utc_s")),
+                "the end of the session's record",
+            )["session"]
+    return HouseResult(verdict, json.loads(result.read_text()), record, (folder / "evsed.log").read_text())

@@ -14,6 +14,7 @@ from typing import Any
 
 from hal.sim.plant import PlantConfig
 from hal.sim.ptys import PtyBench
+from hil.demo.views import SetPointIntegral
 from hil.peers.channel import InletServer
 
 
@@ -21,25 +22,32 @@ async def serve(options: dict[str, Any]) -> None:
     bench = PtyBench(Path(options["ports"]), PlantConfig.from_dict(options["plant"]))
     plant = bench.plant
     plant.can.log = []
+    set_points = SetPointIntegral(plant.world.speed)
     inlet = InletServer(plant.inlet, options["channel"])
     await inlet.start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     print("ready", flush=True)
     highest = lowest = 0.0
-    frames = 0
+    frames, loop, tested_wh = 0, False, 0.0
     while not stop.is_set():
         bench.catch_up()
         current = plant.world.outlet_current_a
         highest, lowest = max(highest, current), min(lowest, current)
         frames += len(plant.can.log)
+        set_points.take(plant.can.log)
+        if not loop and plant.inlet.contactor_closed:
+            # cable check and pre-charge set currents that no battery takes
+            loop, tested_wh = True, set_points.charged_wh
         plant.can.log.clear()
         await asyncio.sleep(bench.PERIOD_S)
     await inlet.stop()
     energy = plant.world.world_energy
     Path(options["result"]).write_text(json.dumps({
-        "highest_a": highest, "lowest_a": lowest, "can_frames": frames, "meter_in_wh": energy.outlet_in_wh,
-        "meter_out_wh": energy.outlet_out_wh, "battery_in_wh": energy.battery_in_wh,
+        "highest_a": highest, "lowest_a": lowest, "can_frames": frames,
+        "set_point_charged_wh": set_points.charged_wh - tested_wh, "set_point_discharged_wh": set_points.discharged_wh,
+        "meter_in_wh": energy.outlet_in_wh, "meter_out_wh": energy.outlet_out_wh,
+        "battery_in_wh": energy.battery_in_wh,
         "battery_out_wh": energy.battery_out_wh, "contactor_closed": plant.world.evse_contactor.closed,
         "objections": [f"{o.rule} at {o.at_s:.2f} s: {o.detail}" for o in plant.referee.objections],
     }))

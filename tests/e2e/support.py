@@ -25,7 +25,8 @@ def vehicle(**changes: Any) -> EvccConfig:
 
 
 async def at_full_power(bench: Bench, **changes: Any) -> VehicleSession:
-    """Plug in and wait for full power, in the direction that the bench's prices ask for."""
+    """Plug in at a sound station and wait for full power, in the direction that the bench's prices ask for."""
+    await bench.until_sound()
     session = bench.plug_and_charge(vehicle(**changes))
     await bench.until(lambda: abs(bench.power_w) > FULL_W or session.task.done(), "full power")
     assert not session.task.done(), f"the session ended early: {session.task!r}\n{await bench.story()}"

@@ -44,6 +44,7 @@ async def _technician_and_next_car(bench: Bench) -> None:
     bench.plant.inject("mcu", "reset")
     bench.plant.clear("mcu", "reset")
     await asyncio.sleep(1.8)  # the board boots; a cause must be gone for a second
+    await bench.until_status(lambda s: [f["code"] for f in s["faults"]] == ["mcu-safe-state"], "only the latched fault")
     cleared = await bench.ctl("faults", "clear", "mcu-safe-state")
     assert cleared.returncode == 0, cleared.stdout + cleared.stderr
     again = await at_full_power(bench)

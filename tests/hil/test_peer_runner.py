@@ -11,6 +11,7 @@ from certs import make_lab
 from evse_controller.model.pilot import PilotState
 from hil.peers import environment, options
 from hil.peers.channel import InletClient, InletServer
+from hil.peers.house import HouseResult
 from hil.peers.pki import josev_pki
 from hil.peers.run import judge
 from tests.hil.fake_house import FakeInlet
@@ -89,3 +90,20 @@ def test_the_first_complaint_is_the_failure(line: str) -> None:
 def test_a_log_that_only_stops_is_a_failure() -> None:
     assert judge("INFO a\n", 1.0, timed_out=True).failure == "no end in time"
     assert judge("INFO a\n", 1.0).failure == "ended without a word"
+
+
+@pytest.mark.parametrize(("place", "key", "complaint"), [
+    ("plant", "meter_in_wh", "journal: charged_wh"),
+    ("plant", "set_point_discharged_wh", "set-points: discharged_wh"),
+    ("record", "discharged_wh", "journal: discharged_wh"),
+])
+def test_meter_journal_and_set_points_must_agree(place: str, key: str, complaint: str) -> None:
+    seen = {
+        "plant": {"meter_in_wh": 9_000.0, "meter_out_wh": 8_000.0,
+                  "set_point_charged_wh": 9_100.0, "set_point_discharged_wh": 8_100.0},
+        "record": {"charged_wh": 9_000.0, "discharged_wh": 8_000.0},
+    }
+    result = HouseResult(judge(GOOD, 1.0), seen["plant"], seen["record"], "")
+    assert result.disagreements() == []
+    seen[place][key] += 1_500.0
+    assert any(sentence.startswith(complaint) for sentence in result.disagreements())
