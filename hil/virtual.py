@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evse_controller.config.devices import Devices
 from evse_controller.app.outlet import Outlet
 from evse_controller.config import load
+from evse_controller.config.devices import Devices
 from evse_controller.model.clock import AnchoredWorldClock, VirtualClock
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.connection import Connection

@@ -48,6 +48,7 @@ class _Planned:
     plan: Plan
     offer: ScheduleOffer | None
     outlook: SiteOutlook | None
+    led: bool  # its first slot waits for the first energy
 
 
 class EnergyManager:
@@ -149,6 +150,9 @@ class EnergyManager:
             return  # the EV chooses among the tuples that it was told; news leads to a renegotiation after that
         if self._tariff_changed or self._outlook_changed_for_long(planned, utc_s):
             self._start(utc_s)
+            return
+        if session.needs.dynamic and planned.led and self._flowing:
+            self._start(utc_s)  # energy flows: nothing is left to wait for
             return
         first_s = planned.slots[0].duration_s
         valid_s = first_s if session.needs.dynamic else sum(slot.duration_s for slot in planned.slots)
@@ -301,7 +305,7 @@ class EnergyManager:
         )
         plan = yield from plan_steps(request)
         if session.needs.dynamic:
-            return _Planned(anchor, slots, plan, None, outlook)
+            return _Planned(anchor, slots, plan, None, outlook, lead_s > 0)
         points = min(_MOST_POINTS, max(_FEWEST_POINTS, session.needs.max_supporting_points))
         charge_w = [max(0.0, power_w) for power_w in plan.powers_w]
         discharge_w = [max(0.0, -power_w) for power_w in plan.powers_w]
@@ -314,7 +318,7 @@ class EnergyManager:
             tuples.append((yield from tuple_steps(2, slots, charge_w, discharge_w, session.bidirectional, points)))
         self._offer_id += 1
         offer = ScheduleOffer(self._offer_id, anchor, tariff.currency, tuple(tuples))
-        return _Planned(anchor, slots, plan, offer, outlook)
+        return _Planned(anchor, slots, plan, offer, outlook, lead_s > 0)
 
 
 def _cap(chosen: OfferTuple, way: str, offset_s: float) -> Limit:

@@ -46,10 +46,15 @@ def disagreements(meter: View, others: Iterable[View], floor_wh: float) -> list[
 
 
 class SetPointIntegral:
-    """Reads module frames off the bus: set current, mode, on/off as written; voltage as the modules report it."""
+    """Reads module frames off the bus: set current, mode, on/off as written; voltage as the modules report it.
 
-    def __init__(self, speed: float) -> None:
+    The current follows its set-point with the modules' ramps (A/s of the group), which the data sheet tells.
+    """
+
+    def __init__(self, speed: float, rise_a_per_s: float = 200.0, fall_a_per_s: float = 4000.0) -> None:
         self._speed = speed
+        self._ramps = (rise_a_per_s, fall_a_per_s)
+        self._flow_a = 0.0
         self._at_s: float | None = None
         self._current_a = 0.0
         self._voltage_v = 0.0
@@ -82,10 +87,20 @@ class SetPointIntegral:
             self._discharge = value & 0xFF == 0xA1
 
     def _integrate(self, at_s: float) -> None:
-        if self._at_s is not None and self._on:
-            energy_wh = self._current_a * self._voltage_v * (at_s - self._at_s) * self._speed / 3600.0
-            if self._discharge:
-                self.discharged_wh += energy_wh
-            else:
-                self.charged_wh += energy_wh
-        self._at_s = at_s
+        """Up to `at_s` with what was set until then: first the ramp, then what is left of the time at the set-point."""
+        before_s, self._at_s = self._at_s, at_s
+        if before_s is None or at_s <= before_s:
+            return
+        wanted_a = self._current_a if self._on else 0.0
+        rise, fall = self._ramps
+        change_a = wanted_a - self._flow_a
+        span_s = at_s - before_s
+        ramp_s = min(span_s, abs(change_a) / (rise if change_a > 0 else fall))
+        reached_a = wanted_a if ramp_s < span_s else self._flow_a + (rise if change_a > 0 else -fall) * ramp_s
+        charge_as = (self._flow_a + reached_a) / 2.0 * ramp_s + wanted_a * (span_s - ramp_s)
+        self._flow_a = reached_a if ramp_s >= span_s else wanted_a
+        energy_wh = charge_as * self._voltage_v * self._speed / 3600.0
+        if self._discharge:
+            self.discharged_wh += energy_wh
+        else:
+            self.charged_wh += energy_wh

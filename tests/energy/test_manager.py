@@ -212,6 +212,15 @@ def test_no_plan_counts_on_the_time_of_cable_check_and_pre_charge() -> None:
     assert manager.plan.powers_w[0] > 0.0, "a new plan under power starts now"
 
 
+def test_a_dynamic_plan_waits_no_longer_than_the_first_energy() -> None:
+    manager = _planned(NEEDS, start_lead_s=1800.0)
+    assert manager.wish(NOON + 60).setpoint_w == 0.0
+    manager.accepted(None)
+    manager.observe(OUTLOOK, NOON + 120, 0.0)
+    _finish(manager)
+    assert manager.wish(NOON + 121).setpoint_w == 11000.0
+
+
 def test_charge_only_offer_has_no_discharging_schedule() -> None:
     assert all(t.discharging is None for t in _offer(_planned(SCHEDULED, bidirectional=False)).tuples)
 
