@@ -34,7 +34,8 @@ PRICES = (100.0, 20.0, 20.0, 20.0, 400.0, 400.0, 400.0, *(100.0,) * 41)
 @dataclass(frozen=True, slots=True)
 class HouseResult:
     """`peer`: the vehicle's own verdict. `plant`: what flowed, what was set on the module bus, and the referee's
-    objections. `record`: the session's record as the daemon's journal has it. `evsed`: its console."""
+    objections. `record`: the session's record as the daemon's journal has it, empty when no session came.
+    `evsed`: its console."""
 
     peer: PeerResult
     plant: dict[str, Any]
@@ -153,8 +154,9 @@ def charge_josev(
         ):
             _until(folder, ("status",), _sound, "a station without faults")
             verdict = run_josev(wanted, folder / "peer.log", command=link.ev.command, timeout_s=timeout_s)
-            record = _until(
+            shown = _until(
                 folder, ("session", "show"), lambda shown: bool(shown.get("session", {}).get("ended_utc_s")),
                 "the end of the session's record",
-            )["session"]
+            ) if verdict.completed else _ask(folder, "session", "show")
+    record = shown.get("session", {})
     return HouseResult(verdict, json.loads(result.read_text()), record, (folder / "evsed.log").read_text())
