@@ -17,6 +17,7 @@ from certs import LabPki, make_lab
 from certs.profile import Role
 from hil.demo.views import METER_CLASS, SET_POINT_TOLERANCE, View, disagreements
 from hil.netns import Link
+from hil.peers.environment import peer_python
 from hil.peers.options import PeerOptions
 from hil.peers.pki import josev_pki
 from hil.peers.run import PeerResult, run_josev
@@ -134,6 +135,7 @@ def charge_josev(
     lab = make_lab(folder / "pki", "lab-p256") if options.tls else None
     pki = f"{josev_pki(lab, folder / 'josev-pki')}/" if lab is not None else None
     channel, result = str(folder / "inlet"), folder / "plant.json"
+    peer_python()  # made now if it must be: it may take a minute, and the world's day would be over
     anchor_s = time.monotonic()
     plant = {
         "ports": str(folder / "dev"), "channel": channel, "result": str(result),
