@@ -236,3 +236,13 @@ def test_the_outlook_knows_when_limits_run_out_and_trusts_leases_to_be_renewed()
     assert outlook.import_limit_w == 6000.0
     assert outlook.import_later == ((850.0, 9000.0), (1750.0, 20000.0))
     assert (outlook.export_limit_w, outlook.export_later) == (1000.0, ())
+
+
+def test_a_change_of_the_buildings_load_takes_from_the_allowance_at_once() -> None:
+    site = Site(_config(margin_w=500.0))
+    before = _settled(site, 6000.0)
+    now_s = before.import_w.expires_at_s or 0.0
+    risen = site.step(now_s, AcMeterReading(now_s, 9000.0, 0.0, 0.0), 0.0)
+    assert risen.import_w.value == 24000 - 9000 - 500
+    fallen = site.step(now_s + 1.0, AcMeterReading(now_s + 1.0, 1000.0, 0.0, 0.0), 0.0)
+    assert fallen.export_w.value == 5000 + 1000 - 500
