@@ -8,7 +8,6 @@ exceed, `rational_up` for minima, `rational_nearest` for measurements.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from evse_controller.messages.generated.common_types import RationalNumber
@@ -59,6 +58,3 @@ def rational_value(number: RationalNumber) -> float:
     if number.exponent >= 0:
         return float(number.value * 10**number.exponent)
     return float(number.value / 10**-number.exponent)
-
-
-Rounding = Callable[[float], RationalNumber]
