@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from evse_controller.model.offer import EnergyNeeds, PowerProfile
+from evse_controller.model.offer import EnergyNeeds, EnergyOffer, PowerProfile
+from evse_controller.model.power import PhasePower
 
 
 class ControlMode(enum.Enum):
@@ -15,11 +16,15 @@ class ControlMode(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """SessionSetup done. `evccid` as sent by the EV; the journal keys on `session_id` (hex, upper case)."""
+    """SessionSetup done. `evccid` as sent by the EV; the journal keys on `session_id` (hex, upper case).
+
+    `resumed`: a paused session goes on; its authorisation and its energy account still hold.
+    """
 
     session_id: str
     evccid: str
     protocol: str
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +34,18 @@ class AuthorizationRequested:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSelected:
-    """The energy service of this session. `bidirectional` is true only for a BPT service."""
+    """The energy service of this session. `bidirectional` is true only for a BPT service, `ac` for an AC one.
+
+    `value_added`: (service id, parameter set id) of the value-added services chosen with it.
+    """
 
     service_id: int
     parameter_set_id: int
     control_mode: ControlMode
     bidirectional: bool
     mobility_needs_mode: int
+    ac: bool = False
+    value_added: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +65,37 @@ class EvDcLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class EvAcLimits:
+    """The EV's own AC limits. All >= 0; None = not (or no longer) stated. Discharge only with a BPT service."""
+
+    max_charge_w: PhasePower
+    min_charge_w: PhasePower
+    max_discharge_w: PhasePower | None = None
+    min_discharge_w: PhasePower | None = None
+
+
+EvLimits = EvDcLimits | EvAcLimits
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsNegotiated:
     """ChargeParameterDiscovery done: the trip levels of this session."""
 
-    limits: EvDcLimits
+    limits: EvLimits
     target_soc: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRequested:
-    """ScheduleExchangeReq: plan for these needs; the offer arrives in the snapshot."""
+    """ScheduleExchangeReq: plan for these needs; the offer arrives in the snapshot.
+
+    `ev_offer`: what the EV itself offers to sell, Scheduled mode only. `renegotiation`: energy was flowing by an
+    older schedule, whose caps rule until the new one is accepted.
+    """
 
     needs: EnergyNeeds
+    ev_offer: EnergyOffer | None = None
+    renegotiation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +134,31 @@ class LoopUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class AcLoopUpdate:
+    """Each AC_ChargeLoopReq: what the EV takes (+) or gives (-) now, its newest limits and needs.
+
+    The EV's own converter makes the power; the station watches that it keeps to what it was told.
+    """
+
+    present_active_w: PhasePower
+    limits: EvAcLimits
+    needs: EnergyNeeds | None
+    soc: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyHold:
+    """Schedule renegotiation or Standby: current to zero, contactors stay closed, no loop requests are due.
+
+    `EnergyStart` ends it. Whatever ends the session ends it too, in the usual order.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnergyStop:
-    """PowerDeliveryReq(Stop) or Standby: ramp to zero, open at zero current, discharge the link."""
+    """PowerDeliveryReq(Stop): ramp to zero, open at zero current, discharge the link."""
 
     reason: str
 
@@ -114,6 +166,57 @@ class EnergyStop:
 @dataclass(frozen=True, slots=True)
 class WeldingDetectionRequested:
     """DC_WeldingDetectionReq: report the voltage measured at the outlet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReleased:
+    """SessionStopReq(ServiceRenegotiation): energy is off, the session goes on with ServiceDiscovery.
+
+    Limits, schedule and service of the session are void; its identity, authorisation and energy account stay.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class MeterConfirmed:
+    """MeteringConfirmationReq accepted: the EV has seen these registers. `signed`: with a verified signature."""
+
+    meter_id: str
+    charged_wh: int
+    discharged_wh: int
+    at_utc_s: int | None
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PausedSession:
+    """What must survive until the EV comes back, also a restart of the process. It holds no secret of the EV.
+
+    `binding`: SHA-512 over session id and SHA-512 of the vehicle's leaf certificate [V2G20-2630]. `offered` are the
+    (service id, parameter set id) pairs of this session, `selected` the one in force.
+    """
+
+    session_id: str
+    binding: str
+    evccid: str
+    protocol: str
+    service_id: int
+    parameter_set_id: int
+    offered: tuple[tuple[int, int], ...]
+    paused_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContextKept:
+    """Write this down before the answer to SessionStopReq(Pause) leaves."""
+
+    context: PausedSession
+
+
+@dataclass(frozen=True, slots=True)
+class ContextDropped:
+    """A paused session was joined again, or ended for good: forget it."""
+
+    session_id: str
 
 
 class EndKind(enum.Enum):
@@ -144,7 +247,13 @@ Command = (
     | PreChargeRequested
     | EnergyStart
     | LoopUpdate
+    | AcLoopUpdate
+    | EnergyHold
     | EnergyStop
     | WeldingDetectionRequested
+    | ServiceReleased
+    | MeterConfirmed
+    | ContextKept
+    | ContextDropped
     | SessionEnded
 )

@@ -22,6 +22,20 @@ class PriceSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class EnergyOffer:
+    """EVEnergyOffer: what the EV would sell, and for how much, from `anchor_utc_s` on.
+
+    `power` is signed as the EV sent it: negative = willing to discharge that much, positive = not able to. `prices`
+    (per kWh in `currency`) rule from the power range that starts nearest to zero.
+    """
+
+    anchor_utc_s: int
+    currency: str
+    power: tuple[PowerSlot, ...]
+    prices: tuple[PriceSlot, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OfferTuple:
     """One alternative for the EV: caps for charging, caps for discharging (None: no discharge), and their prices."""
 
@@ -30,6 +44,7 @@ class OfferTuple:
     charge_prices: tuple[PriceSlot, ...]
     discharging: tuple[PowerSlot, ...] | None = None
     discharge_prices: tuple[PriceSlot, ...] = ()
+    power_tolerance_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evse_controller.model.offer import ScheduleOffer
 from evse_controller.model.pilot import PilotState
+from evse_controller.model.power import PhasePower
 
 
 class Authorization(enum.Enum):
@@ -68,6 +69,43 @@ class DcPresent:
 
 
 @dataclass(frozen=True, slots=True)
+class AcRatings:
+    """What an AC outlet can do when nothing derates it. Powers >= 0; `phases` 1 or 3, voltage line to neutral."""
+
+    max_charge_w: PhasePower
+    max_discharge_w: PhasePower
+    min_charge_w: PhasePower
+    min_discharge_w: PhasePower
+    nominal_voltage_v: float
+    nominal_frequency_hz: float
+    phases: int
+    max_asymmetry_w: float | None = None
+    power_ramp_w_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcPresent:
+    """What holds right now at an AC outlet; never above the ratings. `target_w` is signed: what Dynamic mode wants.
+
+    `measured_w`: signed, by the outlet's meter; None when no fresh measurement exists.
+    """
+
+    max_charge_w: PhasePower
+    max_discharge_w: PhasePower
+    target_w: PhasePower
+    measured_w: PhasePower | None
+
+
+@dataclass(frozen=True, slots=True)
+class DriverWishes:
+    """What the driver told us instead of the car (MobilityNeedsMode 2). None = the driver said nothing of it."""
+
+    departure_utc_s: float | None = None
+    target_soc: int | None = None
+    minimum_soc: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MeterTotals:
     """Energy registers of the outlet's meter since this session began, in Wh, each direction >= 0."""
 
@@ -79,8 +117,11 @@ class MeterTotals:
 
 @dataclass(frozen=True, slots=True)
 class EvseSnapshot:
-    """Everything a session may know about the outlet. `notification` TERMINATE: the EVSE wants to end the session;
-    `emergency` set: power is off already, and why.
+    """Everything a session may know about the outlet. `notification`: what the EVSE wants of the EV, to be heeded
+    within `notification_max_delay_s`; `emergency` set: power is off already, and why.
+
+    `ac_ratings` and `ac_present` are set at an AC outlet, where `ratings` and `present` are all zero; `contactor` is
+    the progress of closing for AC energy. `pause_allowed`: this outlet can keep a session while it sleeps.
 
     `present_voltage_v` and `present_current_a` are measured at the outlet (current signed, + to the EV), None when
     no fresh measurement exists.
@@ -104,3 +145,8 @@ class EvseSnapshot:
     notification: Notification | None = None
     notification_max_delay_s: int = 0
     emergency: str | None = None
+    ac_ratings: AcRatings | None = None
+    ac_present: AcPresent | None = None
+    contactor: Step = Step.IDLE
+    driver: DriverWishes | None = None
+    pause_allowed: bool = False
