@@ -11,19 +11,10 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from evse_controller.exi.errors import ExiError, within
-from evse_controller.messages.base import Message, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import GENERATED, Message, RootDecoders, RootEncoders, Schema
 
 HEADER = 0x80  # distinguishing bits 10, no options document, EXI version 1 (EXI 1.0, 5)
 DEFAULT_LIMIT = 256 * 1024  # bytes; the largest legal price schedules need up to 1.5 MB
-
-_PACKAGE = "evse_controller.messages.generated"
-_MODULES = {
-    Schema.APP_PROTOCOL: "app_protocol",
-    Schema.XMLDSIG: "xmldsig",
-    Schema.ISO20_COMMON: "common_messages",
-    Schema.ISO20_DC: "dc",
-    Schema.ISO20_AC: "ac",
-}
 
 
 class _Coders(Protocol):
@@ -35,7 +26,7 @@ class _Coders(Protocol):
 @cache
 def coders(schema: Schema) -> _Coders:
     """The generated module of a schema set, loaded when it is needed first."""
-    return cast("_Coders", import_module(f"{_PACKAGE}.{_MODULES[schema]}"))
+    return cast("_Coders", import_module(f"{GENERATED}.{schema.module}"))
 
 
 def schema_of(message: Message) -> Schema:

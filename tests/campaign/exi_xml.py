@@ -17,17 +17,16 @@ class XmlWriter:
     """Writes messages of one schema set."""
 
     def __init__(self, schemas: Path, schema: Schema) -> None:
-        self.schema = SchemaSet(SchemaFolder(schemas), schema.value)
+        self.schema = SchemaSet(SchemaFolder(schemas), schema.namespace)
         self._plans: dict[Complex, TypePlan] = {}
 
     def write(self, message: Message) -> str:
         """The XML document of a message."""
-        for name, element in self.schema.elements.items():
-            if name.local == message.ELEMENT and name.uri == self.schema.uri:
-                kind = self.schema.type_of(element)
-                assert isinstance(kind, Complex)
-                return self._element(name.local, name.uri, kind, message)
-        raise KeyError(message.ELEMENT)
+        # -2 and DIN spread a protocol over several namespaces, in which no name of a global element comes twice.
+        (name, element), = ((n, e) for n, e in self.schema.elements.items() if n.local == message.ELEMENT)
+        kind = self.schema.type_of(element)
+        assert isinstance(kind, Complex)
+        return self._element(name.local, name.uri, kind, message)
 
     def _plan(self, kind: Complex) -> TypePlan:
         if kind not in self._plans:

@@ -7,8 +7,9 @@ import pytest
 from evse_controller.exi.__main__ import main
 from evse_controller.exi.generator.generate import generate, module_text
 from evse_controller.exi.generator.grammar import code_bits, plan_type
-from evse_controller.exi.generator.naming import class_name, member_name, module_name, snake
+from evse_controller.exi.generator.naming import class_name, member_name, snake
 from evse_controller.exi.generator.xsd import SchemaError, SchemaFolder, SchemaSet
+from evse_controller.exi.naming import module_name
 from tests.campaign.exi_oracle import Unavailable, schema_folder
 
 GENERATED = Path(__file__).resolve().parents[2] / "evse_controller" / "messages" / "generated"
@@ -42,6 +43,10 @@ def test_committed_code_is_what_the_generator_writes(tmp_path: Path) -> None:
         ("BPT_DischargedEnergyReadingWh", "bpt_discharged_energy_reading_wh"),
         ("SupportedServiceIDs", "supported_service_ids"),
         ("finiteString", "finite_string"),
+        ("EVRESSSOC", "ev_ress_soc"),
+        ("RemainingTimeToFullSoC", "remaining_time_to_full_soc"),
+        ("eMAID", "emaid"),
+        ("at", "at_"),
         ("class", "class_"),
     ],
 )
@@ -85,7 +90,7 @@ def test_a_row_of_items(tmp_path: Path) -> None:
     kind = small.type_of(next(iter(small.elements.values())))
     plan = plan_type(small, kind)  # type: ignore[arg-type]
     assert [(s.name, s.low, s.high, s.choice) for s in plan.slots] == [
-        ("id", 0, 1, 0), ("a", 0, 1, 0), ("b", 1, 3, 0), ("c", 0, 1, 1), ("d", 0, 1, 1),
+        ("id", 0, 1, 0), ("a", 0, 1, 0), ("b_", 1, 3, 0), ("c_", 0, 1, 1), ("d", 0, 1, 1),
     ]
     assert plan.states is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evse_controller.exi.bits import BIG_GROUPS, MAX_BINARY, MAX_ITEMS, MAX_TEXT
-from evse_controller.exi.generator.grammar import Item, TypePlan, bits_for, code_bits
+from evse_controller.exi.generator.grammar import Item, Slot, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
 
 FIXED_RANGE = 4096  # integers with at most this many values take a fixed number of bits (EXI 1.0, 7.1.5)
@@ -49,6 +49,11 @@ class Row:
     def width(self, state: int) -> int:
         """The event code's width in the state before item `state`."""
         return code_bits(self.productions(state))
+
+
+def item_name(plan: TypePlan, slot: Slot) -> str:
+    """The variable that holds one item of a list; where a type has several lists, one variable for each."""
+    return "one" if sum(s.is_list for s in plan.slots) == 1 else f"one_{slot.name}"
 
 
 def is_fixed(kind: Simple) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evse_controller.exi.generator.emit_classes import is_optional, type_name
+from evse_controller.exi.generator.emit_classes import annotation, is_optional, type_name
 from evse_controller.exi.generator.emit_common import (
     LONG_LIST,
     Code,
@@ -20,6 +20,7 @@ from evse_controller.exi.generator.emit_common import (
     is_fixed,
     is_unsigned,
     item_limit,
+    item_name,
     text_limit,
     value_bound,
 )
@@ -104,14 +105,9 @@ class DecoderEmitter:
         windowed = any(item_limit(item) > LONG_LIST for item in self.plan.items)
         start = Code(1)
         for slot in self.plan.slots:
-            if slot.is_list and not is_optional(slot):
-                start.lines += union(f"{slot.name}: ", [f"list[{type_name(self._single(slot))}]"], " = []", 4)
-            elif is_optional(slot) or slot.is_list:
-                words = [f"list[{type_name(self._single(slot))}]"] if slot.is_list else [type_name(self._single(slot))]
-                start.lines += union(f"{slot.name}: ", [*words, "None"], " = None", 4)
-            elif isinstance(slot.type, dict):
-                words = [type_name(kind) for kind in slot.type.values() if kind is not None]
-                start.lines += union(f"{slot.name}: ", words, "", 4)
+            if is_optional(slot) or slot.is_list or isinstance(slot.type, dict):
+                value = " = None" if is_optional(slot) else " = []" if slot.is_list else ""
+                start.lines += union(f"{slot.name}: ", annotation(slot), value, 4)
         if windowed:
             start.add("base = 0")
         start.add('at = ""')
@@ -129,14 +125,6 @@ class DecoderEmitter:
         ordered = sorted(self.plan.slots, key=is_optional)
         end.lines += bracketed(f"return {name}(", [slot.name for slot in ordered], "), e", 4, trailing=False)
         return head + start.lines + self.code.lines + end.lines
-
-    def _single(self, slot: Slot) -> Simple | Complex:
-        if isinstance(slot.type, dict):
-            kinds = [kind for kind in slot.type.values() if kind is not None]
-            if len(kinds) != 1:
-                raise TypeError(f"{slot.name} has several types")
-            return kinds[0]
-        return slot.type
 
     def _next(self, state: int) -> None:
         """Read the event code of the state before item `state`."""
@@ -159,7 +147,8 @@ class DecoderEmitter:
             self.run.flush()
             for number, terminal in enumerate(item.terminals):
                 last = required and number == len(item.terminals) - 1
-                self.code.add("else:" if last else f"{'elif' if number else 'if'} c == {base + number}:")
+                word = "elif" if number and not (number == 1 and item.terminals[0].abstract) else "if"
+                self.code.add("else:" if last else f"{word} c == {base + number}:")
                 self.code.indent += 1
                 self._content(index, item, terminal)
                 self.run.flush()
@@ -200,9 +189,10 @@ class DecoderEmitter:
             add(f"if e < {need} and base:")
             add("    n, e = window.slide(e)")
             add("    base = window.base")
-        self._value(terminal.type, "one", "element", slot.element)
+        one = item_name(self.plan, slot)
+        self._value(terminal.type, one, "element", slot.element)
         self.run.flush()
-        add(f"{slot.name}.append(one)")
+        add(f"{slot.name}.append({one})")
         if item.high == UNBOUNDED:
             add(f"if len({slot.name}) > {limit}:")
             add(f'    raise ExiError("more than {limit} items", e)')

@@ -17,6 +17,7 @@ from evse_controller.exi.generator.emit_common import (
     is_fixed,
     is_unsigned,
     item_limit,
+    item_name,
     text_limit,
 )
 from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
@@ -134,30 +135,31 @@ class EncoderEmitter:
             self._count(item)
         entry = self.known
         first = True
-        source = f"m.{item.terminals[0].slot.name}"
+        one = item.terminals[0].slot.name
         if substitution:
-            add(f"one = {source}")
+            add(f"{one} = m.{one}")
         for number, terminal in enumerate(item.terminals):
             if terminal.abstract:
                 continue
             word = "if" if first else "elif"
             value = f"m.{terminal.slot.name}"
-            add(f"{word} type(one) is {type_name(terminal.type)}:" if substitution else f"{word} {value} is not None:")
+            test = f"type({one}) is {type_name(terminal.type)}" if substitution else f"{value} is not None"
+            add(f"{word} {test}:")
             first = False
             self.code.indent += 1
             self.known = entry
             self._at(terminal)
             self._code_of(self.row.base[index] + number)
-            self._value(terminal.type, "one" if substitution else value, terminal.slot)
+            self._value(terminal.type, one if substitution else value, terminal.slot)
             self.run.flush()
             if dynamic:
                 self._remember(index + 1)
             self.code.indent -= 1
         if substitution:
             names = item.terminals[0].slot.element
-            add("else:" if item.low else "elif one is not None:")
+            add("else:" if item.low else f"elif {one} is not None:")
             add(f'    at = "{item.terminals[0].slot.element}"')
-            add(f'    raise invalid(one, "a substitute of {names}")')
+            add(f'    raise invalid({one}, "a substitute of {names}")')
         self.known = None if dynamic else index + 1
 
     def _count(self, item: Item) -> None:
@@ -174,24 +176,25 @@ class EncoderEmitter:
         add = self.code.add
         terminal = item.terminals[0]
         slot, limit = terminal.slot, item_limit(item)
+        many, one = slot.name, item_name(self.plan, slot)
         self.run.flush()
         if self.known is not None:
             self._remember(self.known)
-        add(f"many = m.{slot.name}")
+        add(f"{many} = m.{many}")
         if not item.low:
-            add("if many is not None:")
+            add(f"if {many} is not None:")
             self.code.indent += 1
         self._at(terminal)
         bounds = f"{max(item.low, 1)} to {limit}"
-        add(f"if type(many) is not list or not {max(item.low, 1)} <= len(many) <= {limit}:")
-        add(f'    raise invalid(many, "a list of {bounds}")')
+        add(f"if type({many}) is not list or not {max(item.low, 1)} <= len({many}) <= {limit}:")
+        add(f'    raise invalid({many}, "a list of {bounds}")')
         after = self.row.productions(index + 1)
         again = code_bits(after + 1)
         long = limit > LONG_LIST
         add(f"x = x << w | {self.row.base[index]} - b")
         if long:
             add("parts = []")
-        add("for position, one in enumerate(many):")
+        add(f"for position, {one} in enumerate({many}):")
         self.code.indent += 1
         add(f'at = f"{slot.element}[{{position}}]"')
         add("if position:")
@@ -203,14 +206,14 @@ class EncoderEmitter:
             add("    if x > PART:")
             add("        parts.append(x)")
             add("        x = 1")
-        self._value(terminal.type, "one", slot)
+        self._value(terminal.type, one, slot)
         self.run.flush()
         self.code.indent -= 1
         if long:
             add("if parts:")
             add("    x = join([*parts, x])")
         if item.high == limit:
-            add(f"if len(many) == {limit}:")
+            add(f"if len({many}) == {limit}:")
             add(f"    w, b = {self.row.width(index + 1)}, {self.row.base[index + 1]}")
             add("else:")
             add(f"    w, b = {again}, {self.row.base[index + 1] - 1}")

@@ -10,7 +10,8 @@ from evse_controller.exi.generator.emit_decode import DecoderEmitter, reader
 from evse_controller.exi.generator.emit_encode import EncoderEmitter, writer
 from evse_controller.exi.generator.grammar import TypePlan, bits_for
 from evse_controller.exi.generator.layout import WIDTH, bracketed
-from evse_controller.exi.generator.xsd import Complex, Element, QName, SchemaSet, Simple
+from evse_controller.exi.generator.modules import Module, module_of
+from evse_controller.exi.generator.xsd import Complex, QName, SchemaSet, Simple
 
 PACKAGE = "evse_controller.messages.generated"
 
@@ -33,37 +34,23 @@ _RUNTIME = {
 class ModuleText:
     """Writes one module."""
 
-    def __init__(self, schema: SchemaSet, plans: list[TypePlan], plan_of: Callable[[Complex], TypePlan],
-                 schema_name: str | None, module_of: Callable[[str], str]) -> None:
-        self.schema, self.plans, self.plan_of = schema, plans, plan_of
-        self.schema_name, self.module_of = schema_name, module_of
-        self.roots = self._roots()
-
-    def _roots(self) -> list[tuple[int, Element, Complex]]:
-        """Code, element and type of the global elements of this namespace that may begin a document."""
-        found = []
-        for code, name in enumerate(sorted(self.schema.elements)):
-            element = self.schema.elements[name]
-            kind = self.schema.type_of(element)
-            if name.uri == self.schema.uri and isinstance(kind, Complex) and not (kind.abstract or element.abstract):
-                found.append((code, element, kind))
-        return found
+    def __init__(
+        self, schema: SchemaSet, module: Module, plans: list[TypePlan], plan_of: Callable[[Complex], TypePlan]
+    ) -> None:
+        self.schema, self.module, self.plans, self.plan_of = schema, module, plans, plan_of
 
     def text(self) -> str:
         """The module's source."""
-        elements = {kind: element.name.local for _, element, kind in reversed(self.roots)}
-        enums = [k for k in self.schema.simple_types(self.schema.uri) if k.kind == "enum"]
+        enums = [k for uri in self.module.namespaces for k in self.schema.simple_types(uri) if k.kind == "enum"]
         blocks = [emit_enum(kind) for kind in enums]
         if enums:
             blocks.append([f"{type_name(k).upper()}_MEMBERS = tuple({type_name(k)})" for k in enums])
-        for plan in self.plans:
-            element = elements.get(plan.type) if self.schema_name else None
-            blocks.append(emit_class(plan, element, self.schema_name or ""))
+        blocks += [emit_class(plan, f"Schema.{self.module.schema}") for plan in self.plans]
         for plan in self.plans:
             blocks.append(DecoderEmitter(plan, self.plan_of).emit())
             blocks.append(EncoderEmitter(plan).emit())
         blocks += [self._tables(plan) for plan in self.plans if plan.states is not None]
-        if self.schema_name:
+        if self.module.schema:
             blocks.append(self._document())
         body = "\n\n\n".join("\n".join(block) for block in blocks) + "\n"
         return "\n".join(self._header(body)) + "\n\n\n" + body
@@ -75,13 +62,12 @@ class ModuleText:
         return lines + bracketed(f"{name}_WRITERS: tuple[Writer, ...] = (", [writer(s) for s in plan.slots], ")", 0)
 
     def _document(self) -> list[str]:
-        """The document grammar: all global elements and SE(*) compete for the root (EXI 1.0, 8.5.1)."""
-        lines = [f"DOCUMENT_BITS = {bits_for(len(self.schema.elements) + 1)}"]
-        lines += ["ROOT_DECODERS: RootDecoders = {"]
-        lines += [f'    {code}: ("{e.name.local}", decode_{type_name(kind)}),' for code, e, kind in self.roots]
+        """The document grammar: event code -> root element's class and coders (EXI 1.0, 8.5.1)."""
+        roots = sorted((plan for plan in self.plans if plan.element), key=lambda plan: plan.code)
+        lines = [f"DOCUMENT_BITS = {bits_for(len(self.schema.elements) + 1)}", "ROOT_DECODERS: RootDecoders = {"]
+        lines += [f'    {plan.code}: ("{plan.element}", decode_{plan.class_name}),' for plan in roots]
         lines += ["}", "ROOT_ENCODERS: RootEncoders = {"]
-        firsts = {kind: code for code, _, kind in reversed(self.roots)}
-        lines += [f"    {type_name(k)}: ({c}, encode_{type_name(k)})," for c, _, k in self.roots if firsts[k] == c]
+        lines += [f"    {plan.class_name}: ({plan.code}, encode_{plan.class_name})," for plan in roots]
         return [*lines, "}"]
 
     def _imports(self, body: str) -> dict[str, set[str]]:
@@ -89,9 +75,9 @@ class ModuleText:
         found: dict[str, set[str]] = {}
 
         def note(name: QName, *texts: str) -> None:
-            if name.uri != self.schema.uri:
+            if name.uri not in self.module.namespaces:
                 used = {text for text in texts if re.search(rf"\b{text}\b", body)}
-                found.setdefault(f"{PACKAGE}.{self.module_of(name.uri)}", set()).update(used)
+                found.setdefault(f"{PACKAGE}.{module_of(name.uri).name}", set()).update(used)
 
         for plan in self.plans:
             for used in plan.uses:
@@ -104,9 +90,14 @@ class ModuleText:
                     note(slot.type.name, text, f"{text.upper()}_MEMBERS")
         return found
 
+    def _title(self) -> list[str]:
+        if len(self.module.namespaces) == 1:
+            return [f'"""Messages of namespace {self.module.root}.']
+        return ['"""Messages of the namespaces', "", *(f"    {uri}" for uri in self.module.namespaces)]
+
     def _header(self, body: str) -> list[str]:
         lines = [
-            f'"""Messages of namespace {self.schema.uri}.',
+            *self._title(),
             "",
             "Generated by `python -m evse_controller.exi generate`; do not edit.",
             '"""',

@@ -1,37 +1,18 @@
-"""The generator's driver: which namespaces become which modules, and in which order their classes stand."""
+"""The generator's driver: from a folder of schemas to modules, and in which order their classes stand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from evse_controller.exi.generator.emit_module import ModuleText
 from evse_controller.exi.generator.grammar import TypePlan, plan_type
-from evse_controller.exi.generator.naming import module_name
+from evse_controller.exi.generator.modules import Module, known_in, module_of
+from evse_controller.exi.generator.naming import class_name
 from evse_controller.exi.generator.xsd import Complex, SchemaError, SchemaFolder, SchemaSet
 
-
-@dataclass(frozen=True)
-class Module:
-    """A generated module: its file name, and the schema set it is the root of (None: only types for others)."""
-
-    name: str
-    schema: str | None
-
-
-MODULES = {
-    "urn:iso:15118:2:2010:AppProtocol": Module("app_protocol", "APP_PROTOCOL"),
-    "http://www.w3.org/2000/09/xmldsig#": Module("xmldsig", "XMLDSIG"),
-    "urn:iso:std:iso:15118:-20:CommonTypes": Module("common_types", None),
-    "urn:iso:std:iso:15118:-20:CommonMessages": Module("common_messages", "ISO20_COMMON"),
-    "urn:iso:std:iso:15118:-20:DC": Module("dc", "ISO20_DC"),
-    "urn:iso:std:iso:15118:-20:AC": Module("ac", "ISO20_AC"),
-}
-
-
-def module_of(uri: str) -> Module:
-    """The module of a namespace, from the table or derived from the namespace's last part."""
-    return MODULES.get(uri) or Module(module_name(uri), module_name(uri).upper())
+PlanOf = Callable[[Complex], TypePlan]
 
 
 def _ordered(plans: list[TypePlan]) -> list[TypePlan]:
@@ -60,13 +41,15 @@ def _signature(plan: TypePlan) -> list[tuple[list[str], int, int]]:
     return [([t.element for t in item.terminals], item.low, item.high) for item in plan.items]
 
 
-def _check_shared(folder: SchemaFolder, schema: SchemaSet) -> None:
+def _check_shared(folder: SchemaFolder, schema: SchemaSet, module: Module) -> None:
     """Refuse a set in which an imported type's grammar differs from that of the imported module's own coders.
 
     Only a substitution group can do that: its members are those of the whole set (EXI 1.0, 8.5.4.1.6).
     """
-    for uri in schema.namespaces[1:]:
-        alone = SchemaSet(folder, uri)
+    for uri in schema.namespaces:
+        if uri in module.namespaces:
+            continue
+        alone = SchemaSet(folder, module_of(uri).root)
         for kind in alone.complex_types(uri):
             if not kind.abstract and _signature(plan_type(alone, kind)) != _signature(
                 plan_type(schema, schema.complex(kind.name))
@@ -74,10 +57,43 @@ def _check_shared(folder: SchemaFolder, schema: SchemaSet) -> None:
                 raise SchemaError(f"the grammar of type {kind.name.local} depends on the schema set {schema.uri}")
 
 
+def _plans(schema: SchemaSet, module: Module, plan_of: PlanOf) -> list[TypePlan]:
+    """The plans of the module's types in the order of their classes, each with its global element.
+
+    A message knows its element by its class, so where two elements share a type each has a class of its own.
+    """
+    kinds = [kind for uri in module.namespaces for kind in schema.complex_types(uri)]
+    plans = _ordered([plan_of(kind) for kind in kinds if not kind.abstract])
+    # All global elements and SE(*) compete for the root, sorted by name (EXI 1.0, 8.5.1).
+    for code, name in enumerate(sorted(schema.elements) if module.schema else ()):
+        kind = schema.type_of(schema.elements[name])
+        if name.uri not in module.namespaces or not isinstance(kind, Complex):
+            continue
+        if kind.abstract or schema.elements[name].abstract:
+            continue
+        plan = plan_of(kind)
+        if plan.element is not None:
+            plan = replace(plan, class_name=class_name(name.local))
+            plans.append(plan)
+        plan.element, plan.code = name.local, code
+    return plans
+
+
+def _check_names(schema: SchemaSet, module: Module, plans: list[TypePlan]) -> None:
+    """Refuse two types that would become classes of the same name."""
+    names = [plan.class_name for plan in plans]
+    for uri in module.namespaces:
+        names += [class_name(k.name.local) for k in schema.simple_types(uri) if k.kind == "enum" and k.name]
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    if doubles:
+        raise SchemaError(f"{module.root}: several types would become class {', '.join(doubles)}")
+
+
 def module_text(folder: SchemaFolder, uri: str) -> str:
     """The source of the module of one namespace."""
-    schema = SchemaSet(folder, uri)
-    _check_shared(folder, schema)
+    module = module_of(uri)
+    schema = SchemaSet(folder, module.root)
+    _check_shared(folder, schema, module)
     known: dict[Complex, TypePlan] = {}
 
     def plan_of(kind: Complex) -> TypePlan:
@@ -85,24 +101,21 @@ def module_text(folder: SchemaFolder, uri: str) -> str:
             known[kind] = plan_type(schema, kind)
         return known[kind]
 
-    plans = _ordered([plan_of(kind) for kind in schema.complex_types(uri) if not kind.abstract])
-    names = [plan.class_name for plan in plans]
-    doubles = sorted({name for name in names if names.count(name) > 1})
-    if doubles:
-        raise SchemaError(f"{uri}: several types would become class {', '.join(doubles)}")
-    return ModuleText(schema, plans, plan_of, module_of(uri).schema, lambda other: module_of(other).name).text()
+    plans = _plans(schema, module, plan_of)
+    _check_names(schema, module, plans)
+    return ModuleText(schema, module, plans, plan_of).text()
 
 
 def generate(schemas: Path, out: Path, uris: list[str] | None = None) -> list[Path]:
     """Write a module per namespace found below `schemas` that is known or asked for; the files written."""
     folder = SchemaFolder(schemas)
-    wanted = uris if uris is not None else [uri for uri in MODULES if uri in folder.documents]
+    wanted = [module_of(uri) for uri in uris] if uris is not None else known_in(folder)
     if not wanted:
         raise SchemaError(f"no schema of a known namespace below {schemas}")
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for uri in wanted:
-        path = out / f"{module_of(uri).name}.py"
-        path.write_text(module_text(folder, uri), encoding="utf-8")
+    for module in wanted:
+        path = out / f"{module.name}.py"
+        path.write_text(module_text(folder, module.root), encoding="utf-8")
         written.append(path)
     return written

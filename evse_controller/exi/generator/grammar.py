@@ -76,10 +76,12 @@ class Edge:
 
 @dataclass(eq=False)
 class TypePlan:
-    """The normal form of one complex type."""
+    """The normal form of one complex type; `element` and `code` are those of its global element, if it has one."""
 
     type: Complex
     class_name: str
+    element: str | None = None
+    code: int = -1
     slots: list[Slot] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     states: list[list[Edge]] | None = None

@@ -1427,16 +1427,16 @@ def encode_AC_ChargeParameterDiscoveryReq(x: int, m: AC_ChargeParameterDiscovery
     try:
         at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
-        one = m.ac_cpd_req_energy_transfer_mode
-        if type(one) is AC_CPDReqEnergyTransferMode:
+        ac_cpd_req_energy_transfer_mode = m.ac_cpd_req_energy_transfer_mode
+        if type(ac_cpd_req_energy_transfer_mode) is AC_CPDReqEnergyTransferMode:
             at = "AC_CPDReqEnergyTransferMode"
-            x = encode_AC_CPDReqEnergyTransferMode(x << 2, one)
-        elif type(one) is BPT_AC_CPDReqEnergyTransferMode:
+            x = encode_AC_CPDReqEnergyTransferMode(x << 2, ac_cpd_req_energy_transfer_mode)
+        elif type(ac_cpd_req_energy_transfer_mode) is BPT_AC_CPDReqEnergyTransferMode:
             at = "BPT_AC_CPDReqEnergyTransferMode"
-            x = encode_BPT_AC_CPDReqEnergyTransferMode(x << 2 | 0x1, one)
+            x = encode_BPT_AC_CPDReqEnergyTransferMode(x << 2 | 0x1, ac_cpd_req_energy_transfer_mode)
         else:
             at = "AC_CPDReqEnergyTransferMode"
-            raise invalid(one, "a substitute of AC_CPDReqEnergyTransferMode")
+            raise invalid(ac_cpd_req_energy_transfer_mode, "a substitute of AC_CPDReqEnergyTransferMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -1915,16 +1915,16 @@ def encode_AC_ChargeParameterDiscoveryRes(x: int, m: AC_ChargeParameterDiscovery
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
         x = x << 9 | response_code << 1
-        one = m.ac_cpd_res_energy_transfer_mode
-        if type(one) is AC_CPDResEnergyTransferMode:
+        ac_cpd_res_energy_transfer_mode = m.ac_cpd_res_energy_transfer_mode
+        if type(ac_cpd_res_energy_transfer_mode) is AC_CPDResEnergyTransferMode:
             at = "AC_CPDResEnergyTransferMode"
-            x = encode_AC_CPDResEnergyTransferMode(x << 2, one)
-        elif type(one) is BPT_AC_CPDResEnergyTransferMode:
+            x = encode_AC_CPDResEnergyTransferMode(x << 2, ac_cpd_res_energy_transfer_mode)
+        elif type(ac_cpd_res_energy_transfer_mode) is BPT_AC_CPDResEnergyTransferMode:
             at = "BPT_AC_CPDResEnergyTransferMode"
-            x = encode_BPT_AC_CPDResEnergyTransferMode(x << 2 | 0x1, one)
+            x = encode_BPT_AC_CPDResEnergyTransferMode(x << 2 | 0x1, ac_cpd_res_energy_transfer_mode)
         else:
             at = "AC_CPDResEnergyTransferMode"
-            raise invalid(one, "a substitute of AC_CPDResEnergyTransferMode")
+            raise invalid(ac_cpd_res_energy_transfer_mode, "a substitute of AC_CPDResEnergyTransferMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -3076,22 +3076,22 @@ def encode_AC_ChargeLoopReq(x: int, m: AC_ChargeLoopReq) -> int:
         if type(meter_info_requested) is not bool:
             raise invalid(meter_info_requested, "True or False")
         x = x << 3 | meter_info_requested << 1
-        one = m.cl_req_control_mode
-        if type(one) is BPT_Dynamic_AC_CLReqControlMode:
+        cl_req_control_mode = m.cl_req_control_mode
+        if type(cl_req_control_mode) is BPT_Dynamic_AC_CLReqControlMode:
             at = "BPT_Dynamic_AC_CLReqControlMode"
-            x = encode_BPT_Dynamic_AC_CLReqControlMode(x << 3, one)
-        elif type(one) is BPT_Scheduled_AC_CLReqControlMode:
+            x = encode_BPT_Dynamic_AC_CLReqControlMode(x << 3, cl_req_control_mode)
+        elif type(cl_req_control_mode) is BPT_Scheduled_AC_CLReqControlMode:
             at = "BPT_Scheduled_AC_CLReqControlMode"
-            x = encode_BPT_Scheduled_AC_CLReqControlMode(x << 3 | 0x1, one)
-        elif type(one) is Dynamic_AC_CLReqControlMode:
+            x = encode_BPT_Scheduled_AC_CLReqControlMode(x << 3 | 0x1, cl_req_control_mode)
+        elif type(cl_req_control_mode) is Dynamic_AC_CLReqControlMode:
             at = "Dynamic_AC_CLReqControlMode"
-            x = encode_Dynamic_AC_CLReqControlMode(x << 3 | 0x3, one)
-        elif type(one) is Scheduled_AC_CLReqControlMode:
+            x = encode_Dynamic_AC_CLReqControlMode(x << 3 | 0x3, cl_req_control_mode)
+        elif type(cl_req_control_mode) is Scheduled_AC_CLReqControlMode:
             at = "Scheduled_AC_CLReqControlMode"
-            x = encode_Scheduled_AC_CLReqControlMode(x << 3 | 0x4, one)
+            x = encode_Scheduled_AC_CLReqControlMode(x << 3 | 0x4, cl_req_control_mode)
         else:
             at = "CLReqControlMode"
-            raise invalid(one, "a substitute of CLReqControlMode")
+            raise invalid(cl_req_control_mode, "a substitute of CLReqControlMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -3995,26 +3995,26 @@ def encode_AC_ChargeLoopRes(x: int, m: AC_ChargeLoopRes) -> int:
             x = x << w | 5 - b
             x = encode_RationalNumber(x, m.evse_target_frequency)
             w, b = 3, 6
-        one = m.cl_res_control_mode
-        if type(one) is BPT_Dynamic_AC_CLResControlMode:
+        cl_res_control_mode = m.cl_res_control_mode
+        if type(cl_res_control_mode) is BPT_Dynamic_AC_CLResControlMode:
             at = "BPT_Dynamic_AC_CLResControlMode"
             x = x << w | 6 - b
-            x = encode_BPT_Dynamic_AC_CLResControlMode(x, one)
-        elif type(one) is BPT_Scheduled_AC_CLResControlMode:
+            x = encode_BPT_Dynamic_AC_CLResControlMode(x, cl_res_control_mode)
+        elif type(cl_res_control_mode) is BPT_Scheduled_AC_CLResControlMode:
             at = "BPT_Scheduled_AC_CLResControlMode"
             x = x << w | 7 - b
-            x = encode_BPT_Scheduled_AC_CLResControlMode(x, one)
-        elif type(one) is Dynamic_AC_CLResControlMode:
+            x = encode_BPT_Scheduled_AC_CLResControlMode(x, cl_res_control_mode)
+        elif type(cl_res_control_mode) is Dynamic_AC_CLResControlMode:
             at = "Dynamic_AC_CLResControlMode"
             x = x << w | 9 - b
-            x = encode_Dynamic_AC_CLResControlMode(x, one)
-        elif type(one) is Scheduled_AC_CLResControlMode:
+            x = encode_Dynamic_AC_CLResControlMode(x, cl_res_control_mode)
+        elif type(cl_res_control_mode) is Scheduled_AC_CLResControlMode:
             at = "Scheduled_AC_CLResControlMode"
             x = x << w | 10 - b
-            x = encode_Scheduled_AC_CLResControlMode(x, one)
+            x = encode_Scheduled_AC_CLResControlMode(x, cl_res_control_mode)
         else:
             at = "CLResControlMode"
-            raise invalid(one, "a substitute of CLResControlMode")
+            raise invalid(cl_res_control_mode, "a substitute of CLResControlMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None

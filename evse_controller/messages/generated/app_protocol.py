@@ -225,13 +225,13 @@ def encode_SupportedAppProtocolReq(x: int, m: SupportedAppProtocolReq) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.app_protocol
+        app_protocol = m.app_protocol
         at = "AppProtocol"
-        if type(many) is not list or not 1 <= len(many) <= 20:
-            raise invalid(many, "a list of 1 to 20")
+        if type(app_protocol) is not list or not 1 <= len(app_protocol) <= 20:
+            raise invalid(app_protocol, "a list of 1 to 20")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(app_protocol):
             at = f"AppProtocol[{position}]"
             if position:
                 x <<= 2
@@ -241,7 +241,7 @@ def encode_SupportedAppProtocolReq(x: int, m: SupportedAppProtocolReq) -> int:
             x = encode_AppProtocol(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 20:
+        if len(app_protocol) == 20:
             w, b = 1, 1
         else:
             w, b = 2, 0

@@ -2598,13 +2598,13 @@ def encode_SupportedProvidersList(x: int, m: SupportedProvidersList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.provider_id
+        provider_id = m.provider_id
         at = "ProviderID"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(provider_id) is not list or not 1 <= len(provider_id) <= 128:
+            raise invalid(provider_id, "a list of 1 to 128")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(provider_id):
             at = f"ProviderID[{position}]"
             if position:
                 x <<= 2
@@ -2615,7 +2615,7 @@ def encode_SupportedProvidersList(x: int, m: SupportedProvidersList) -> int:
             x = x << 1
         if parts:
             x = join([*parts, x])
-        if len(many) == 128:
+        if len(provider_id) == 128:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -2760,19 +2760,19 @@ def encode_AuthorizationSetupRes(x: int, m: AuthorizationSetupRes) -> int:
             raise invalid(response_code, "a ResponseCode")
         x = x << 9 | response_code << 1
         w, b = 1, 2
-        many = m.authorization_services
+        authorization_services = m.authorization_services
         at = "AuthorizationServices"
-        if type(many) is not list or not 1 <= len(many) <= 2:
-            raise invalid(many, "a list of 1 to 2")
+        if type(authorization_services) is not list or not 1 <= len(authorization_services) <= 2:
+            raise invalid(authorization_services, "a list of 1 to 2")
         x = x << w | 2 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(authorization_services):
             at = f"AuthorizationServices[{position}]"
             if position:
                 x <<= 2
             if type(one) is not Authorization:
                 raise invalid(one, "a Authorization")
             x = x << 3 | one << 1
-        if len(many) == 2:
+        if len(authorization_services) == 2:
             w, b = 1, 3
         else:
             w, b = 2, 2
@@ -2850,18 +2850,18 @@ def encode_SubCertificates(x: int, m: SubCertificates) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.certificate
+        certificate = m.certificate
         at = "Certificate"
-        if type(many) is not list or not 1 <= len(many) <= 3:
-            raise invalid(many, "a list of 1 to 3")
+        if type(certificate) is not list or not 1 <= len(certificate) <= 3:
+            raise invalid(certificate, "a list of 1 to 3")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(certificate):
             at = f"Certificate[{position}]"
             if position:
                 x <<= 2
             x = put_binary(x << 1, one, 0, 1600)
             x = x << 1
-        if len(many) == 3:
+        if len(certificate) == 3:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -3130,12 +3130,12 @@ def encode_ServiceIDList(x: int, m: ServiceIDList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.service_id
+        service_id = m.service_id
         at = "ServiceID"
-        if type(many) is not list or not 1 <= len(many) <= 16:
-            raise invalid(many, "a list of 1 to 16")
+        if type(service_id) is not list or not 1 <= len(service_id) <= 16:
+            raise invalid(service_id, "a list of 1 to 16")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(service_id):
             at = f"ServiceID[{position}]"
             if position:
                 x <<= 2
@@ -3143,7 +3143,7 @@ def encode_ServiceIDList(x: int, m: ServiceIDList) -> int:
                 raise invalid(one, "an integer (0..65535)")
             x = put_uint(x << 1, one)
             x = x << 1
-        if len(many) == 16:
+        if len(service_id) == 16:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -3280,17 +3280,17 @@ def encode_ServiceList(x: int, m: ServiceList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.service
+        service = m.service
         at = "Service"
-        if type(many) is not list or not 1 <= len(many) <= 8:
-            raise invalid(many, "a list of 1 to 8")
+        if type(service) is not list or not 1 <= len(service) <= 8:
+            raise invalid(service, "a list of 1 to 8")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(service):
             at = f"Service[{position}]"
             if position:
                 x <<= 2
             x = encode_Service(x, one)
-        if len(many) == 8:
+        if len(service) == 8:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -3624,13 +3624,13 @@ def encode_ParameterSet(x: int, m: ParameterSet) -> int:
         x = put_uint(x << 2, parameter_set_id)
         x = x << 1
         w, b = 1, 1
-        many = m.parameter
+        parameter = m.parameter
         at = "Parameter"
-        if type(many) is not list or not 1 <= len(many) <= 32:
-            raise invalid(many, "a list of 1 to 32")
+        if type(parameter) is not list or not 1 <= len(parameter) <= 32:
+            raise invalid(parameter, "a list of 1 to 32")
         x = x << w | 1 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(parameter):
             at = f"Parameter[{position}]"
             if position:
                 x <<= 2
@@ -3640,7 +3640,7 @@ def encode_ParameterSet(x: int, m: ParameterSet) -> int:
             x = encode_Parameter(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 32:
+        if len(parameter) == 32:
             w, b = 1, 2
         else:
             w, b = 2, 1
@@ -3695,13 +3695,13 @@ def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.parameter_set
+        parameter_set = m.parameter_set
         at = "ParameterSet"
-        if type(many) is not list or not 1 <= len(many) <= 32:
-            raise invalid(many, "a list of 1 to 32")
+        if type(parameter_set) is not list or not 1 <= len(parameter_set) <= 32:
+            raise invalid(parameter_set, "a list of 1 to 32")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(parameter_set):
             at = f"ParameterSet[{position}]"
             if position:
                 x <<= 2
@@ -3711,7 +3711,7 @@ def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
             x = encode_ParameterSet(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 32:
+        if len(parameter_set) == 32:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -3880,17 +3880,17 @@ def encode_SelectedServiceList(x: int, m: SelectedServiceList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.selected_service
+        selected_service = m.selected_service
         at = "SelectedService"
-        if type(many) is not list or not 1 <= len(many) <= 16:
-            raise invalid(many, "a list of 1 to 16")
+        if type(selected_service) is not list or not 1 <= len(selected_service) <= 16:
+            raise invalid(selected_service, "a list of 1 to 16")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(selected_service):
             at = f"SelectedService[{position}]"
             if position:
                 x <<= 2
             x = encode_SelectedService(x, one)
-        if len(many) == 16:
+        if len(selected_service) == 16:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -4227,13 +4227,13 @@ def encode_EVPowerScheduleEntryList(x: int, m: EVPowerScheduleEntryList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.ev_power_schedule_entry
+        ev_power_schedule_entry = m.ev_power_schedule_entry
         at = "EVPowerScheduleEntry"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(ev_power_schedule_entry) is not list or not 1 <= len(ev_power_schedule_entry) <= 1024:
+            raise invalid(ev_power_schedule_entry, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(ev_power_schedule_entry):
             at = f"EVPowerScheduleEntry[{position}]"
             if position:
                 x <<= 2
@@ -4243,7 +4243,7 @@ def encode_EVPowerScheduleEntryList(x: int, m: EVPowerScheduleEntryList) -> int:
             x = encode_EVPowerScheduleEntry(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(ev_power_schedule_entry) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -4393,17 +4393,17 @@ def encode_EVPriceRuleStack(x: int, m: EVPriceRuleStack) -> int:
         x = put_uint(x << 2, duration)
         x = x << 1
         w, b = 1, 1
-        many = m.ev_price_rule
+        ev_price_rule = m.ev_price_rule
         at = "EVPriceRule"
-        if type(many) is not list or not 1 <= len(many) <= 8:
-            raise invalid(many, "a list of 1 to 8")
+        if type(ev_price_rule) is not list or not 1 <= len(ev_price_rule) <= 8:
+            raise invalid(ev_price_rule, "a list of 1 to 8")
         x = x << w | 1 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(ev_price_rule):
             at = f"EVPriceRule[{position}]"
             if position:
                 x <<= 2
             x = encode_EVPriceRule(x, one)
-        if len(many) == 8:
+        if len(ev_price_rule) == 8:
             w, b = 1, 2
         else:
             w, b = 2, 1
@@ -4458,13 +4458,13 @@ def encode_EVPriceRuleStackList(x: int, m: EVPriceRuleStackList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.ev_price_rule_stack
+        ev_price_rule_stack = m.ev_price_rule_stack
         at = "EVPriceRuleStack"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(ev_price_rule_stack) is not list or not 1 <= len(ev_price_rule_stack) <= 1024:
+            raise invalid(ev_price_rule_stack, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(ev_price_rule_stack):
             at = f"EVPriceRuleStack[{position}]"
             if position:
                 x <<= 2
@@ -4474,7 +4474,7 @@ def encode_EVPriceRuleStackList(x: int, m: EVPriceRuleStackList) -> int:
             x = encode_EVPriceRuleStack(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(ev_price_rule_stack) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -4912,17 +4912,17 @@ def encode_TaxRuleList(x: int, m: TaxRuleList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.tax_rule
+        tax_rule = m.tax_rule
         at = "TaxRule"
-        if type(many) is not list or not 1 <= len(many) <= 10:
-            raise invalid(many, "a list of 1 to 10")
+        if type(tax_rule) is not list or not 1 <= len(tax_rule) <= 10:
+            raise invalid(tax_rule, "a list of 1 to 10")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(tax_rule):
             at = f"TaxRule[{position}]"
             if position:
                 x <<= 2
             x = encode_TaxRule(x, one)
-        if len(many) == 10:
+        if len(tax_rule) == 10:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -5115,17 +5115,17 @@ def encode_PriceRuleStack(x: int, m: PriceRuleStack) -> int:
         x = put_uint(x << 2, duration)
         x = x << 1
         w, b = 1, 1
-        many = m.price_rule
+        price_rule = m.price_rule
         at = "PriceRule"
-        if type(many) is not list or not 1 <= len(many) <= 8:
-            raise invalid(many, "a list of 1 to 8")
+        if type(price_rule) is not list or not 1 <= len(price_rule) <= 8:
+            raise invalid(price_rule, "a list of 1 to 8")
         x = x << w | 1 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(price_rule):
             at = f"PriceRule[{position}]"
             if position:
                 x <<= 2
             x = encode_PriceRule(x, one)
-        if len(many) == 8:
+        if len(price_rule) == 8:
             w, b = 1, 2
         else:
             w, b = 2, 1
@@ -5180,13 +5180,13 @@ def encode_PriceRuleStackList(x: int, m: PriceRuleStackList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.price_rule_stack
+        price_rule_stack = m.price_rule_stack
         at = "PriceRuleStack"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(price_rule_stack) is not list or not 1 <= len(price_rule_stack) <= 1024:
+            raise invalid(price_rule_stack, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(price_rule_stack):
             at = f"PriceRuleStack[{position}]"
             if position:
                 x <<= 2
@@ -5196,7 +5196,7 @@ def encode_PriceRuleStackList(x: int, m: PriceRuleStackList) -> int:
             x = encode_PriceRuleStack(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(price_rule_stack) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -5366,17 +5366,17 @@ def encode_OverstayRuleList(x: int, m: OverstayRuleList) -> int:
             x = x << w | 1 - b
             x = encode_RationalNumber(x, m.overstay_power_threshold)
             w, b = 1, 2
-        many = m.overstay_rule
+        overstay_rule = m.overstay_rule
         at = "OverstayRule"
-        if type(many) is not list or not 1 <= len(many) <= 5:
-            raise invalid(many, "a list of 1 to 5")
+        if type(overstay_rule) is not list or not 1 <= len(overstay_rule) <= 5:
+            raise invalid(overstay_rule, "a list of 1 to 5")
         x = x << w | 2 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(overstay_rule):
             at = f"OverstayRule[{position}]"
             if position:
                 x <<= 2
             x = encode_OverstayRule(x, one)
-        if len(many) == 5:
+        if len(overstay_rule) == 5:
             w, b = 1, 3
         else:
             w, b = 2, 2
@@ -5462,17 +5462,17 @@ def encode_AdditionalServiceList(x: int, m: AdditionalServiceList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.additional_service
+        additional_service = m.additional_service
         at = "AdditionalService"
-        if type(many) is not list or not 1 <= len(many) <= 5:
-            raise invalid(many, "a list of 1 to 5")
+        if type(additional_service) is not list or not 1 <= len(additional_service) <= 5:
+            raise invalid(additional_service, "a list of 1 to 5")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(additional_service):
             at = f"AdditionalService[{position}]"
             if position:
                 x <<= 2
             x = encode_AdditionalService(x, one)
-        if len(many) == 5:
+        if len(additional_service) == 5:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -5766,13 +5766,13 @@ def encode_PriceLevelScheduleEntryList(x: int, m: PriceLevelScheduleEntryList) -
     at = ""
     try:
         w, b = 1, 0
-        many = m.price_level_schedule_entry
+        price_level_schedule_entry = m.price_level_schedule_entry
         at = "PriceLevelScheduleEntry"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(price_level_schedule_entry) is not list or not 1 <= len(price_level_schedule_entry) <= 1024:
+            raise invalid(price_level_schedule_entry, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(price_level_schedule_entry):
             at = f"PriceLevelScheduleEntry[{position}]"
             if position:
                 x <<= 2
@@ -5782,7 +5782,7 @@ def encode_PriceLevelScheduleEntryList(x: int, m: PriceLevelScheduleEntryList) -
             x = encode_PriceLevelScheduleEntry(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(price_level_schedule_entry) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -6147,13 +6147,13 @@ def encode_PowerScheduleEntryList(x: int, m: PowerScheduleEntryList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.power_schedule_entry
+        power_schedule_entry = m.power_schedule_entry
         at = "PowerScheduleEntry"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(power_schedule_entry) is not list or not 1 <= len(power_schedule_entry) <= 1024:
+            raise invalid(power_schedule_entry, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(power_schedule_entry):
             at = f"PowerScheduleEntry[{position}]"
             if position:
                 x <<= 2
@@ -6163,7 +6163,7 @@ def encode_PowerScheduleEntryList(x: int, m: PowerScheduleEntryList) -> int:
             x = encode_PowerScheduleEntry(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(power_schedule_entry) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -6409,17 +6409,17 @@ def encode_Scheduled_SEResControlMode(x: int, m: Scheduled_SEResControlMode) -> 
     at = ""
     try:
         w, b = 1, 0
-        many = m.schedule_tuple
+        schedule_tuple = m.schedule_tuple
         at = "ScheduleTuple"
-        if type(many) is not list or not 1 <= len(many) <= 3:
-            raise invalid(many, "a list of 1 to 3")
+        if type(schedule_tuple) is not list or not 1 <= len(schedule_tuple) <= 3:
+            raise invalid(schedule_tuple, "a list of 1 to 3")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(schedule_tuple):
             at = f"ScheduleTuple[{position}]"
             if position:
                 x <<= 2
             x = encode_ScheduleTuple(x, one)
-        if len(many) == 3:
+        if len(schedule_tuple) == 3:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -6660,13 +6660,13 @@ def encode_EVPowerProfileEntryList(x: int, m: EVPowerProfileEntryList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.ev_power_profile_entry
+        ev_power_profile_entry = m.ev_power_profile_entry
         at = "EVPowerProfileEntry"
-        if type(many) is not list or not 1 <= len(many) <= 2048:
-            raise invalid(many, "a list of 1 to 2048")
+        if type(ev_power_profile_entry) is not list or not 1 <= len(ev_power_profile_entry) <= 2048:
+            raise invalid(ev_power_profile_entry, "a list of 1 to 2048")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(ev_power_profile_entry):
             at = f"EVPowerProfileEntry[{position}]"
             if position:
                 x <<= 2
@@ -6676,7 +6676,7 @@ def encode_EVPowerProfileEntryList(x: int, m: EVPowerProfileEntryList) -> int:
             x = encode_PowerScheduleEntry(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 2048:
+        if len(ev_power_profile_entry) == 2048:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -7350,18 +7350,18 @@ def encode_EMAIDList(x: int, m: EMAIDList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.emaid
+        emaid = m.emaid
         at = "EMAID"
-        if type(many) is not list or not 1 <= len(many) <= 8:
-            raise invalid(many, "a list of 1 to 8")
+        if type(emaid) is not list or not 1 <= len(emaid) <= 8:
+            raise invalid(emaid, "a list of 1 to 8")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(emaid):
             at = f"EMAID[{position}]"
             if position:
                 x <<= 2
             x = put_string(x << 1, one, 255)
             x = x << 1
-        if len(many) == 8:
+        if len(emaid) == 8:
             w, b = 1, 1
         else:
             w, b = 2, 0

@@ -1218,18 +1218,18 @@ def encode_Receipt(x: int, m: Receipt) -> int:
             x = x << w | 4 - b
             x = encode_DetailedCost(x, m.overstay_costs)
             w, b = 2, 5
-        many = m.tax_costs
-        if many is not None:
+        tax_costs = m.tax_costs
+        if tax_costs is not None:
             at = "TaxCosts"
-            if type(many) is not list or not 1 <= len(many) <= 10:
-                raise invalid(many, "a list of 1 to 10")
+            if type(tax_costs) is not list or not 1 <= len(tax_costs) <= 10:
+                raise invalid(tax_costs, "a list of 1 to 10")
             x = x << w | 5 - b
-            for position, one in enumerate(many):
+            for position, one in enumerate(tax_costs):
                 at = f"TaxCosts[{position}]"
                 if position:
                     x <<= 2
                 x = encode_DetailedTax(x, one)
-            if len(many) == 10:
+            if len(tax_costs) == 10:
                 w, b = 1, 6
             else:
                 w, b = 2, 5
@@ -1284,13 +1284,13 @@ def encode_ListOfRootCertificateIDs(x: int, m: ListOfRootCertificateIDs) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.root_certificate_id
+        root_certificate_id = m.root_certificate_id
         at = "RootCertificateID"
-        if type(many) is not list or not 1 <= len(many) <= 20:
-            raise invalid(many, "a list of 1 to 20")
+        if type(root_certificate_id) is not list or not 1 <= len(root_certificate_id) <= 20:
+            raise invalid(root_certificate_id, "a list of 1 to 20")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(root_certificate_id):
             at = f"RootCertificateID[{position}]"
             if position:
                 x <<= 2
@@ -1300,7 +1300,7 @@ def encode_ListOfRootCertificateIDs(x: int, m: ListOfRootCertificateIDs) -> int:
             x = encode_X509IssuerSerial(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 20:
+        if len(root_certificate_id) == 20:
             w, b = 1, 1
         else:
             w, b = 2, 0

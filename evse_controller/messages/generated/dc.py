@@ -1332,16 +1332,16 @@ def encode_DC_ChargeParameterDiscoveryReq(x: int, m: DC_ChargeParameterDiscovery
     try:
         at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
-        one = m.dc_cpd_req_energy_transfer_mode
-        if type(one) is BPT_DC_CPDReqEnergyTransferMode:
+        dc_cpd_req_energy_transfer_mode = m.dc_cpd_req_energy_transfer_mode
+        if type(dc_cpd_req_energy_transfer_mode) is BPT_DC_CPDReqEnergyTransferMode:
             at = "BPT_DC_CPDReqEnergyTransferMode"
-            x = encode_BPT_DC_CPDReqEnergyTransferMode(x << 2, one)
-        elif type(one) is DC_CPDReqEnergyTransferMode:
+            x = encode_BPT_DC_CPDReqEnergyTransferMode(x << 2, dc_cpd_req_energy_transfer_mode)
+        elif type(dc_cpd_req_energy_transfer_mode) is DC_CPDReqEnergyTransferMode:
             at = "DC_CPDReqEnergyTransferMode"
-            x = encode_DC_CPDReqEnergyTransferMode(x << 2 | 0x1, one)
+            x = encode_DC_CPDReqEnergyTransferMode(x << 2 | 0x1, dc_cpd_req_energy_transfer_mode)
         else:
             at = "DC_CPDReqEnergyTransferMode"
-            raise invalid(one, "a substitute of DC_CPDReqEnergyTransferMode")
+            raise invalid(dc_cpd_req_energy_transfer_mode, "a substitute of DC_CPDReqEnergyTransferMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -1613,16 +1613,16 @@ def encode_DC_ChargeParameterDiscoveryRes(x: int, m: DC_ChargeParameterDiscovery
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
         x = x << 9 | response_code << 1
-        one = m.dc_cpd_res_energy_transfer_mode
-        if type(one) is BPT_DC_CPDResEnergyTransferMode:
+        dc_cpd_res_energy_transfer_mode = m.dc_cpd_res_energy_transfer_mode
+        if type(dc_cpd_res_energy_transfer_mode) is BPT_DC_CPDResEnergyTransferMode:
             at = "BPT_DC_CPDResEnergyTransferMode"
-            x = encode_BPT_DC_CPDResEnergyTransferMode(x << 2, one)
-        elif type(one) is DC_CPDResEnergyTransferMode:
+            x = encode_BPT_DC_CPDResEnergyTransferMode(x << 2, dc_cpd_res_energy_transfer_mode)
+        elif type(dc_cpd_res_energy_transfer_mode) is DC_CPDResEnergyTransferMode:
             at = "DC_CPDResEnergyTransferMode"
-            x = encode_DC_CPDResEnergyTransferMode(x << 2 | 0x1, one)
+            x = encode_DC_CPDResEnergyTransferMode(x << 2 | 0x1, dc_cpd_res_energy_transfer_mode)
         else:
             at = "DC_CPDResEnergyTransferMode"
-            raise invalid(one, "a substitute of DC_CPDResEnergyTransferMode")
+            raise invalid(dc_cpd_res_energy_transfer_mode, "a substitute of DC_CPDResEnergyTransferMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -2550,22 +2550,22 @@ def encode_DC_ChargeLoopReq(x: int, m: DC_ChargeLoopReq) -> int:
             raise invalid(meter_info_requested, "True or False")
         at = "EVPresentVoltage"
         x = encode_RationalNumber(x << 4 | meter_info_requested << 2, m.ev_present_voltage)
-        one = m.cl_req_control_mode
-        if type(one) is BPT_Dynamic_DC_CLReqControlMode:
+        cl_req_control_mode = m.cl_req_control_mode
+        if type(cl_req_control_mode) is BPT_Dynamic_DC_CLReqControlMode:
             at = "BPT_Dynamic_DC_CLReqControlMode"
-            x = encode_BPT_Dynamic_DC_CLReqControlMode(x << 3, one)
-        elif type(one) is BPT_Scheduled_DC_CLReqControlMode:
+            x = encode_BPT_Dynamic_DC_CLReqControlMode(x << 3, cl_req_control_mode)
+        elif type(cl_req_control_mode) is BPT_Scheduled_DC_CLReqControlMode:
             at = "BPT_Scheduled_DC_CLReqControlMode"
-            x = encode_BPT_Scheduled_DC_CLReqControlMode(x << 3 | 0x1, one)
-        elif type(one) is Dynamic_DC_CLReqControlMode:
+            x = encode_BPT_Scheduled_DC_CLReqControlMode(x << 3 | 0x1, cl_req_control_mode)
+        elif type(cl_req_control_mode) is Dynamic_DC_CLReqControlMode:
             at = "Dynamic_DC_CLReqControlMode"
-            x = encode_Dynamic_DC_CLReqControlMode(x << 3 | 0x3, one)
-        elif type(one) is Scheduled_DC_CLReqControlMode:
+            x = encode_Dynamic_DC_CLReqControlMode(x << 3 | 0x3, cl_req_control_mode)
+        elif type(cl_req_control_mode) is Scheduled_DC_CLReqControlMode:
             at = "Scheduled_DC_CLReqControlMode"
-            x = encode_Scheduled_DC_CLReqControlMode(x << 3 | 0x4, one)
+            x = encode_Scheduled_DC_CLReqControlMode(x << 3 | 0x4, cl_req_control_mode)
         else:
             at = "CLReqControlMode"
-            raise invalid(one, "a substitute of CLReqControlMode")
+            raise invalid(cl_req_control_mode, "a substitute of CLReqControlMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -3281,22 +3281,22 @@ def encode_DC_ChargeLoopRes(x: int, m: DC_ChargeLoopRes) -> int:
         if type(evse_voltage_limit_achieved) is not bool:
             raise invalid(evse_voltage_limit_achieved, "True or False")
         x = x << 12 | evse_power_limit_achieved << 9 | evse_current_limit_achieved << 5 | evse_voltage_limit_achieved << 1
-        one = m.cl_res_control_mode
-        if type(one) is BPT_Dynamic_DC_CLResControlMode:
+        cl_res_control_mode = m.cl_res_control_mode
+        if type(cl_res_control_mode) is BPT_Dynamic_DC_CLResControlMode:
             at = "BPT_Dynamic_DC_CLResControlMode"
-            x = encode_BPT_Dynamic_DC_CLResControlMode(x << 3, one)
-        elif type(one) is BPT_Scheduled_DC_CLResControlMode:
+            x = encode_BPT_Dynamic_DC_CLResControlMode(x << 3, cl_res_control_mode)
+        elif type(cl_res_control_mode) is BPT_Scheduled_DC_CLResControlMode:
             at = "BPT_Scheduled_DC_CLResControlMode"
-            x = encode_BPT_Scheduled_DC_CLResControlMode(x << 3 | 0x1, one)
-        elif type(one) is Dynamic_DC_CLResControlMode:
+            x = encode_BPT_Scheduled_DC_CLResControlMode(x << 3 | 0x1, cl_res_control_mode)
+        elif type(cl_res_control_mode) is Dynamic_DC_CLResControlMode:
             at = "Dynamic_DC_CLResControlMode"
-            x = encode_Dynamic_DC_CLResControlMode(x << 3 | 0x3, one)
-        elif type(one) is Scheduled_DC_CLResControlMode:
+            x = encode_Dynamic_DC_CLResControlMode(x << 3 | 0x3, cl_res_control_mode)
+        elif type(cl_res_control_mode) is Scheduled_DC_CLResControlMode:
             at = "Scheduled_DC_CLResControlMode"
-            x = encode_Scheduled_DC_CLResControlMode(x << 3 | 0x4, one)
+            x = encode_Scheduled_DC_CLResControlMode(x << 3 | 0x4, cl_res_control_mode)
         else:
             at = "CLResControlMode"
-            raise invalid(one, "a substitute of CLResControlMode")
+            raise invalid(cl_res_control_mode, "a substitute of CLResControlMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None

@@ -838,13 +838,13 @@ def encode_Transforms(x: int, m: Transforms) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.transform
+        transform = m.transform
         at = "Transform"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(transform) is not list or not 1 <= len(transform) <= 128:
+            raise invalid(transform, "a list of 1 to 128")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(transform):
             at = f"Transform[{position}]"
             if position:
                 x <<= 2
@@ -1039,13 +1039,13 @@ def encode_SignedInfo(x: int, m: SignedInfo) -> int:
         at = "SignatureMethod"
         x = encode_SignatureMethod(x << 1, m.signature_method)
         w, b = 1, 3
-        many = m.reference
+        reference = m.reference
         at = "Reference"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(reference) is not list or not 1 <= len(reference) <= 128:
+            raise invalid(reference, "a list of 1 to 128")
         x = x << w | 3 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(reference):
             at = f"Reference[{position}]"
             if position:
                 x <<= 2
@@ -1444,14 +1444,14 @@ def encode_Signature(x: int, m: Signature) -> int:
             x = x << w | 3 - b
             x = encode_KeyInfo(x, m.key_info)
             w, b = 2, 4
-        many = m.object
-        if many is not None:
+        object = m.object
+        if object is not None:
             at = "Object"
-            if type(many) is not list or not 1 <= len(many) <= 128:
-                raise invalid(many, "a list of 1 to 128")
+            if type(object) is not list or not 1 <= len(object) <= 128:
+                raise invalid(object, "a list of 1 to 128")
             x = x << w | 4 - b
             parts = []
-            for position, one in enumerate(many):
+            for position, one in enumerate(object):
                 at = f"Object[{position}]"
                 if position:
                     x <<= 2
@@ -1523,13 +1523,13 @@ def encode_Manifest(x: int, m: Manifest) -> int:
             x = x << w | 0 - b
             x = put_string(x, m.id, 4096)
             w, b = 1, 1
-        many = m.reference
+        reference = m.reference
         at = "Reference"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(reference) is not list or not 1 <= len(reference) <= 128:
+            raise invalid(reference, "a list of 1 to 128")
         x = x << w | 1 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(reference):
             at = f"Reference[{position}]"
             if position:
                 x <<= 2
@@ -1615,13 +1615,13 @@ def encode_SignatureProperties(x: int, m: SignatureProperties) -> int:
             x = x << w | 0 - b
             x = put_string(x, m.id, 4096)
             w, b = 1, 1
-        many = m.signature_property
+        signature_property = m.signature_property
         at = "SignatureProperty"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(signature_property) is not list or not 1 <= len(signature_property) <= 128:
+            raise invalid(signature_property, "a list of 1 to 128")
         x = x << w | 1 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(signature_property):
             at = f"SignatureProperty[{position}]"
             if position:
                 x <<= 2
