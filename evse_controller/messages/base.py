@@ -162,3 +162,7 @@ Value: TypeAlias = "int | bool | str | bytes | IntEnum | Node"
 # The document grammar of a generated module: event code -> (element, decoder), class -> (event code, encoder).
 RootDecoders: TypeAlias = dict[int, tuple[str, Callable[[int, int], tuple[Message, int]]]]
 RootEncoders: TypeAlias = dict[type[Message], tuple[int, Callable[[int, Any], int]]]
+# The fragment grammar, as far as signatures refer to it: element -> (event code, class, decoder, encoder).
+FragmentCoders: TypeAlias = dict[
+    str, tuple[int, type[Node], Callable[[int, int], tuple[Node, int]], Callable[[int, Any], int]]
+]

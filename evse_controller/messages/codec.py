@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from evse_controller.exi.errors import ExiError, within
-from evse_controller.messages.base import GENERATED, Message, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import GENERATED, FragmentCoders, Message, RootDecoders, RootEncoders, Schema
 
 HEADER = 0x80  # distinguishing bits 10, no options document, EXI version 1 (EXI 1.0, 5)
 DEFAULT_LIMIT = 256 * 1024  # bytes; the largest legal price schedules need up to 1.5 MB
@@ -21,6 +21,9 @@ class _Coders(Protocol):
     DOCUMENT_BITS: int
     ROOT_DECODERS: RootDecoders
     ROOT_ENCODERS: RootEncoders
+    FRAGMENT_BITS: int
+    FRAGMENT_END: int
+    FRAGMENT_CODERS: FragmentCoders
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Step 4d of the generator: a module's text, put together from classes, coders and the document grammar."""
+"""Step 4e of the generator: a module's text, put together from classes, coders, document and fragment grammar."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from evse_controller.exi.generator.emit_classes import emit_class, emit_enum, type_name
 from evse_controller.exi.generator.emit_decode import DecoderEmitter, reader
 from evse_controller.exi.generator.emit_encode import EncoderEmitter, writer
+from evse_controller.exi.generator.emit_fragment import emit_fragments
+from evse_controller.exi.generator.fragments import FragmentGrammar
 from evse_controller.exi.generator.grammar import TypePlan, bits_for
 from evse_controller.exi.generator.layout import WIDTH, bracketed
 from evse_controller.exi.generator.modules import Module, module_of
@@ -26,7 +28,7 @@ _RUNTIME = {
     ),
     "evse_controller.exi.irregular": ("Names", "Reader", "Writer", "decode_states", "encode_states"),
     "evse_controller.messages.base": (
-        "UNBOUNDED", "Field", "Kind", "Message", "Node", "RootDecoders", "RootEncoders", "Schema",
+        "UNBOUNDED", "Field", "FragmentCoders", "Kind", "Message", "Node", "RootDecoders", "RootEncoders", "Schema",
     ),
 }
 
@@ -51,7 +53,7 @@ class ModuleText:
             blocks.append(EncoderEmitter(plan).emit())
         blocks += [self._tables(plan) for plan in self.plans if plan.states is not None]
         if self.module.schema:
-            blocks.append(self._document())
+            blocks += [self._document(), *self._fragments()]
         body = "\n\n\n".join("\n".join(block) for block in blocks) + "\n"
         return "\n".join(self._header(body)) + "\n\n\n" + body
 
@@ -70,6 +72,11 @@ class ModuleText:
         lines += [f"    {plan.class_name}: ({plan.code}, encode_{plan.class_name})," for plan in roots]
         return [*lines, "}"]
 
+    def _fragments(self) -> list[list[str]]:
+        """The fragment grammar, for the elements that signatures refer to (EXI 1.0, 8.5.2)."""
+        grammar = FragmentGrammar(self.schema)
+        return emit_fragments(grammar, {e.name.local: self.plan_of(e.type) for e in grammar.signable})
+
     def _imports(self, body: str) -> dict[str, set[str]]:
         """Names that come from other generated modules, by module."""
         found: dict[str, set[str]] = {}
@@ -84,6 +91,10 @@ class ModuleText:
                 if not used.abstract:
                     text = type_name(used)
                     note(used.name, text, f"decode_{text}", f"encode_{text}")
+        for signable in FragmentGrammar(self.schema).signable if self.module.schema else ():
+            text = type_name(signable.type)
+            note(signable.type.name, text, f"decode_{text}", f"encode_{text}")
+        for plan in self.plans:
             for slot in plan.slots:
                 if isinstance(slot.type, Simple) and slot.type.kind == "enum" and slot.type.name is not None:
                     text = type_name(slot.type)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from evse_controller.exi.bits import put_uint, read_more
 from evse_controller.exi.errors import ExiError, invalid, out_of_range, unexpected, within
-from evse_controller.messages.base import Field, Kind, Message, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     RESPONSECODE_MEMBERS,
     DisplayParameters,
@@ -33,6 +33,7 @@ from evse_controller.messages.generated.common_types import (
     encode_RationalNumber,
     encode_Receipt,
 )
+from evse_controller.messages.generated.xmldsig import SignedInfo, decode_SignedInfo, encode_SignedInfo
 
 
 class AC_CPDReqEnergyTransferMode(Message):
@@ -4056,4 +4057,11 @@ ROOT_ENCODERS: RootEncoders = {
     Dynamic_AC_CLResControlMode: (19, encode_Dynamic_AC_CLResControlMode),
     Scheduled_AC_CLReqControlMode: (31, encode_Scheduled_AC_CLReqControlMode),
     Scheduled_AC_CLResControlMode: (32, encode_Scheduled_AC_CLResControlMode),
+}
+
+
+FRAGMENT_BITS = 8
+FRAGMENT_END = 155
+FRAGMENT_CODERS: FragmentCoders = {
+    "SignedInfo": (135, SignedInfo, decode_SignedInfo, encode_SignedInfo),
 }

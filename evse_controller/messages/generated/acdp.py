@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from evse_controller.exi.bits import put_uint, read_more
 from evse_controller.exi.errors import invalid, out_of_range, unexpected, within
-from evse_controller.messages.base import Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
     RESPONSECODE_MEMBERS,
@@ -25,6 +25,7 @@ from evse_controller.messages.generated.common_types import (
     encode_MessageHeader,
     encode_RationalNumber,
 )
+from evse_controller.messages.generated.xmldsig import SignedInfo, decode_SignedInfo, encode_SignedInfo
 
 
 class CpStatus(IntEnum):
@@ -1203,4 +1204,11 @@ ROOT_ENCODERS: RootEncoders = {
     ACDP_SystemStatusRes: (5, encode_ACDP_SystemStatusRes),
     ACDP_VehiclePositioningReq: (6, encode_ACDP_VehiclePositioningReq),
     ACDP_VehiclePositioningRes: (7, encode_ACDP_VehiclePositioningRes),
+}
+
+
+FRAGMENT_BITS = 8
+FRAGMENT_END = 130
+FRAGMENT_CODERS: FragmentCoders = {
+    "SignedInfo": (110, SignedInfo, decode_SignedInfo, encode_SignedInfo),
 }

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from evse_controller.exi.bits import PART, Window, join, put_string, put_uint, read_more, read_string
 from evse_controller.exi.errors import invalid, out_of_range, unexpected, within
-from evse_controller.messages.base import Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 
 
 class ResponseCode(IntEnum):
@@ -317,3 +317,8 @@ ROOT_ENCODERS: RootEncoders = {
     SupportedAppProtocolReq: (0, encode_SupportedAppProtocolReq),
     SupportedAppProtocolRes: (1, encode_SupportedAppProtocolRes),
 }
+
+
+FRAGMENT_BITS = 4
+FRAGMENT_END = 10
+FRAGMENT_CODERS: FragmentCoders = {}

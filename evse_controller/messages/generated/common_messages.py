@@ -23,7 +23,7 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import count_set, invalid, out_of_range, unexpected, within, wrong_choice
-from evse_controller.messages.base import Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
     RESPONSECODE_MEMBERS,
@@ -48,6 +48,7 @@ from evse_controller.messages.generated.common_types import (
     encode_RationalNumber,
     encode_Receipt,
 )
+from evse_controller.messages.generated.xmldsig import SignedInfo, decode_SignedInfo, encode_SignedInfo
 
 
 class Authorization(IntEnum):
@@ -8197,4 +8198,23 @@ ROOT_ENCODERS: RootEncoders = {
     VehicleCheckInRes: (50, encode_VehicleCheckInRes),
     VehicleCheckOutReq: (51, encode_VehicleCheckOutReq),
     VehicleCheckOutRes: (52, encode_VehicleCheckOutRes),
+}
+
+
+FRAGMENT_BITS = 9
+FRAGMENT_END = 282
+FRAGMENT_CODERS: FragmentCoders = {
+    "AbsolutePriceSchedule": (0, AbsolutePriceSchedule, decode_AbsolutePriceSchedule, encode_AbsolutePriceSchedule),
+    "OEMProvisioningCertificateChain": (
+        128, SignedCertificateChain, decode_SignedCertificateChain, encode_SignedCertificateChain,
+    ),
+    "PnC_AReqAuthorizationMode": (
+        151, PnC_AReqAuthorizationMode, decode_PnC_AReqAuthorizationMode, encode_PnC_AReqAuthorizationMode,
+    ),
+    "PriceLevelSchedule": (167, PriceLevelSchedule, decode_PriceLevelSchedule, encode_PriceLevelSchedule),
+    "SignedInfo": (230, SignedInfo, decode_SignedInfo, encode_SignedInfo),
+    "SignedInstallationData": (
+        231, SignedInstallationData, decode_SignedInstallationData, encode_SignedInstallationData,
+    ),
+    "SignedMeteringData": (232, SignedMeteringData, decode_SignedMeteringData, encode_SignedMeteringData),
 }

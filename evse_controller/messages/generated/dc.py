@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from evse_controller.exi.bits import put_uint, read_more
 from evse_controller.exi.errors import ExiError, invalid, out_of_range, unexpected, within
-from evse_controller.messages.base import Field, Kind, Message, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
     RESPONSECODE_MEMBERS,
@@ -35,6 +35,7 @@ from evse_controller.messages.generated.common_types import (
     encode_RationalNumber,
     encode_Receipt,
 )
+from evse_controller.messages.generated.xmldsig import SignedInfo, decode_SignedInfo, encode_SignedInfo
 
 
 class BPT_DC_CPDReqEnergyTransferMode(Message):
@@ -3448,4 +3449,11 @@ ROOT_ENCODERS: RootEncoders = {
     Dynamic_DC_CLResControlMode: (25, encode_Dynamic_DC_CLResControlMode),
     Scheduled_DC_CLReqControlMode: (37, encode_Scheduled_DC_CLReqControlMode),
     Scheduled_DC_CLResControlMode: (38, encode_Scheduled_DC_CLResControlMode),
+}
+
+
+FRAGMENT_BITS = 8
+FRAGMENT_END = 150
+FRAGMENT_CODERS: FragmentCoders = {
+    "SignedInfo": (129, SignedInfo, decode_SignedInfo, encode_SignedInfo),
 }

@@ -28,8 +28,25 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import ExiError, count_set, invalid, out_of_range, unexpected, within, wrong_choice
-from evse_controller.messages.base import UNBOUNDED, Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
-from evse_controller.messages.generated.xmldsig import Signature, decode_Signature, encode_Signature
+from evse_controller.messages.base import (
+    UNBOUNDED,
+    Field,
+    FragmentCoders,
+    Kind,
+    Message,
+    Node,
+    RootDecoders,
+    RootEncoders,
+    Schema,
+)
+from evse_controller.messages.generated.xmldsig import (
+    Signature,
+    SignedInfo,
+    decode_Signature,
+    decode_SignedInfo,
+    encode_Signature,
+    encode_SignedInfo,
+)
 
 
 class Value(IntEnum):
@@ -7761,4 +7778,24 @@ ROOT_ENCODERS: RootEncoders = {
     V2G_Message: (77, encode_V2G_Message),
     WeldingDetectionReq: (78, encode_WeldingDetectionReq),
     WeldingDetectionRes: (79, encode_WeldingDetectionRes),
+}
+
+
+FRAGMENT_BITS = 8
+FRAGMENT_END = 246
+FRAGMENT_CODERS: FragmentCoders = {
+    "CertificateInstallationReq": (
+        13, CertificateInstallationReq, decode_CertificateInstallationReq, encode_CertificateInstallationReq,
+    ),
+    "CertificateInstallationRes": (
+        14, CertificateInstallationRes, decode_CertificateInstallationRes, encode_CertificateInstallationRes,
+    ),
+    "CertificateUpdateReq": (15, CertificateUpdateReq, decode_CertificateUpdateReq, encode_CertificateUpdateReq),
+    "CertificateUpdateRes": (16, CertificateUpdateRes, decode_CertificateUpdateRes, encode_CertificateUpdateRes),
+    "ContractAuthenticationReq": (
+        28, ContractAuthenticationReq, decode_ContractAuthenticationReq, encode_ContractAuthenticationReq,
+    ),
+    "MeteringReceiptReq": (122, MeteringReceiptReq, decode_MeteringReceiptReq, encode_MeteringReceiptReq),
+    "SalesTariff": (174, SalesTariff, decode_SalesTariff, encode_SalesTariff),
+    "SignedInfo": (212, SignedInfo, decode_SignedInfo, encode_SignedInfo),
 }

@@ -29,13 +29,16 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import ExiError, count_set, invalid, out_of_range, unexpected, within, wrong_choice
-from evse_controller.messages.base import Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.xmldsig import (
     Signature,
+    SignedInfo,
     X509IssuerSerial,
     decode_Signature,
+    decode_SignedInfo,
     decode_X509IssuerSerial,
     encode_Signature,
+    encode_SignedInfo,
     encode_X509IssuerSerial,
 )
 
@@ -8084,4 +8087,61 @@ ROOT_ENCODERS: RootEncoders = {
     V2G_Message: (76, encode_V2G_Message),
     WeldingDetectionReq: (77, encode_WeldingDetectionReq),
     WeldingDetectionRes: (78, encode_WeldingDetectionRes),
+}
+
+
+def decode_relaxed_EMAID(n: int, e: int) -> tuple[EMAID, int]:
+    """EMAID as eMAID, which has several types in this schema set: by the relaxed grammar (EXI 1.0, 8.5.3)."""
+    at = "Id"
+    try:
+        e -= 9
+        if n >> e & 511 != 4:
+            raise unexpected(e)
+        id, e = read_characters(n, e, 4096)
+        at = "value"
+        e -= 9
+        if n >> e & 511 != 256:
+            raise unexpected(e)
+        value, e = read_characters(n, e, 15)
+        e -= 8
+        if n >> e & 255 != 244:
+            raise unexpected(e)
+    except ValueError as error:
+        raise within(error, at, e) from None
+    return EMAID(id, value), e
+
+
+def encode_relaxed_EMAID(x: int, m: EMAID) -> int:
+    """EMAID as eMAID, which has several types in this schema set: by the relaxed grammar (EXI 1.0, 8.5.3)."""
+    if type(m) is not EMAID:
+        raise invalid(m, "a EMAID")
+    at = "Id"
+    try:
+        x = put_string(x << 9 | 4, m.id, 4096)
+        at = "value"
+        x = put_string(x << 9 | 256, m.value, 15)
+        return x << 8 | 244
+    except ValueError as error:
+        raise within(error, at) from None
+
+
+FRAGMENT_BITS = 8
+FRAGMENT_END = 244
+FRAGMENT_CODERS: FragmentCoders = {
+    "AuthorizationReq": (4, AuthorizationReq, decode_AuthorizationReq, encode_AuthorizationReq),
+    "CertificateInstallationReq": (
+        15, CertificateInstallationReq, decode_CertificateInstallationReq, encode_CertificateInstallationReq,
+    ),
+    "CertificateUpdateReq": (17, CertificateUpdateReq, decode_CertificateUpdateReq, encode_CertificateUpdateReq),
+    "ContractSignatureCertChain": (33, CertificateChain, decode_CertificateChain, encode_CertificateChain),
+    "ContractSignatureEncryptedPrivateKey": (
+        34, ContractSignatureEncryptedPrivateKey, decode_ContractSignatureEncryptedPrivateKey,
+        encode_ContractSignatureEncryptedPrivateKey,
+    ),
+    "DHpublickey": (45, DiffieHellmanPublickey, decode_DiffieHellmanPublickey, encode_DiffieHellmanPublickey),
+    "MeteringReceiptReq": (121, MeteringReceiptReq, decode_MeteringReceiptReq, encode_MeteringReceiptReq),
+    "SAProvisioningCertificateChain": (166, CertificateChain, decode_CertificateChain, encode_CertificateChain),
+    "SalesTariff": (174, SalesTariff, decode_SalesTariff, encode_SalesTariff),
+    "SignedInfo": (208, SignedInfo, decode_SignedInfo, encode_SignedInfo),
+    "eMAID": (236, EMAID, decode_relaxed_EMAID, encode_relaxed_EMAID),
 }

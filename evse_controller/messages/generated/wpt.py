@@ -22,7 +22,7 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import count_set, invalid, out_of_range, unexpected, within, wrong_choice
-from evse_controller.messages.base import Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
     RESPONSECODE_MEMBERS,
@@ -47,6 +47,7 @@ from evse_controller.messages.generated.common_types import (
     encode_RationalNumber,
     encode_Receipt,
 )
+from evse_controller.messages.generated.xmldsig import SignedInfo, decode_SignedInfo, encode_SignedInfo
 
 
 class WPT_FinePositioningMethod(IntEnum):
@@ -4319,4 +4320,11 @@ ROOT_ENCODERS: RootEncoders = {
     WPT_FinePositioningSetupRes: (34, encode_WPT_FinePositioningSetupRes),
     WPT_PairingReq: (35, encode_WPT_PairingReq),
     WPT_PairingRes: (36, encode_WPT_PairingRes),
+}
+
+
+FRAGMENT_BITS = 8
+FRAGMENT_END = 194
+FRAGMENT_CODERS: FragmentCoders = {
+    "SignedInfo": (146, SignedInfo, decode_SignedInfo, encode_SignedInfo),
 }

@@ -25,7 +25,17 @@ from evse_controller.exi.bits import (
 )
 from evse_controller.exi.errors import ExiError, invalid, unexpected, within
 from evse_controller.exi.irregular import Names, Reader, Writer, decode_states, encode_states
-from evse_controller.messages.base import UNBOUNDED, Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import (
+    UNBOUNDED,
+    Field,
+    FragmentCoders,
+    Kind,
+    Message,
+    Node,
+    RootDecoders,
+    RootEncoders,
+    Schema,
+)
 
 
 class CanonicalizationMethod(Message):
@@ -1788,4 +1798,11 @@ ROOT_ENCODERS: RootEncoders = {
     Transform: (21, encode_Transform),
     Transforms: (22, encode_Transforms),
     X509Data: (23, encode_X509Data),
+}
+
+
+FRAGMENT_BITS = 6
+FRAGMENT_END = 46
+FRAGMENT_CODERS: FragmentCoders = {
+    "SignedInfo": (32, SignedInfo, decode_SignedInfo, encode_SignedInfo),
 }
