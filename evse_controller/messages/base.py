@@ -7,6 +7,7 @@ from enum import IntEnum
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from evse_controller.exi.leniency import Deviation
 from evse_controller.exi.naming import module_name
 
 UNBOUNDED = 1 << 30
@@ -153,9 +154,24 @@ class Node:
 class Message(Node):
     """A node with a global element of its own: it can stand at the root of a document."""
 
-    __slots__ = ()
+    __slots__ = ("_deviations",)
+    _deviations: tuple[Deviation, ...]
     SCHEMA: ClassVar[Schema]
     ELEMENT: ClassVar[str]
+
+    @property
+    def deviations(self) -> tuple[Deviation, ...]:
+        """How the data that were decoded deviate from the schema; empty if they do not, or nothing was decoded.
+
+        They say how the message came, not what it is: they count for nothing in comparisons and in encoding.
+        """
+        return getattr(self, "_deviations", ())
+
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        if not self.deviations:
+            return text
+        return f"{text[:-1]}{', ' if text[-2] != '(' else ''}deviations={self.deviations!r})"
 
 
 Value: TypeAlias = "int | bool | str | bytes | IntEnum | Node"

@@ -85,6 +85,11 @@ def text_limit(kind: Simple) -> int:
     return MAX_TEXT if kind.max_length is None else kind.max_length
 
 
+def text_bounds(kind: Simple) -> str:
+    """The arguments for a string's largest length and, where there is one, its smallest."""
+    return f"{text_limit(kind)}, {kind.min_length}" if kind.min_length else f"{text_limit(kind)}"
+
+
 def binary_limit(kind: Simple) -> int:
     """The largest length of a binary value that is accepted."""
     return MAX_BINARY if kind.max_length is None else kind.max_length
@@ -95,19 +100,23 @@ def item_limit(item: Item) -> int:
     return MAX_ITEMS if item.high == UNBOUNDED else item.high
 
 
-def value_bound(kind: Simple | Complex, plan_of: Callable[[Complex], TypePlan]) -> int:
-    """At least as many bits as a value of the type can take: what a window must hold of it."""
+def value_bound(kind: Simple | Complex, plan_of: Callable[[Complex], TypePlan], lenient: bool = False) -> int:
+    """At least as many bits as a value of the type can take: what a window must hold of it.
+
+    A lenient reading takes values that are longer than their type allows.
+    """
     if isinstance(kind, Simple):
         if kind.kind == "string":
-            return 40 + 24 * text_limit(kind)
+            return 40 + 24 * max(text_limit(kind), MAX_TEXT if lenient else 0)
         if kind.kind in ("hex", "base64"):
-            return 40 + 8 * binary_limit(kind)
+            return 40 + 8 * max(binary_limit(kind), MAX_BINARY if lenient else 0)
         return 16 + 8 * groups(kind) if kind.kind == "integer" else 16
     plan = plan_of(kind)
     total = 16
     if plan.states is not None:
-        return sum(32 * value_bound(s.type, plan_of) for s in plan.slots if not isinstance(s.type, dict)) + total
+        types = [slot.type for slot in plan.slots if not isinstance(slot.type, dict)]
+        return sum(32 * value_bound(one, plan_of, lenient) for one in types) + total
     for item in plan.items:
-        largest = max(value_bound(t.type, plan_of) for t in item.terminals if not t.abstract)
+        largest = max(value_bound(t.type, plan_of, lenient) for t in item.terminals if not t.abstract)
         total += item_limit(item) * (largest + 16)
     return total

@@ -21,12 +21,14 @@ from evse_controller.exi.generator.emit_common import (
     is_unsigned,
     item_limit,
     item_name,
-    text_limit,
+    text_bounds,
     value_bound,
 )
 from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.layout import bracketed, signature, union
 from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
+
+PLACE = "<place>"
 
 
 class BitRun:
@@ -34,30 +36,36 @@ class BitRun:
 
     def __init__(self, code: Code) -> None:
         self.code = code
-        self.parts: list[tuple[int, str]] = []
-        self.after: list[str] = []
+        self.element = ""  # to which the next piece belongs; empty where `at` tells it better
+        self.parts: list[tuple[int, str, str]] = []
+        self.after: list[tuple[int, str]] = []
 
     def zero(self, width: int = 1) -> None:
         """Bits that must be zero: the only first-level event code of a state."""
-        self.parts.append((width, ""))
+        self.parts.append((width, "", self.element))
 
     def value(self, width: int, target: str, form: str = "{}", after: tuple[str, ...] = ()) -> None:
-        """Bits that become a variable by the expression `form`; `after` lines follow the whole read."""
-        self.parts.append((width, f"{target}\t{form}"))
-        self.after += after
+        """Bits that become a variable by the expression `form`.
+
+        `after` lines follow the whole read; there, PLACE stands for the number of bits left behind the value.
+        """
+        self.parts.append((width, f"{target}\t{form}", self.element))
+        self.after += [(len(self.parts), line) for line in after]
 
     def flush(self) -> None:
         """Write one read for all pieces."""
         if not self.parts:
             return
-        total = sum(width for width, _ in self.parts)
+        total = sum(width for width, _, _ in self.parts)
         add = self.code.add
         add(f"e -= {total}")
         mask = 0
         left = total
         values = []
-        for width, what in self.parts:
+        places = [total]  # bits left of the run behind each piece
+        for width, what, _ in self.parts:
             left -= width
+            places.append(left)
             if what:
                 target, form = what.split("\t")
                 values.append((left, width, target, form))
@@ -73,14 +81,18 @@ class BitRun:
             add(f"v = n >> e & {hex((1 << total) - 1)}")
             if mask:
                 add(f"if v & {hex(mask)}:")
-                add("    raise unexpected(e)")
+                later = [
+                    f'({places[i]}, "{self.parts[i][2]}")'
+                    for i in range(1, len(self.parts)) if self.parts[i][2] != self.parts[i - 1][2]
+                ]
+                add(f"    raise unexpected({', '.join(['e', f'v & {hex(mask)}', *later])})")
             for shift, width, target, form in values:
                 expression = f"v >> {shift} & {(1 << width) - 1}" if shift else f"v & {(1 << width) - 1}"
                 if shift + width == total:
                     expression = f"v >> {shift}" if shift else "v"
                 add(f"{target} = {form.format(expression)}")
-        for line in self.after:
-            add(line)
+        for part, line in self.after:
+            add(line.replace(PLACE, f"e + {places[part]}" if places[part] else "e"))
         self.parts, self.after = [], []
 
 
@@ -129,12 +141,17 @@ class DecoderEmitter:
     def _next(self, state: int) -> None:
         """Read the event code of the state before item `state`."""
         productions, base = self.row.productions(state), self.row.base[state]
-        if productions == 1:
+        item = self.plan.items[state] if state < len(self.plan.items) else None
+        # Text may end at once by a second-level event, which is tolerable: then c is one more than the last code.
+        last = base + productions - (0 if item and _is_text(item.terminals[0]) else 1)
+        width = code_bits(productions)
+        if last == base:
+            if item and item.high == 1:
+                self.run.element = item.terminals[0].element or item.terminals[0].slot.element
             self.run.zero(1)
             return
-        form = f"({{}}) + {base}" if base else "{}"
-        check = (f"if c > {base + productions - 1}:", "    raise unexpected(e)")
-        self.run.value(code_bits(productions), "c", form, check)
+        check = (f"if c > {last}:", f"    raise unexpected({PLACE})") if last - base < (1 << width) - 1 else ()
+        self.run.value(width, "c", f"({{}}) + {base}" if base else "{}", check)
 
     def _items(self) -> None:
         self._next(0)
@@ -165,10 +182,30 @@ class DecoderEmitter:
             self._list(index, item, terminal)
             return
         # What is pending may be the event code that led here; a value of the element before would keep its name.
-        if not any(what for _, what in self.run.parts):
+        if not any(what for _, what, _ in self.run.parts):
             self.code.add(f'at = "{terminal.element or slot.element}"')
+        if _is_text(terminal):
+            self._text(index, terminal)
+            return
+        self.run.element = terminal.element or slot.element
         self._value(terminal.type, slot.name, slot.place, terminal.element or slot.element)
         self._next(index + 1)
+
+    def _text(self, index: int, terminal: Terminal) -> None:
+        """The characters of an element with attributes, and its end."""
+        kind, name, add = terminal.type, terminal.slot.name, self.code.add
+        assert isinstance(kind, Simple)
+        self.run.flush()
+        add(f"if c > {self.row.base[index]}:")
+        least = f", {kind.min_length}" if kind.kind != "string" and kind.min_length else ""
+        empty = '""' if kind.kind == "string" else 'b""'
+        add(f"    {name}, e = {empty}, read_empty(n, e{least})")
+        add("else:")
+        self.code.indent += 1
+        self._value(kind, name, "text", terminal.slot.element)
+        self._next(index + 1)
+        self.run.flush()
+        self.code.indent -= 1
 
     def _list(self, index: int, item: Item, terminal: Terminal) -> None:
         slot, add = terminal.slot, self.code.add
@@ -180,16 +217,19 @@ class DecoderEmitter:
             add(f"{slot.name} = []")
         if limit > LONG_LIST:
             need = value_bound(terminal.type, self.plan_of) + 64
-            add(f"whole, window = n, Window(n, e, {need})")
+            lenient_need = value_bound(terminal.type, self.plan_of, lenient=True) + 64
+            add(f"whole, window = n, Window(n, e, {need}, {lenient_need})")
+            add("need = window.need")
             add("n, e = window.slide(0)")
             add("base = window.base")
         add("while True:")
         self.code.indent += 1
         if limit > LONG_LIST:
-            add(f"if e < {need} and base:")
+            add("if e < need and base:")
             add("    n, e = window.slide(e)")
             add("    base = window.base")
         one = item_name(self.plan, slot)
+        self.run.element = ""
         self._value(terminal.type, one, "element", slot.element)
         self.run.flush()
         add(f"{slot.name}.append({one})")
@@ -198,11 +238,10 @@ class DecoderEmitter:
             add(f'    raise ExiError("more than {limit} items", e)')
         else:
             add(f"if len({slot.name}) == {limit}:")
-            self.code.indent += 1
-            self._next(index + 1)
-            self.run.flush()
-            add("break")
-            self.code.indent -= 1
+            add(f"    {'c' if after > 1 else '_'}, e = full_list_end(n, e, {after})")
+            if after > 1 and after_base:
+                add(f"    c += {after_base}")
+            add("    break")
         if item.low > 1:
             add(f"if len({slot.name}) < {item.low}:")
             self.code.indent += 1
@@ -237,11 +276,9 @@ class DecoderEmitter:
             run.flush()
             self._at(element)
             if kind.kind == "string":
-                name, bounds = ("read_string" if boxed else "read_characters"), str(text_limit(kind))
+                name, bounds = ("read_string" if boxed else "read_characters"), text_bounds(kind)
             else:
-                # Vehicles send session ids of 0 to 8 bytes: a fixed length of hexBinary is only an upper bound.
-                least = 0 if kind.kind == "hex" else kind.min_length
-                name, bounds = ("read_binary" if boxed else "read_octets"), f"{least}, {binary_limit(kind)}"
+                name, bounds = ("read_binary" if boxed else "read_octets"), f"{kind.min_length}, {binary_limit(kind)}"
             add(f"{target}, e = {name}(n, e, {bounds})")
             return
         if boxed:
@@ -257,6 +294,10 @@ class DecoderEmitter:
         if boxed:
             run.zero(1)
 
+    def _element(self) -> str:
+        """The argument that tells an error's element."""
+        return f', "{self.run.element}"' if self.run.element else ""
+
     def _at(self, element: str) -> None:
         line = "    " * self.code.indent + f'at = "{element}"'
         if self.code.lines[-1:] != [line]:
@@ -269,7 +310,7 @@ class DecoderEmitter:
             return
         self.run.value(width, "i", "{}", (
             f"if i >= {count}:",
-            f'    raise out_of_range(i, "the {count} values of {type_name(kind)}", e)',
+            f'    raise out_of_range(i, "the {count} values of {type_name(kind)}", {PLACE}{self._element()})',
             f"{target} = {members}[i]",
         ))
         # Two enumerations in one read would share the variable.
@@ -282,7 +323,10 @@ class DecoderEmitter:
         form = f"({{}}) + {low}" if low > 0 else f"({{}}) - {-low}" if low else "{}"
         checks: tuple[str, ...] = ()
         if kind.high - low + 1 < 1 << width:
-            checks = (f"if {target} > {kind.high}:", f'    raise out_of_range({target}, "{low}..{kind.high}", e)')
+            checks = (
+                f"if {target} > {kind.high}:",
+                f'    outside({target}, "{low}..{kind.high}", {PLACE}{self._element()})',
+            )
         self.run.value(width, target, form, checks)
 
     def _integer(self, kind: Simple, target: str, element: str) -> None:
@@ -307,7 +351,7 @@ class DecoderEmitter:
         else:
             condition = f"not {low} <= {target} <= {high}"
         add(f"if {condition}:")
-        add(f'    raise out_of_range({target}, "{low}..{high}", e)')
+        add(f'    outside({target}, "{low}..{high}", e{self._element()})')
 
     def _irregular(self) -> list[str]:
         name = self.plan.class_name
@@ -315,6 +359,12 @@ class DecoderEmitter:
         lines += bracketed(f"return {name}(", [f"values[{self.plan.slots.index(s)}]" for s in
                            sorted(self.plan.slots, key=is_optional)], "), e", 4, trailing=False)
         return lines
+
+
+def _is_text(terminal: Terminal) -> bool:
+    """Whether the terminal is the text of an element with attributes, of a type whose value may be empty."""
+    kind = terminal.type
+    return terminal.slot.place == "text" and isinstance(kind, Simple) and kind.kind in ("string", "hex", "base64")
 
 
 def reader(slot: Slot) -> str:
@@ -325,7 +375,7 @@ def reader(slot: Slot) -> str:
     assert isinstance(kind, Simple)
     boxed = slot.place == "element"
     if kind.kind == "string":
-        return f"lambda n, e: {'read_string' if boxed else 'read_characters'}(n, e, {text_limit(kind)})"
+        return f"lambda n, e: {'read_string' if boxed else 'read_characters'}(n, e, {text_bounds(kind)})"
     if kind.kind in ("hex", "base64"):
         limit = binary_limit(kind)
         return f"lambda n, e: {'read_binary' if boxed else 'read_octets'}(n, e, {kind.min_length}, {limit})"

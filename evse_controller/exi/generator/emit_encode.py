@@ -18,7 +18,7 @@ from evse_controller.exi.generator.emit_common import (
     is_unsigned,
     item_limit,
     item_name,
-    text_limit,
+    text_bounds,
 )
 from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.layout import bracketed, signature
@@ -236,7 +236,7 @@ class EncoderEmitter:
         if boxed:
             run.put(1)
         if kind.kind == "string":
-            add(f"x = put_string({run.take()}, {value}, {text_limit(kind)})")
+            add(f"x = put_string({run.take()}, {value}, {text_bounds(kind)})")
         elif kind.kind in ("hex", "base64"):
             add(f"x = put_binary({run.take()}, {value}, {kind.min_length}, {binary_limit(kind)})")
         else:
@@ -287,7 +287,7 @@ def writer(slot: Slot) -> str:
     assert isinstance(kind, Simple)
     before, after = ("x << 1", " << 1") if slot.place == "element" else ("x", "")
     if kind.kind == "string":
-        return f"lambda x, v: put_string({before}, v, {text_limit(kind)}){after}"
+        return f"lambda x, v: put_string({before}, v, {text_bounds(kind)}){after}"
     if kind.kind in ("hex", "base64"):
         return f"lambda x, v: put_binary({before}, v, {kind.min_length}, {binary_limit(kind)}){after}"
     if kind.kind == "integer":

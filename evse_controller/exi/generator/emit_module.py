@@ -21,11 +21,12 @@ PACKAGE = "evse_controller.messages.generated"
 _RUNTIME = {
     "evse_controller.exi.bits": (
         "PART", "Window", "join", "put_binary", "put_integer", "put_string", "put_uint", "read_binary",
-        "read_characters", "read_integer", "read_more", "read_octets", "read_string",
+        "read_characters", "read_empty", "read_integer", "read_more", "read_octets", "read_string",
     ),
     "evse_controller.exi.errors": (
         "ExiError", "count_set", "invalid", "out_of_range", "unexpected", "within", "wrong_choice",
     ),
+    "evse_controller.exi.leniency": ("full_list_end", "outside"),
     "evse_controller.exi.irregular": ("Names", "Reader", "Writer", "decode_states", "encode_states"),
     "evse_controller.messages.base": (
         "UNBOUNDED", "Field", "FragmentCoders", "Kind", "Message", "Node", "RootDecoders", "RootEncoders", "Schema",

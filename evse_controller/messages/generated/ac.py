@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from evse_controller.exi.bits import put_uint, read_more
 from evse_controller.exi.errors import ExiError, invalid, out_of_range, unexpected, within
+from evse_controller.exi.leniency import outside
 from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     RESPONSECODE_MEMBERS,
@@ -1874,15 +1875,15 @@ def decode_AC_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[AC_ChargePara
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -1959,16 +1960,16 @@ def decode_BPT_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVTargetEnergyRequest"))
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
@@ -2571,16 +2572,16 @@ def decode_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLReq
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVTargetEnergyRequest"))
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
@@ -3020,7 +3021,7 @@ def decode_AC_ChargeLoopReq(n: int, e: int) -> tuple[AC_ChargeLoopReq, int]:
         e -= 6
         v = n >> e & 0x3f
         if v & 0x28:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x28)
         meter_info_requested = (v >> 4 & 1) == 1
         c = (v & 7) + 3
         if c > 7:
@@ -3123,16 +3124,16 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 4:
                 raise unexpected(e)
@@ -3141,11 +3142,11 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 2:
@@ -3153,11 +3154,11 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 3:
@@ -3165,16 +3166,16 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
                 ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
             if ack_max_delay > 65535:
-                raise out_of_range(ack_max_delay, "0..65535", e)
+                outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVSETargetActivePower"))
         at = "EVSETargetActivePower"
         evse_target_active_power, e = decode_RationalNumber(n, e)
         e -= 4
@@ -3506,16 +3507,16 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 4:
                 raise unexpected(e)
@@ -3524,11 +3525,11 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 2:
@@ -3536,11 +3537,11 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 3:
@@ -3548,16 +3549,16 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
                 ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
             if ack_max_delay > 65535:
-                raise out_of_range(ack_max_delay, "0..65535", e)
+                outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVSETargetActivePower"))
         at = "EVSETargetActivePower"
         evse_target_active_power, e = decode_RationalNumber(n, e)
         e -= 4
@@ -3888,15 +3889,15 @@ def decode_AC_ChargeLoopRes(n: int, e: int) -> tuple[AC_ChargeLoopRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 5
         v = n >> e & 0x1f
         if v & 0x10:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x10)
         c = (v & 15) + 2
         if c > 10:
             raise unexpected(e)

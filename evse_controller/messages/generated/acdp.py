@@ -12,6 +12,7 @@ from enum import IntEnum
 
 from evse_controller.exi.bits import put_uint, read_more
 from evse_controller.exi.errors import invalid, out_of_range, unexpected, within
+from evse_controller.exi.leniency import outside
 from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
@@ -467,7 +468,7 @@ def decode_ACDP_VehiclePositioningReq(n: int, e: int) -> tuple[ACDP_VehiclePosit
         e -= 9
         v = n >> e & 0x1ff
         if v & 0x1bb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1bb, (5, "EVPositioningSupport"))
         ev_mobility_status = (v >> 6 & 1) == 1
         ev_positioning_support = (v >> 2 & 1) == 1
     except ValueError as error:
@@ -510,25 +511,25 @@ def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePosit
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         at = "EVSEPositioningSupport"
         e -= 16
         v = n >> e & 0xffff
         if v & 0xee00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xee00, (15, "EVSEPositioningSupport"), (11, "EVRelativeXDeviation"))
         evse_positioning_support = (v >> 12 & 1) == 1
         s = v >> 8 & 1
         ev_relative_x_deviation = v & 255
@@ -537,12 +538,12 @@ def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePosit
         if s:
             ev_relative_x_deviation = -1 - ev_relative_x_deviation
         if not -32768 <= ev_relative_x_deviation <= 32767:
-            raise out_of_range(ev_relative_x_deviation, "-32768..32767", e)
+            outside(ev_relative_x_deviation, "-32768..32767", e, "EVRelativeXDeviation")
         at = "EVRelativeYDeviation"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xe00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe00, (11, "EVRelativeYDeviation"))
         s = v >> 8 & 1
         ev_relative_y_deviation = v & 255
         if ev_relative_y_deviation > 127:
@@ -550,12 +551,12 @@ def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePosit
         if s:
             ev_relative_y_deviation = -1 - ev_relative_y_deviation
         if not -32768 <= ev_relative_y_deviation <= 32767:
-            raise out_of_range(ev_relative_y_deviation, "-32768..32767", e)
+            outside(ev_relative_y_deviation, "-32768..32767", e, "EVRelativeYDeviation")
         at = "ContactWindowXc"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xe00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe00, (11, "ContactWindowXc"))
         s = v >> 8 & 1
         contact_window_xc = v & 255
         if contact_window_xc > 127:
@@ -563,12 +564,12 @@ def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePosit
         if s:
             contact_window_xc = -1 - contact_window_xc
         if not -32768 <= contact_window_xc <= 32767:
-            raise out_of_range(contact_window_xc, "-32768..32767", e)
+            outside(contact_window_xc, "-32768..32767", e, "ContactWindowXc")
         at = "ContactWindowYc"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xe00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe00, (11, "ContactWindowYc"))
         s = v >> 8 & 1
         contact_window_yc = v & 255
         if contact_window_yc > 127:
@@ -576,12 +577,12 @@ def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePosit
         if s:
             contact_window_yc = -1 - contact_window_yc
         if not -32768 <= contact_window_yc <= 32767:
-            raise out_of_range(contact_window_yc, "-32768..32767", e)
+            outside(contact_window_yc, "-32768..32767", e, "ContactWindowYc")
         at = "EVInChargePosition"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3b, (5, "EVInChargePosition"))
         ev_in_charge_position = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -658,7 +659,7 @@ def decode_ACDP_ConnectReq(n: int, e: int) -> tuple[ACDP_ConnectReq, int]:
         e -= 6
         v = n >> e & 0x3f
         if v & 0x33:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x33)
         ev_electrical_charging_device_status = ELECTRICALCHARGINGDEVICESTATUS_MEMBERS[v >> 2 & 3]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -696,34 +697,34 @@ def decode_ACDP_ConnectRes(n: int, e: int) -> tuple[ACDP_ConnectRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         at = "EVSEElectricalChargingDeviceStatus"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x39c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x39c, (9, "EVSEElectricalChargingDeviceStatus"), (4, "EVSEMechanicalChargingDeviceStatus"))
         evse_electrical_charging_device_status = ELECTRICALCHARGINGDEVICESTATUS_MEMBERS[v >> 5 & 3]
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of MechanicalChargingDeviceStatus", e)
+            raise out_of_range(i, "the 3 values of MechanicalChargingDeviceStatus", e, "EVSEMechanicalChargingDeviceStatus")
         evse_mechanical_charging_device_status = MECHANICALCHARGINGDEVICESTATUS_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ACDP_ConnectRes(
@@ -775,7 +776,7 @@ def decode_EVTechnicalStatus(n: int, e: int) -> tuple[EVTechnicalStatus, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x6e8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x6e8, (7, "EVImmobilizationRequest"))
         ev_ready_to_charge = (v >> 8 & 1) == 1
         ev_immobilization_request = (v >> 4 & 1) == 1
         c = (v & 7) + 2
@@ -786,7 +787,7 @@ def decode_EVTechnicalStatus(n: int, e: int) -> tuple[EVTechnicalStatus, int]:
             e -= 6
             v = n >> e & 0x3f
             if v & 0x28:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x28)
             ev_immobilized = (v >> 4 & 1) == 1
             c = (v & 7) + 3
             if c > 8:
@@ -803,15 +804,15 @@ def decode_EVTechnicalStatus(n: int, e: int) -> tuple[EVTechnicalStatus, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             i = v & 7
             if i >= 5:
-                raise out_of_range(i, "the 5 values of CpStatus", e)
+                raise out_of_range(i, "the 5 values of CpStatus", e, "EVCPStatus")
             ev_cp_status = CPSTATUS_MEMBERS[i]
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 5
             if c > 8:
                 raise unexpected(e)
@@ -820,11 +821,11 @@ def decode_EVTechnicalStatus(n: int, e: int) -> tuple[EVTechnicalStatus, int]:
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             ev_soc = v >> 3 & 127
             c = (v & 3) + 6
             if ev_soc > 100:
-                raise out_of_range(ev_soc, "0..100", e)
+                outside(ev_soc, "0..100", e + 3, "EVSOC")
             if c > 8:
                 raise unexpected(e)
         if c == 6:
@@ -832,15 +833,15 @@ def decode_EVTechnicalStatus(n: int, e: int) -> tuple[EVTechnicalStatus, int]:
             e -= 5
             v = n >> e & 0x1f
             if v & 0x10:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x10)
             i = v & 15
             if i >= 10:
-                raise out_of_range(i, "the 10 values of ErrorCode", e)
+                raise out_of_range(i, "the 10 values of ErrorCode", e, "EVErrorCode")
             ev_error_code = ERRORCODE_MEMBERS[i]
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 7
             if c > 8:
                 raise unexpected(e)
@@ -849,7 +850,7 @@ def decode_EVTechnicalStatus(n: int, e: int) -> tuple[EVTechnicalStatus, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             ev_timeout = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -978,25 +979,25 @@ def decode_ACDP_SystemStatusRes(n: int, e: int) -> tuple[ACDP_SystemStatusRes, i
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEMechanicalChargingDeviceStatus"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEMechanicalChargingDeviceStatus"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of MechanicalChargingDeviceStatus", e)
+            raise out_of_range(i, "the 3 values of MechanicalChargingDeviceStatus", e, "EVSEMechanicalChargingDeviceStatus")
         evse_mechanical_charging_device_status = MECHANICALCHARGINGDEVICESTATUS_MEMBERS[i]
         at = "EVSEReadyToCharge"
         e -= 35
         v = n >> e & 0x7ffffffff
         if v & 0x773bbbbbb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x773bbbbbb, (34, "EVSEReadyToCharge"), (30, "EVSEIsolationStatus"), (25, "EVSEDisabled"), (21, "EVSEUtilityInterruptEvent"), (17, "EVSEEmergencyShutdown"), (13, "EVSEMalfunction"), (9, "EVInChargePosition"), (5, "EVAssociationStatus"))
         evse_ready_to_charge = (v >> 31 & 1) == 1
         evse_isolation_status = ISOLATIONSTATUS_MEMBERS[v >> 26 & 3]
         evse_disabled = (v >> 22 & 1) == 1
@@ -1081,7 +1082,7 @@ def decode_ACDP_DisconnectReq(n: int, e: int) -> tuple[ACDP_DisconnectReq, int]:
         e -= 6
         v = n >> e & 0x3f
         if v & 0x33:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x33)
         ev_electrical_charging_device_status = ELECTRICALCHARGINGDEVICESTATUS_MEMBERS[v >> 2 & 3]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -1119,34 +1120,34 @@ def decode_ACDP_DisconnectRes(n: int, e: int) -> tuple[ACDP_DisconnectRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         at = "EVSEElectricalChargingDeviceStatus"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x39c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x39c, (9, "EVSEElectricalChargingDeviceStatus"), (4, "EVSEMechanicalChargingDeviceStatus"))
         evse_electrical_charging_device_status = ELECTRICALCHARGINGDEVICESTATUS_MEMBERS[v >> 5 & 3]
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of MechanicalChargingDeviceStatus", e)
+            raise out_of_range(i, "the 3 values of MechanicalChargingDeviceStatus", e, "EVSEMechanicalChargingDeviceStatus")
         evse_mechanical_charging_device_status = MECHANICALCHARGINGDEVICESTATUS_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ACDP_DisconnectRes(

@@ -23,6 +23,7 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import count_set, invalid, out_of_range, unexpected, within, wrong_choice
+from evse_controller.exi.leniency import full_list_end, outside
 from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
@@ -2468,16 +2469,16 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEID"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVSEID"))
         at = "EVSEID"
         evseid, e = read_string(n, e, 255)
         e -= 1
@@ -2563,20 +2564,19 @@ def decode_SupportedProvidersList(n: int, e: int) -> tuple[SupportedProvidersLis
         if n >> e & 1:
             raise unexpected(e)
         at = "ProviderID"
-        whole, window = n, Window(n, e, 2024)
+        whole, window = n, Window(n, e, 2024, 98408)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 2024 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "ProviderID"
             one, e = read_string(n, e, 80)
             provider_id.append(one)
             if len(provider_id) == 128:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -2688,27 +2688,25 @@ def decode_AuthorizationSetupRes(n: int, e: int) -> tuple[AuthorizationSetupRes,
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "AuthorizationServices"
         while True:
             e -= 3
             v = n >> e & 0x7
             if v & 0x5:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x5)
             one = AUTHORIZATION_MEMBERS[v >> 1 & 1]
             authorization_services.append(one)
             if len(authorization_services) == 2:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -2720,7 +2718,7 @@ def decode_AuthorizationSetupRes(n: int, e: int) -> tuple[AuthorizationSetupRes,
         e -= 5
         v = n >> e & 0x1f
         if v & 0x14:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x14)
         certificate_installation_service = (v >> 3 & 1) == 1
         c = (v & 3) + 4
         if c > 5:
@@ -2827,9 +2825,7 @@ def decode_SubCertificates(n: int, e: int) -> tuple[SubCertificates, int]:
             one, e = read_binary(n, e, 0, 1600)
             certificate.append(one)
             if len(certificate) == 3:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -2973,7 +2969,7 @@ def decode_AuthorizationReq(n: int, e: int) -> tuple[AuthorizationReq, int]:
         e -= 6
         v = n >> e & 0x3f
         if v & 0x34:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x34)
         selected_authorization_service = AUTHORIZATION_MEMBERS[v >> 3 & 1]
         c = (v & 3) + 2
         if c > 3:
@@ -3039,24 +3035,24 @@ def decode_AuthorizationRes(n: int, e: int) -> tuple[AuthorizationRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return AuthorizationRes(header, response_code, evse_processing), e
@@ -3096,20 +3092,18 @@ def decode_ServiceIDList(n: int, e: int) -> tuple[ServiceIDList, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             one = v & 255
             if one > 127:
                 one, e = read_more(n, e, one, 3)
             if one > 65535:
-                raise out_of_range(one, "0..65535", e)
+                outside(one, "0..65535", e)
             e -= 1
             if n >> e & 1:
                 raise unexpected(e)
             service_id.append(one)
             if len(service_id) == 16:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3206,17 +3200,17 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         at = "FreeService"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3b, (5, "FreeService"))
         free_service = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -3257,9 +3251,7 @@ def decode_ServiceList(n: int, e: int) -> tuple[ServiceList, int]:
             one, e = decode_Service(n, e)
             service.append(one)
             if len(service) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3315,16 +3307,16 @@ def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "ServiceRenegotiationSupported"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3b, (5, "ServiceRenegotiationSupported"), (1, "EnergyTransferServiceList"))
         service_renegotiation_supported = (v >> 2 & 1) == 1
         at = "EnergyTransferServiceList"
         energy_transfer_service_list, e = decode_ServiceList(n, e)
@@ -3388,16 +3380,16 @@ def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ServiceDetailReq(header, service_id), e
@@ -3446,21 +3438,21 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             bool_value = (v >> 2 & 1) == 1
         elif c == 2:
             at = "byteValue"
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x403:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x403)
             byte_value = (v >> 2 & 255) - 128
         elif c == 3:
             at = "shortValue"
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             short_value = v & 255
             if short_value > 127:
@@ -3468,17 +3460,17 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             if s:
                 short_value = -1 - short_value
             if not -32768 <= short_value <= 32767:
-                raise out_of_range(short_value, "-32768..32767", e)
+                outside(short_value, "-32768..32767", e, "shortValue")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
         elif c == 4:
             at = "intValue"
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             int_value = v & 255
             if int_value > 127:
@@ -3486,11 +3478,11 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             if s:
                 int_value = -1 - int_value
             if not -2147483648 <= int_value <= 2147483647:
-                raise out_of_range(int_value, "-2147483648..2147483647", e)
+                outside(int_value, "-2147483648..2147483647", e, "intValue")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
         elif c == 5:
             at = "rationalNumber"
             rational_number, e = decode_RationalNumber(n, e)
@@ -3572,31 +3564,30 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         parameter_set_id = v & 255
         if parameter_set_id > 127:
             parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
         if parameter_set_id > 65535:
-            raise out_of_range(parameter_set_id, "0..65535", e)
+            outside(parameter_set_id, "0..65535", e, "ParameterSetID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "Parameter"
-        whole, window = n, Window(n, e, 4032)
+        whole, window = n, Window(n, e, 4032, 196800)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 4032 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "Parameter"
             one, e = decode_Parameter(n, e)
             parameter.append(one)
             if len(parameter) == 32:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3660,20 +3651,19 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "ParameterSet"
-        whole, window = n, Window(n, e, 127624)
+        whole, window = n, Window(n, e, 127624, 6296200)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 127624 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "ParameterSet"
             one, e = decode_ParameterSet(n, e)
             parameter_set.append(one)
             if len(parameter_set) == 32:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3735,26 +3725,26 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "ServiceID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "ServiceID"))
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         at = "ServiceParameterList"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "ServiceParameterList"))
         at = "ServiceParameterList"
         service_parameter_list, e = decode_ServiceParameterList(n, e)
         e -= 1
@@ -3797,26 +3787,26 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         at = "ParameterSetID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "ParameterSetID"))
         parameter_set_id = v & 255
         if parameter_set_id > 127:
             parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
         if parameter_set_id > 65535:
-            raise out_of_range(parameter_set_id, "0..65535", e)
+            outside(parameter_set_id, "0..65535", e, "ParameterSetID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SelectedService(service_id, parameter_set_id), e
@@ -3857,9 +3847,7 @@ def decode_SelectedServiceList(n: int, e: int) -> tuple[SelectedServiceList, int
             one, e = decode_SelectedService(n, e)
             selected_service.append(one)
             if len(selected_service) == 16:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3967,15 +3955,15 @@ def decode_ServiceSelectionRes(n: int, e: int) -> tuple[ServiceSelectionRes, int
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ServiceSelectionRes(header, response_code), e
@@ -4010,16 +3998,16 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         departure_time = v & 255
         if departure_time > 127:
             departure_time, e = read_more(n, e, departure_time, 5)
         if departure_time > 4294967295:
-            raise out_of_range(departure_time, "0..4294967295", e)
+            outside(departure_time, "0..4294967295", e, "DepartureTime")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 3:
             raise unexpected(e)
@@ -4028,11 +4016,11 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 3:
                 raise unexpected(e)
         if c == 2:
@@ -4040,10 +4028,10 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x203:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x203, (1, "EVTargetEnergyRequest"))
             target_soc = v >> 2 & 127
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 2, "TargetSOC")
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
@@ -4143,17 +4131,17 @@ def decode_EVPowerScheduleEntry(n: int, e: int) -> tuple[EVPowerScheduleEntry, i
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         at = "Power"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "Power"))
         at = "Power"
         power, e = decode_RationalNumber(n, e)
         e -= 1
@@ -4192,20 +4180,19 @@ def decode_EVPowerScheduleEntryList(n: int, e: int) -> tuple[EVPowerScheduleEntr
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPowerScheduleEntry"
-        whole, window = n, Window(n, e, 280)
+        whole, window = n, Window(n, e, 280, 280)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 280 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "EVPowerScheduleEntry"
             one, e = decode_EVPowerScheduleEntry(n, e)
             ev_power_schedule_entry.append(one)
             if len(ev_power_schedule_entry) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4261,17 +4248,17 @@ def decode_EVPowerSchedule(n: int, e: int) -> tuple[EVPowerSchedule, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         at = "EVPowerScheduleEntries"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVPowerScheduleEntries"))
         at = "EVPowerScheduleEntries"
         ev_power_schedule_entries, e = decode_EVPowerScheduleEntryList(n, e)
         e -= 1
@@ -4348,25 +4335,23 @@ def decode_EVPriceRuleStack(n: int, e: int) -> tuple[EVPriceRuleStack, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "EVPriceRule"
         while True:
             at = "EVPriceRule"
             one, e = decode_EVPriceRule(n, e)
             ev_price_rule.append(one)
             if len(ev_price_rule) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4423,20 +4408,19 @@ def decode_EVPriceRuleStackList(n: int, e: int) -> tuple[EVPriceRuleStackList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPriceRuleStack"
-        whole, window = n, Window(n, e, 2456)
+        whole, window = n, Window(n, e, 2456, 2456)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 2456 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "EVPriceRuleStack"
             one, e = decode_EVPriceRuleStack(n, e)
             ev_price_rule_stack.append(one)
             if len(ev_price_rule_stack) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4492,17 +4476,17 @@ def decode_EVAbsolutePriceSchedule(n: int, e: int) -> tuple[EVAbsolutePriceSched
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         at = "Currency"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "Currency"))
         at = "Currency"
         currency, e = read_string(n, e, 3)
         at = "PriceAlgorithm"
@@ -4604,16 +4588,16 @@ def decode_Scheduled_SEReqControlMode(n: int, e: int) -> tuple[Scheduled_SEReqCo
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 5:
                 raise unexpected(e)
@@ -4709,11 +4693,11 @@ def decode_ScheduleExchangeReq(n: int, e: int) -> tuple[ScheduleExchangeReq, int
         e -= 15
         v = n >> e & 0x7fff
         if v & 0x6004:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x6004)
         maximum_supporting_points = (v >> 3 & 1023) + 12
         c = (v & 3) + 2
         if maximum_supporting_points > 1024:
-            raise out_of_range(maximum_supporting_points, "12..1024", e)
+            outside(maximum_supporting_points, "12..1024", e + 3, "MaximumSupportingPoints")
         if c > 3:
             raise unexpected(e)
         if c == 2:
@@ -4773,16 +4757,16 @@ def decode_TaxRule(n: int, e: int) -> tuple[TaxRule, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         tax_rule_id = v & 255
         if tax_rule_id > 127:
             tax_rule_id, e = read_more(n, e, tax_rule_id, 5)
         if not 1 <= tax_rule_id <= 4294967295:
-            raise out_of_range(tax_rule_id, "1..4294967295", e)
+            outside(tax_rule_id, "1..4294967295", e, "TaxRuleID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -4803,13 +4787,13 @@ def decode_TaxRule(n: int, e: int) -> tuple[TaxRule, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb, (1, "AppliesToEnergyFee"))
             tax_included_in_price = (v >> 2 & 1) == 1
         at = "AppliesToEnergyFee"
         e -= 16
         v = n >> e & 0xffff
         if v & 0xbbbb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xbbbb, (13, "AppliesToParkingFee"), (9, "AppliesToOverstayFee"), (5, "AppliesMinimumMaximumCost"))
         applies_to_energy_fee = (v >> 14 & 1) == 1
         applies_to_parking_fee = (v >> 10 & 1) == 1
         applies_to_overstay_fee = (v >> 6 & 1) == 1
@@ -4889,9 +4873,7 @@ def decode_TaxRuleList(n: int, e: int) -> tuple[TaxRuleList, int]:
             one, e = decode_TaxRule(n, e)
             tax_rule.append(one)
             if len(tax_rule) == 10:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4962,16 +4944,16 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             parking_fee_period = v & 255
             if parking_fee_period > 127:
                 parking_fee_period, e = read_more(n, e, parking_fee_period, 5)
             if parking_fee_period > 4294967295:
-                raise out_of_range(parking_fee_period, "0..4294967295", e)
+                outside(parking_fee_period, "0..4294967295", e, "ParkingFeePeriod")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 3
             if c > 5:
                 raise unexpected(e)
@@ -4980,16 +4962,16 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             carbon_dioxide_emission = v & 255
             if carbon_dioxide_emission > 127:
                 carbon_dioxide_emission, e = read_more(n, e, carbon_dioxide_emission, 3)
             if carbon_dioxide_emission > 65535:
-                raise out_of_range(carbon_dioxide_emission, "0..65535", e)
+                outside(carbon_dioxide_emission, "0..65535", e, "CarbonDioxideEmission")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 4
             if c > 5:
                 raise unexpected(e)
@@ -4998,7 +4980,7 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x403:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x403, (1, "PowerRangeStart"))
             renewable_generation_percentage = v >> 2 & 255
         at = "PowerRangeStart"
         power_range_start, e = decode_RationalNumber(n, e)
@@ -5070,25 +5052,23 @@ def decode_PriceRuleStack(n: int, e: int) -> tuple[PriceRuleStack, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "PriceRule"
         while True:
             at = "PriceRule"
             one, e = decode_PriceRule(n, e)
             price_rule.append(one)
             if len(price_rule) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5145,20 +5125,19 @@ def decode_PriceRuleStackList(n: int, e: int) -> tuple[PriceRuleStackList, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "PriceRuleStack"
-        whole, window = n, Window(n, e, 4888)
+        whole, window = n, Window(n, e, 4888, 4888)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 4888 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "PriceRuleStack"
             one, e = decode_PriceRuleStack(n, e)
             price_rule_stack.append(one)
             if len(price_rule_stack) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5225,33 +5204,33 @@ def decode_OverstayRule(n: int, e: int) -> tuple[OverstayRule, int]:
         e -= 9
         v = n >> e & 0x1ff
         if v & 0x100:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x100)
         start_time = v & 255
         if start_time > 127:
             start_time, e = read_more(n, e, start_time, 5)
         if start_time > 4294967295:
-            raise out_of_range(start_time, "0..4294967295", e)
+            outside(start_time, "0..4294967295", e, "StartTime")
         at = "OverstayFee"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "OverstayFee"))
         at = "OverstayFee"
         overstay_fee, e = decode_RationalNumber(n, e)
         at = "OverstayFeePeriod"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         overstay_fee_period = v & 255
         if overstay_fee_period > 127:
             overstay_fee_period, e = read_more(n, e, overstay_fee_period, 5)
         if overstay_fee_period > 4294967295:
-            raise out_of_range(overstay_fee_period, "0..4294967295", e)
+            outside(overstay_fee_period, "0..4294967295", e, "OverstayFeePeriod")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return OverstayRule(start_time, overstay_fee, overstay_fee_period, overstay_rule_description), e
@@ -5304,16 +5283,16 @@ def decode_OverstayRuleList(n: int, e: int) -> tuple[OverstayRuleList, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             overstay_time_threshold = v & 255
             if overstay_time_threshold > 127:
                 overstay_time_threshold, e = read_more(n, e, overstay_time_threshold, 5)
             if overstay_time_threshold > 4294967295:
-                raise out_of_range(overstay_time_threshold, "0..4294967295", e)
+                outside(overstay_time_threshold, "0..4294967295", e, "OverstayTimeThreshold")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 1
             if c > 2:
                 raise unexpected(e)
@@ -5329,9 +5308,7 @@ def decode_OverstayRuleList(n: int, e: int) -> tuple[OverstayRuleList, int]:
             one, e = decode_OverstayRule(n, e)
             overstay_rule.append(one)
             if len(overstay_rule) == 5:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5439,9 +5416,7 @@ def decode_AdditionalServiceList(n: int, e: int) -> tuple[AdditionalServiceList,
             one, e = decode_AdditionalService(n, e)
             additional_service.append(one)
             if len(additional_service) == 5:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5507,26 +5482,26 @@ def decode_AbsolutePriceSchedule(n: int, e: int) -> tuple[AbsolutePriceSchedule,
         e -= 9
         v = n >> e & 0x1ff
         if v & 0x100:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x100)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         at = "PriceScheduleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "PriceScheduleID"))
         price_schedule_id = v & 255
         if price_schedule_id > 127:
             price_schedule_id, e = read_more(n, e, price_schedule_id, 5)
         if not 1 <= price_schedule_id <= 4294967295:
-            raise out_of_range(price_schedule_id, "1..4294967295", e)
+            outside(price_schedule_id, "1..4294967295", e, "PriceScheduleID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 3
         if c > 4:
             raise unexpected(e)
@@ -5684,17 +5659,17 @@ def decode_PriceLevelScheduleEntry(n: int, e: int) -> tuple[PriceLevelScheduleEn
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         at = "PriceLevel"
         e -= 13
         v = n >> e & 0x1fff
         if v & 0x1c03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c03, (12, "PriceLevel"))
         price_level = v >> 2 & 255
     except ValueError as error:
         raise within(error, at, e) from None
@@ -5731,20 +5706,19 @@ def decode_PriceLevelScheduleEntryList(n: int, e: int) -> tuple[PriceLevelSchedu
         if n >> e & 1:
             raise unexpected(e)
         at = "PriceLevelScheduleEntry"
-        whole, window = n, Window(n, e, 200)
+        whole, window = n, Window(n, e, 200, 200)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 200 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "PriceLevelScheduleEntry"
             one, e = decode_PriceLevelScheduleEntry(n, e)
             price_level_schedule_entry.append(one)
             if len(price_level_schedule_entry) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5812,26 +5786,26 @@ def decode_PriceLevelSchedule(n: int, e: int) -> tuple[PriceLevelSchedule, int]:
         e -= 9
         v = n >> e & 0x1ff
         if v & 0x100:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x100)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         at = "PriceScheduleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "PriceScheduleID"))
         price_schedule_id = v & 255
         if price_schedule_id > 127:
             price_schedule_id, e = read_more(n, e, price_schedule_id, 5)
         if not 1 <= price_schedule_id <= 4294967295:
-            raise out_of_range(price_schedule_id, "1..4294967295", e)
+            outside(price_schedule_id, "1..4294967295", e, "PriceScheduleID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 3
         if c > 4:
             raise unexpected(e)
@@ -5845,7 +5819,7 @@ def decode_PriceLevelSchedule(n: int, e: int) -> tuple[PriceLevelSchedule, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x403:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x403, (1, "PriceLevelScheduleEntries"))
         number_of_price_levels = v >> 2 & 255
         at = "PriceLevelScheduleEntries"
         price_level_schedule_entries, e = decode_PriceLevelScheduleEntryList(n, e)
@@ -5921,16 +5895,16 @@ def decode_Dynamic_SEResControlMode(n: int, e: int) -> tuple[Dynamic_SEResContro
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 5:
                 raise unexpected(e)
@@ -5939,11 +5913,11 @@ def decode_Dynamic_SEResControlMode(n: int, e: int) -> tuple[Dynamic_SEResContro
             e -= 12
             v = n >> e & 0xfff
             if v & 0x808:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x808)
             minimum_soc = v >> 4 & 127
             c = (v & 7) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 4, "MinimumSOC")
             if c > 5:
                 raise unexpected(e)
         if c == 2:
@@ -5951,11 +5925,11 @@ def decode_Dynamic_SEResControlMode(n: int, e: int) -> tuple[Dynamic_SEResContro
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 5:
                 raise unexpected(e)
         if c == 3:
@@ -6038,17 +6012,17 @@ def decode_PowerScheduleEntry(n: int, e: int) -> tuple[PowerScheduleEntry, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         at = "Power"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "Power"))
         at = "Power"
         power, e = decode_RationalNumber(n, e)
         e -= 2
@@ -6112,20 +6086,19 @@ def decode_PowerScheduleEntryList(n: int, e: int) -> tuple[PowerScheduleEntryLis
         if n >> e & 1:
             raise unexpected(e)
         at = "PowerScheduleEntry"
-        whole, window = n, Window(n, e, 536)
+        whole, window = n, Window(n, e, 536, 536)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 536 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "PowerScheduleEntry"
             one, e = decode_PowerScheduleEntry(n, e)
             power_schedule_entry.append(one)
             if len(power_schedule_entry) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6183,16 +6156,16 @@ def decode_PowerSchedule(n: int, e: int) -> tuple[PowerSchedule, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 3:
             raise unexpected(e)
@@ -6320,17 +6293,17 @@ def decode_ScheduleTuple(n: int, e: int) -> tuple[ScheduleTuple, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         schedule_tuple_id = v & 255
         if schedule_tuple_id > 127:
             schedule_tuple_id, e = read_more(n, e, schedule_tuple_id, 5)
         if not 1 <= schedule_tuple_id <= 4294967295:
-            raise out_of_range(schedule_tuple_id, "1..4294967295", e)
+            outside(schedule_tuple_id, "1..4294967295", e, "ScheduleTupleID")
         at = "ChargingSchedule"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "ChargingSchedule"))
         at = "ChargingSchedule"
         charging_schedule, e = decode_ChargingSchedule(n, e)
         e -= 2
@@ -6386,9 +6359,7 @@ def decode_Scheduled_SEResControlMode(n: int, e: int) -> tuple[Scheduled_SEResCo
             one, e = decode_ScheduleTuple(n, e)
             schedule_tuple.append(one)
             if len(schedule_tuple) == 3:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6446,24 +6417,24 @@ def decode_ScheduleExchangeRes(n: int, e: int) -> tuple[ScheduleExchangeRes, int
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 3
         if c > 5:
             raise unexpected(e)
@@ -6472,7 +6443,7 @@ def decode_ScheduleExchangeRes(n: int, e: int) -> tuple[ScheduleExchangeRes, int
             e -= 5
             v = n >> e & 0x1f
             if v & 0x14:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x14)
             go_to_pause = (v >> 3 & 1) == 1
             c = (v & 3) + 4
             if c > 5:
@@ -6564,16 +6535,16 @@ def decode_Scheduled_EVPPTControlMode(n: int, e: int) -> tuple[Scheduled_EVPPTCo
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         selected_schedule_tuple_id = v & 255
         if selected_schedule_tuple_id > 127:
             selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 5)
         if not 1 <= selected_schedule_tuple_id <= 4294967295:
-            raise out_of_range(selected_schedule_tuple_id, "1..4294967295", e)
+            outside(selected_schedule_tuple_id, "1..4294967295", e, "SelectedScheduleTupleID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -6582,7 +6553,7 @@ def decode_Scheduled_EVPPTControlMode(n: int, e: int) -> tuple[Scheduled_EVPPTCo
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             power_tolerance_acceptance = POWERTOLERANCEACCEPTANCE_MEMBERS[v >> 2 & 1]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -6625,20 +6596,19 @@ def decode_EVPowerProfileEntryList(n: int, e: int) -> tuple[EVPowerProfileEntryL
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPowerProfileEntry"
-        whole, window = n, Window(n, e, 536)
+        whole, window = n, Window(n, e, 536, 536)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 536 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "EVPowerProfileEntry"
             one, e = decode_PowerScheduleEntry(n, e)
             ev_power_profile_entry.append(one)
             if len(ev_power_profile_entry) == 2048:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6696,16 +6666,16 @@ def decode_EVPowerProfile(n: int, e: int) -> tuple[EVPowerProfile, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -6778,16 +6748,16 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         at = "ChargeProgress"
         e -= 8
         v = n >> e & 0xff
         if v & 0xe4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe4, (7, "ChargeProgress"))
         charge_progress = CHARGEPROGRESS_MEMBERS[v >> 3 & 3]
         c = (v & 3) + 3
         if c > 5:
@@ -6804,7 +6774,7 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             bpt_channel_selection = CHANNELSELECTION_MEMBERS[v >> 2 & 1]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -6862,15 +6832,15 @@ def decode_PowerDeliveryRes(n: int, e: int) -> tuple[PowerDeliveryRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -6932,16 +6902,16 @@ def decode_Scheduled_SMDTControlMode(n: int, e: int) -> tuple[Scheduled_SMDTCont
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         selected_schedule_tuple_id = v & 255
         if selected_schedule_tuple_id > 127:
             selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 5)
         if not 1 <= selected_schedule_tuple_id <= 4294967295:
-            raise out_of_range(selected_schedule_tuple_id, "1..4294967295", e)
+            outside(selected_schedule_tuple_id, "1..4294967295", e, "SelectedScheduleTupleID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return Scheduled_SMDTControlMode(selected_schedule_tuple_id), e
@@ -6981,7 +6951,7 @@ def decode_SignedMeteringData(n: int, e: int) -> tuple[SignedMeteringData, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "SessionID"
-        session_id, e = read_binary(n, e, 0, 8)
+        session_id, e = read_binary(n, e, 8, 8)
         at = "MeterInfo"
         e -= 1
         if n >> e & 1:
@@ -7106,15 +7076,15 @@ def decode_MeteringConfirmationRes(n: int, e: int) -> tuple[MeteringConfirmation
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return MeteringConfirmationRes(header, response_code), e
@@ -7153,15 +7123,15 @@ def decode_SessionStopReq(n: int, e: int) -> tuple[SessionStopReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of ChargingSession", e)
+            raise out_of_range(i, "the 3 values of ChargingSession", e, "ChargingSession")
         charging_session = CHARGINGSESSION_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 4:
             raise unexpected(e)
@@ -7228,15 +7198,15 @@ def decode_SessionStopRes(n: int, e: int) -> tuple[SessionStopRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SessionStopRes(header, response_code), e
@@ -7327,9 +7297,7 @@ def decode_EMAIDList(n: int, e: int) -> tuple[EMAIDList, int]:
             one, e = read_string(n, e, 255)
             emaid.append(one)
             if len(emaid) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -7398,7 +7366,7 @@ def decode_CertificateInstallationReq(n: int, e: int) -> tuple[CertificateInstal
         e -= 13
         v = n >> e & 0x1fff
         if v & 0x1804:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1804)
         maximum_contract_certificate_chains = v >> 3 & 255
         c = (v & 3) + 4
         if c > 5:
@@ -7514,7 +7482,7 @@ def decode_SignedInstallationData(n: int, e: int) -> tuple[SignedInstallationDat
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1b, (1, "DHPublicKey"))
         ecdh_curve = ECDHCURVE_MEMBERS[v >> 2 & 1]
         at = "DHPublicKey"
         dh_public_key, e = read_binary(n, e, 133, 133)
@@ -7602,25 +7570,25 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         at = "CPSCertificateChain"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "CPSCertificateChain"))
         at = "CPSCertificateChain"
         cps_certificate_chain, e = decode_CertificateChain(n, e)
         at = "SignedInstallationData"
@@ -7633,7 +7601,7 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc03)
         remaining_contract_certificate_chains = v >> 2 & 255
     except ValueError as error:
         raise within(error, at, e) from None
@@ -7689,24 +7657,24 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EvCheckInStatus", e)
+            raise out_of_range(i, "the 3 values of EvCheckInStatus", e, "EVCheckInStatus")
         ev_check_in_status = EVCHECKINSTATUS_MEMBERS[i]
         at = "ParkingMethod"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "ParkingMethod"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of ParkingMethod", e)
+            raise out_of_range(i, "the 3 values of ParkingMethod", e, "ParkingMethod")
         parking_method = PARKINGMETHOD_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 3
         if c > 6:
             raise unexpected(e)
@@ -7715,7 +7683,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             vehicle_frame = v & 255
             if vehicle_frame > 127:
@@ -7723,11 +7691,11 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             if s:
                 vehicle_frame = -1 - vehicle_frame
             if not -32768 <= vehicle_frame <= 32767:
-                raise out_of_range(vehicle_frame, "-32768..32767", e)
+                outside(vehicle_frame, "-32768..32767", e, "VehicleFrame")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 4
             if c > 6:
                 raise unexpected(e)
@@ -7736,7 +7704,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             device_offset = v & 255
             if device_offset > 127:
@@ -7744,11 +7712,11 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             if s:
                 device_offset = -1 - device_offset
             if not -32768 <= device_offset <= 32767:
-                raise out_of_range(device_offset, "-32768..32767", e)
+                outside(device_offset, "-32768..32767", e, "DeviceOffset")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 5
             if c > 6:
                 raise unexpected(e)
@@ -7757,7 +7725,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             vehicle_travel = v & 255
             if vehicle_travel > 127:
@@ -7765,11 +7733,11 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             if s:
                 vehicle_travel = -1 - vehicle_travel
             if not -32768 <= vehicle_travel <= 32767:
-                raise out_of_range(vehicle_travel, "-32768..32767", e)
+                outside(vehicle_travel, "-32768..32767", e, "VehicleTravel")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return VehicleCheckInReq(
@@ -7847,15 +7815,15 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 2
         if c > 5:
             raise unexpected(e)
@@ -7864,7 +7832,7 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             parking_space = v & 255
             if parking_space > 127:
@@ -7872,11 +7840,11 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             if s:
                 parking_space = -1 - parking_space
             if not -32768 <= parking_space <= 32767:
-                raise out_of_range(parking_space, "-32768..32767", e)
+                outside(parking_space, "-32768..32767", e, "ParkingSpace")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 3
             if c > 5:
                 raise unexpected(e)
@@ -7885,7 +7853,7 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             device_location = v & 255
             if device_location > 127:
@@ -7893,11 +7861,11 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             if s:
                 device_location = -1 - device_location
             if not -32768 <= device_location <= 32767:
-                raise out_of_range(device_location, "-32768..32767", e)
+                outside(device_location, "-32768..32767", e, "DeviceLocation")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 4
             if c > 5:
                 raise unexpected(e)
@@ -7906,7 +7874,7 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             target_distance = v & 255
             if target_distance > 127:
@@ -7914,11 +7882,11 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             if s:
                 target_distance = -1 - target_distance
             if not -32768 <= target_distance <= 32767:
-                raise out_of_range(target_distance, "-32768..32767", e)
+                outside(target_distance, "-32768..32767", e, "TargetDistance")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return VehicleCheckInRes(header, response_code, parking_space, device_location, target_distance), e
@@ -7987,25 +7955,25 @@ def decode_VehicleCheckOutReq(n: int, e: int) -> tuple[VehicleCheckOutReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EvCheckOutStatus", e)
+            raise out_of_range(i, "the 3 values of EvCheckOutStatus", e, "EVCheckOutStatus")
         ev_check_out_status = EVCHECKOUTSTATUS_MEMBERS[i]
         at = "CheckOutTime"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "CheckOutTime"))
         check_out_time = v & 255
         if check_out_time > 127:
             check_out_time, e = read_more(n, e, check_out_time, 10)
         if check_out_time > 18446744073709551615:
-            raise out_of_range(check_out_time, "0..18446744073709551615", e)
+            outside(check_out_time, "0..18446744073709551615", e, "CheckOutTime")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return VehicleCheckOutReq(header, ev_check_out_status, check_out_time), e
@@ -8047,16 +8015,16 @@ def decode_VehicleCheckOutRes(n: int, e: int) -> tuple[VehicleCheckOutRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSECheckOutStatus"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3b, (5, "EVSECheckOutStatus"))
         evse_check_out_status = EVSECHECKOUTSTATUS_MEMBERS[v >> 2 & 1]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -8092,26 +8060,26 @@ def decode_TargetPosition(n: int, e: int) -> tuple[TargetPosition, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         target_offset_x = v & 255
         if target_offset_x > 127:
             target_offset_x, e = read_more(n, e, target_offset_x, 3)
         if target_offset_x > 65535:
-            raise out_of_range(target_offset_x, "0..65535", e)
+            outside(target_offset_x, "0..65535", e, "TargetOffsetX")
         at = "TargetOffsetY"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "TargetOffsetY"))
         target_offset_y = v & 255
         if target_offset_y > 127:
             target_offset_y, e = read_more(n, e, target_offset_y, 3)
         if target_offset_y > 65535:
-            raise out_of_range(target_offset_y, "0..65535", e)
+            outside(target_offset_y, "0..65535", e, "TargetOffsetY")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return TargetPosition(target_offset_x, target_offset_y), e

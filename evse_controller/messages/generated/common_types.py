@@ -22,6 +22,7 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import invalid, out_of_range, unexpected, within
+from evse_controller.exi.leniency import full_list_end, outside
 from evse_controller.messages.base import Field, Kind, Node
 from evse_controller.messages.generated.xmldsig import (
     Signature,
@@ -412,21 +413,21 @@ def decode_MessageHeader(n: int, e: int) -> tuple[MessageHeader, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "SessionID"
-        session_id, e = read_binary(n, e, 0, 8)
+        session_id, e = read_binary(n, e, 8, 8)
         at = "TimeStamp"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_stamp = v & 255
         if time_stamp > 127:
             time_stamp, e = read_more(n, e, time_stamp, 10)
         if time_stamp > 18446744073709551615:
-            raise out_of_range(time_stamp, "0..18446744073709551615", e)
+            outside(time_stamp, "0..18446744073709551615", e, "TimeStamp")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -474,7 +475,7 @@ def decode_RationalNumber(n: int, e: int) -> tuple[RationalNumber, int]:
         e -= 22
         v = n >> e & 0x3fffff
         if v & 0x300e00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300e00, (11, "Value"))
         exponent = (v >> 12 & 255) - 128
         s = v >> 8 & 1
         value = v & 255
@@ -483,11 +484,11 @@ def decode_RationalNumber(n: int, e: int) -> tuple[RationalNumber, int]:
         if s:
             value = -1 - value
         if not -32768 <= value <= 32767:
-            raise out_of_range(value, "-32768..32767", e)
+            outside(value, "-32768..32767", e, "Value")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return RationalNumber(exponent, value), e
@@ -537,11 +538,11 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 13
             v = n >> e & 0x1fff
             if v & 0x1010:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x1010)
             present_soc = v >> 5 & 127
             c = (v & 15) + 1
             if present_soc > 100:
-                raise out_of_range(present_soc, "0..100", e)
+                outside(present_soc, "0..100", e + 5, "PresentSOC")
             if c > 10:
                 raise unexpected(e)
         if c == 1:
@@ -549,11 +550,11 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 13
             v = n >> e & 0x1fff
             if v & 0x1010:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x1010)
             minimum_soc = v >> 5 & 127
             c = (v & 15) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 5, "MinimumSOC")
             if c > 10:
                 raise unexpected(e)
         if c == 2:
@@ -561,11 +562,11 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 13
             v = n >> e & 0x1fff
             if v & 0x1010:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x1010)
             target_soc = v >> 5 & 127
             c = (v & 15) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 5, "TargetSOC")
             if c > 10:
                 raise unexpected(e)
         if c == 3:
@@ -573,11 +574,11 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 12
             v = n >> e & 0xfff
             if v & 0x808:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x808)
             maximum_soc = v >> 4 & 127
             c = (v & 7) + 4
             if maximum_soc > 100:
-                raise out_of_range(maximum_soc, "0..100", e)
+                outside(maximum_soc, "0..100", e + 4, "MaximumSOC")
             if c > 10:
                 raise unexpected(e)
         if c == 4:
@@ -585,16 +586,16 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             remaining_time_to_minimum_soc = v & 255
             if remaining_time_to_minimum_soc > 127:
                 remaining_time_to_minimum_soc, e = read_more(n, e, remaining_time_to_minimum_soc, 5)
             if remaining_time_to_minimum_soc > 4294967295:
-                raise out_of_range(remaining_time_to_minimum_soc, "0..4294967295", e)
+                outside(remaining_time_to_minimum_soc, "0..4294967295", e, "RemainingTimeToMinimumSOC")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 5
             if c > 10:
                 raise unexpected(e)
@@ -603,16 +604,16 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             remaining_time_to_target_soc = v & 255
             if remaining_time_to_target_soc > 127:
                 remaining_time_to_target_soc, e = read_more(n, e, remaining_time_to_target_soc, 5)
             if remaining_time_to_target_soc > 4294967295:
-                raise out_of_range(remaining_time_to_target_soc, "0..4294967295", e)
+                outside(remaining_time_to_target_soc, "0..4294967295", e, "RemainingTimeToTargetSOC")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 6
             if c > 10:
                 raise unexpected(e)
@@ -621,16 +622,16 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             remaining_time_to_maximum_soc = v & 255
             if remaining_time_to_maximum_soc > 127:
                 remaining_time_to_maximum_soc, e = read_more(n, e, remaining_time_to_maximum_soc, 5)
             if remaining_time_to_maximum_soc > 4294967295:
-                raise out_of_range(remaining_time_to_maximum_soc, "0..4294967295", e)
+                outside(remaining_time_to_maximum_soc, "0..4294967295", e, "RemainingTimeToMaximumSOC")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 7
             if c > 10:
                 raise unexpected(e)
@@ -639,7 +640,7 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 5
             v = n >> e & 0x1f
             if v & 0x14:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x14)
             charging_complete = (v >> 3 & 1) == 1
             c = (v & 3) + 8
             if c > 10:
@@ -656,7 +657,7 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             inlet_hot = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -766,25 +767,25 @@ def decode_EVSEStatus(n: int, e: int) -> tuple[EVSEStatus, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         notification_max_delay = v & 255
         if notification_max_delay > 127:
             notification_max_delay, e = read_more(n, e, notification_max_delay, 3)
         if notification_max_delay > 65535:
-            raise out_of_range(notification_max_delay, "0..65535", e)
+            outside(notification_max_delay, "0..65535", e, "NotificationMaxDelay")
         at = "EVSENotification"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x38:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x38, (5, "EVSENotification"))
         i = v & 7
         if i >= 6:
-            raise out_of_range(i, "the 6 values of EvseNotification", e)
+            raise out_of_range(i, "the 6 values of EvseNotification", e, "EVSENotification")
         evse_notification = EVSENOTIFICATION_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return EVSEStatus(notification_max_delay, evse_notification), e
@@ -830,16 +831,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         charged_energy_reading_wh = v & 255
         if charged_energy_reading_wh > 127:
             charged_energy_reading_wh, e = read_more(n, e, charged_energy_reading_wh, 10)
         if charged_energy_reading_wh > 18446744073709551615:
-            raise out_of_range(charged_energy_reading_wh, "0..18446744073709551615", e)
+            outside(charged_energy_reading_wh, "0..18446744073709551615", e, "ChargedEnergyReadingWh")
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 2
         if c > 8:
             raise unexpected(e)
@@ -848,16 +849,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             bpt_discharged_energy_reading_wh = v & 255
             if bpt_discharged_energy_reading_wh > 127:
                 bpt_discharged_energy_reading_wh, e = read_more(n, e, bpt_discharged_energy_reading_wh, 10)
             if bpt_discharged_energy_reading_wh > 18446744073709551615:
-                raise out_of_range(bpt_discharged_energy_reading_wh, "0..18446744073709551615", e)
+                outside(bpt_discharged_energy_reading_wh, "0..18446744073709551615", e, "BPT_DischargedEnergyReadingWh")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 3
             if c > 8:
                 raise unexpected(e)
@@ -866,16 +867,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             capacitive_energy_reading_varh = v & 255
             if capacitive_energy_reading_varh > 127:
                 capacitive_energy_reading_varh, e = read_more(n, e, capacitive_energy_reading_varh, 10)
             if capacitive_energy_reading_varh > 18446744073709551615:
-                raise out_of_range(capacitive_energy_reading_varh, "0..18446744073709551615", e)
+                outside(capacitive_energy_reading_varh, "0..18446744073709551615", e, "CapacitiveEnergyReadingVARh")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 4
             if c > 8:
                 raise unexpected(e)
@@ -884,16 +885,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             bpt_inductive_energy_reading_varh = v & 255
             if bpt_inductive_energy_reading_varh > 127:
                 bpt_inductive_energy_reading_varh, e = read_more(n, e, bpt_inductive_energy_reading_varh, 10)
             if bpt_inductive_energy_reading_varh > 18446744073709551615:
-                raise out_of_range(bpt_inductive_energy_reading_varh, "0..18446744073709551615", e)
+                outside(bpt_inductive_energy_reading_varh, "0..18446744073709551615", e, "BPT_InductiveEnergyReadingVARh")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 5
             if c > 8:
                 raise unexpected(e)
@@ -909,7 +910,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             meter_status = v & 255
             if meter_status > 127:
@@ -917,11 +918,11 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             if s:
                 meter_status = -1 - meter_status
             if not -32768 <= meter_status <= 32767:
-                raise out_of_range(meter_status, "-32768..32767", e)
+                outside(meter_status, "-32768..32767", e, "MeterStatus")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 7
             if c > 8:
                 raise unexpected(e)
@@ -930,16 +931,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             meter_timestamp = v & 255
             if meter_timestamp > 127:
                 meter_timestamp, e = read_more(n, e, meter_timestamp, 10)
             if meter_timestamp > 18446744073709551615:
-                raise out_of_range(meter_timestamp, "0..18446744073709551615", e)
+                outside(meter_timestamp, "0..18446744073709551615", e, "MeterTimestamp")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return MeterInfo(
@@ -1067,17 +1068,17 @@ def decode_DetailedTax(n: int, e: int) -> tuple[DetailedTax, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         tax_rule_id = v & 255
         if tax_rule_id > 127:
             tax_rule_id, e = read_more(n, e, tax_rule_id, 5)
         if not 1 <= tax_rule_id <= 4294967295:
-            raise out_of_range(tax_rule_id, "1..4294967295", e)
+            outside(tax_rule_id, "1..4294967295", e, "TaxRuleID")
         at = "Amount"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "Amount"))
         at = "Amount"
         amount, e = decode_RationalNumber(n, e)
         e -= 1
@@ -1119,16 +1120,16 @@ def decode_Receipt(n: int, e: int) -> tuple[Receipt, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 1
         if c > 6:
             raise unexpected(e)
@@ -1168,9 +1169,7 @@ def decode_Receipt(n: int, e: int) -> tuple[Receipt, int]:
                 one, e = decode_DetailedTax(n, e)
                 tax_costs.append(one)
                 if len(tax_costs) == 10:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -1248,20 +1247,19 @@ def decode_ListOfRootCertificateIDs(n: int, e: int) -> tuple[ListOfRootCertifica
         if n >> e & 1:
             raise unexpected(e)
         at = "RootCertificateID"
-        whole, window = n, Window(n, e, 98704)
+        whole, window = n, Window(n, e, 98704, 98704)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 98704 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "RootCertificateID"
             one, e = decode_X509IssuerSerial(n, e)
             root_certificate_id.append(one)
             if len(root_certificate_id) == 20:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from evse_controller.exi.bits import put_uint, read_more
 from evse_controller.exi.errors import ExiError, invalid, out_of_range, unexpected, within
+from evse_controller.exi.leniency import outside
 from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
@@ -1122,10 +1123,10 @@ def decode_BPT_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDRe
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x203:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x203, (1, "EVMaximumDischargePower"))
             target_soc = v >> 2 & 127
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 2, "TargetSOC")
         at = "EVMaximumDischargePower"
         ev_maximum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumDischargePower"
@@ -1249,10 +1250,10 @@ def decode_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[DC_CPDReqEnergyT
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x203:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x203)
             target_soc = v >> 2 & 127
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 2, "TargetSOC")
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_CPDReqEnergyTransferMode(
@@ -1572,15 +1573,15 @@ def decode_DC_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[DC_ChargePara
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -1674,24 +1675,24 @@ def decode_DC_CableCheckRes(n: int, e: int) -> tuple[DC_CableCheckRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_CableCheckRes(header, response_code, evse_processing), e
@@ -1732,16 +1733,16 @@ def decode_DC_PreChargeReq(n: int, e: int) -> tuple[DC_PreChargeReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         at = "EVPresentVoltage"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVPresentVoltage"))
         at = "EVPresentVoltage"
         ev_present_voltage, e = decode_RationalNumber(n, e)
         at = "EVTargetVoltage"
@@ -1793,16 +1794,16 @@ def decode_DC_PreChargeRes(n: int, e: int) -> tuple[DC_PreChargeRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEPresentVoltage"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVSEPresentVoltage"))
         at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_RationalNumber(n, e)
         e -= 1
@@ -1848,16 +1849,16 @@ def decode_BPT_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVTargetEnergyRequest"))
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
@@ -2205,16 +2206,16 @@ def decode_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLReq
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVTargetEnergyRequest"))
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
@@ -2488,7 +2489,7 @@ def decode_DC_ChargeLoopReq(n: int, e: int) -> tuple[DC_ChargeLoopReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xb, (1, "EVPresentVoltage"))
         meter_info_requested = (v >> 2 & 1) == 1
         at = "EVPresentVoltage"
         ev_present_voltage, e = decode_RationalNumber(n, e)
@@ -2589,16 +2590,16 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 4:
                 raise unexpected(e)
@@ -2607,11 +2608,11 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 2:
@@ -2619,11 +2620,11 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 3:
@@ -2631,16 +2632,16 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
                 ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
             if ack_max_delay > 65535:
-                raise out_of_range(ack_max_delay, "0..65535", e)
+                outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVSEMaximumChargePower"))
         at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargePower"
@@ -2909,16 +2910,16 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 4:
                 raise unexpected(e)
@@ -2927,11 +2928,11 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 2:
@@ -2939,11 +2940,11 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 3:
@@ -2951,16 +2952,16 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
                 ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
             if ack_max_delay > 65535:
-                raise out_of_range(ack_max_delay, "0..65535", e)
+                outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVSEMaximumChargePower"))
         at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargePower"
@@ -3148,15 +3149,15 @@ def decode_DC_ChargeLoopRes(n: int, e: int) -> tuple[DC_ChargeLoopRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 2
         if c > 5:
             raise unexpected(e)
@@ -3192,7 +3193,7 @@ def decode_DC_ChargeLoopRes(n: int, e: int) -> tuple[DC_ChargeLoopRes, int]:
         e -= 15
         v = n >> e & 0x7fff
         if v & 0x6ee8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x6ee8, (11, "EVSECurrentLimitAchieved"), (7, "EVSEVoltageLimitAchieved"))
         evse_power_limit_achieved = (v >> 12 & 1) == 1
         evse_current_limit_achieved = (v >> 8 & 1) == 1
         evse_voltage_limit_achieved = (v >> 4 & 1) == 1
@@ -3317,15 +3318,15 @@ def decode_DC_WeldingDetectionReq(n: int, e: int) -> tuple[DC_WeldingDetectionRe
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_WeldingDetectionReq(header, ev_processing), e
@@ -3362,16 +3363,16 @@ def decode_DC_WeldingDetectionRes(n: int, e: int) -> tuple[DC_WeldingDetectionRe
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEPresentVoltage"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVSEPresentVoltage"))
         at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_RationalNumber(n, e)
         e -= 1

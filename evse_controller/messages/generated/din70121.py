@@ -28,6 +28,7 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import ExiError, count_set, invalid, out_of_range, unexpected, within, wrong_choice
+from evse_controller.exi.leniency import outside
 from evse_controller.messages.base import (
     UNBOUNDED,
     Field,
@@ -2330,7 +2331,7 @@ def decode_DC_EVStatus(n: int, e: int) -> tuple[DC_EVStatus, int]:
         e -= 6
         v = n >> e & 0x3f
         if v & 0x34:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x34)
         ev_ready = (v >> 3 & 1) == 1
         c = (v & 3) + 1
         if c > 3:
@@ -2340,7 +2341,7 @@ def decode_DC_EVStatus(n: int, e: int) -> tuple[DC_EVStatus, int]:
             e -= 5
             v = n >> e & 0x1f
             if v & 0x14:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x14)
             ev_cabin_conditioning = (v >> 3 & 1) == 1
             c = (v & 3) + 2
             if c > 3:
@@ -2350,25 +2351,25 @@ def decode_DC_EVStatus(n: int, e: int) -> tuple[DC_EVStatus, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb, (1, "EVErrorCode"))
             ev_ress_conditioning = (v >> 2 & 1) == 1
         at = "EVErrorCode"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x10:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x10)
         i = v & 15
         if i >= 12:
-            raise out_of_range(i, "the 12 values of DC_EVErrorCode", e)
+            raise out_of_range(i, "the 12 values of DC_EVErrorCode", e, "EVErrorCode")
         ev_error_code = DC_EVERRORCODE_MEMBERS[i]
         at = "EVRESSSOC"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xe03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe03, (11, "EVRESSSOC"))
         ev_ress_soc = v >> 2 & 127
         if ev_ress_soc > 100:
-            raise out_of_range(ev_ress_soc, "0..100", e)
+            outside(ev_ress_soc, "0..100", e + 2, "EVRESSSOC")
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_EVStatus(ev_ready, ev_error_code, ev_ress_soc, ev_cabin_conditioning, ev_ress_conditioning), e
@@ -2461,40 +2462,40 @@ def decode_DC_EVSEStatus(n: int, e: int) -> tuple[DC_EVSEStatus, int]:
             e -= 5
             v = n >> e & 0x1f
             if v & 0x13:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x13, (1, "EVSEStatusCode"))
             evse_isolation_status = ISOLATIONLEVEL_MEMBERS[v >> 2 & 3]
         at = "EVSEStatusCode"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x10:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x10)
         i = v & 15
         if i >= 12:
-            raise out_of_range(i, "the 12 values of DC_EVSEStatusCode", e)
+            raise out_of_range(i, "the 12 values of DC_EVSEStatusCode", e, "EVSEStatusCode")
         evse_status_code = DC_EVSESTATUSCODE_MEMBERS[i]
         at = "NotificationMaxDelay"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "NotificationMaxDelay"))
         notification_max_delay = v & 255
         if notification_max_delay > 127:
             notification_max_delay, e = read_more(n, e, notification_max_delay, 5)
         if notification_max_delay > 4294967295:
-            raise out_of_range(notification_max_delay, "0..4294967295", e)
+            outside(notification_max_delay, "0..4294967295", e, "NotificationMaxDelay")
         at = "EVSENotification"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSENotification"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EVSENotification", e)
+            raise out_of_range(i, "the 3 values of EVSENotification", e, "EVSENotification")
         evse_notification = EVSENOTIFICATION_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_EVSEStatus(evse_status_code, notification_max_delay, evse_notification, evse_isolation_status), e
@@ -2542,23 +2543,23 @@ def decode_CableCheckRes(n: int, e: int) -> tuple[CableCheckRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "DC_EVSEStatus"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
         at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1b)
         evse_processing = EVSEPROCESSING_MEMBERS[v >> 2 & 1]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -2596,11 +2597,12 @@ def decode_ListOfRootCertificateIDs(n: int, e: int) -> tuple[ListOfRootCertifica
         if n >> e & 1:
             raise unexpected(e)
         at = "RootCertificateID"
-        whole, window = n, Window(n, e, 1064)
+        whole, window = n, Window(n, e, 1064, 98408)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 1064 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "RootCertificateID"
@@ -2723,11 +2725,12 @@ def decode_SubCertificates(n: int, e: int) -> tuple[SubCertificates, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "Certificate"
-        whole, window = n, Window(n, e, 9704)
+        whole, window = n, Window(n, e, 9704, 65640)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 9704 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "Certificate"
@@ -2839,16 +2842,16 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "ContractSignatureCertChain"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "ContractSignatureCertChain"))
         at = "ContractSignatureCertChain"
         contract_signature_cert_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureEncryptedPrivateKey"
@@ -2990,16 +2993,16 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "ContractSignatureCertChain"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "ContractSignatureCertChain"))
         at = "ContractSignatureCertChain"
         contract_signature_cert_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureEncryptedPrivateKey"
@@ -3024,7 +3027,7 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         retry_counter = v & 255
         if retry_counter > 127:
@@ -3032,11 +3035,11 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
         if s:
             retry_counter = -1 - retry_counter
         if not -32768 <= retry_counter <= 32767:
-            raise out_of_range(retry_counter, "-32768..32767", e)
+            outside(retry_counter, "-32768..32767", e, "RetryCounter")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return CertificateUpdateRes(
@@ -3085,11 +3088,11 @@ def decode_PhysicalValue(n: int, e: int) -> tuple[PhysicalValue, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc4)
         multiplier = (v >> 3 & 7) - 3
         c = (v & 3) + 1
         if multiplier > 3:
-            raise out_of_range(multiplier, "-3..3", e)
+            outside(multiplier, "-3..3", e + 3, "Multiplier")
         if c > 2:
             raise unexpected(e)
         if c == 1:
@@ -3097,20 +3100,20 @@ def decode_PhysicalValue(n: int, e: int) -> tuple[PhysicalValue, int]:
             e -= 5
             v = n >> e & 0x1f
             if v & 0x10:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x10)
             i = v & 15
             if i >= 10:
-                raise out_of_range(i, "the 10 values of UnitSymbol", e)
+                raise out_of_range(i, "the 10 values of UnitSymbol", e, "Unit")
             unit = UNITSYMBOL_MEMBERS[i]
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "Value"))
         at = "Value"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x200:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x200)
         s = v >> 8 & 1
         value = v & 255
         if value > 127:
@@ -3118,11 +3121,11 @@ def decode_PhysicalValue(n: int, e: int) -> tuple[PhysicalValue, int]:
         if s:
             value = -1 - value
         if not -32768 <= value <= 32767:
-            raise out_of_range(value, "-32768..32767", e)
+            outside(value, "-32768..32767", e, "Value")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return PhysicalValue(multiplier, value, unit), e
@@ -3168,17 +3171,17 @@ def decode_AC_EVChargeParameter(n: int, e: int) -> tuple[AC_EVChargeParameter, i
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         departure_time = v & 255
         if departure_time > 127:
             departure_time, e = read_more(n, e, departure_time, 5)
         if departure_time > 4294967295:
-            raise out_of_range(departure_time, "0..4294967295", e)
+            outside(departure_time, "0..4294967295", e, "DepartureTime")
         at = "EAmount"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EAmount"))
         at = "EAmount"
         e_amount, e = decode_PhysicalValue(n, e)
         at = "EVMaxVoltage"
@@ -3287,11 +3290,11 @@ def decode_DC_EVChargeParameter(n: int, e: int) -> tuple[DC_EVChargeParameter, i
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             full_soc = v >> 3 & 127
             c = (v & 3) + 7
             if full_soc > 100:
-                raise out_of_range(full_soc, "0..100", e)
+                outside(full_soc, "0..100", e + 3, "FullSOC")
             if c > 8:
                 raise unexpected(e)
         if c == 7:
@@ -3299,10 +3302,10 @@ def decode_DC_EVChargeParameter(n: int, e: int) -> tuple[DC_EVChargeParameter, i
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x203:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x203)
             bulk_soc = v >> 2 & 127
             if bulk_soc > 100:
-                raise out_of_range(bulk_soc, "0..100", e)
+                outside(bulk_soc, "0..100", e + 2, "BulkSOC")
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_EVChargeParameter(
@@ -3371,15 +3374,15 @@ def decode_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[ChargeParameterD
         e -= 5
         v = n >> e & 0x1f
         if v & 0x18:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x18)
         i = v & 7
         if i >= 6:
-            raise out_of_range(i, "the 6 values of EVRequestedEnergyTransfer", e)
+            raise out_of_range(i, "the 6 values of EVRequestedEnergyTransfer", e, "EVRequestedEnergyTransferType")
         ev_requested_energy_transfer_type = EVREQUESTEDENERGYTRANSFER_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 3:
             raise unexpected(e)
@@ -3438,16 +3441,16 @@ def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, i
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         start = v & 255
         if start > 127:
             start, e = read_more(n, e, start, 5)
         if start > 4294967295:
-            raise out_of_range(start, "0..4294967295", e)
+            outside(start, "0..4294967295", e, "start")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -3456,16 +3459,16 @@ def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, i
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             duration = v & 255
             if duration > 127:
                 duration, e = read_more(n, e, duration, 5)
             if duration > 4294967295:
-                raise out_of_range(duration, "0..4294967295", e)
+                outside(duration, "0..4294967295", e, "duration")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return RelativeTimeInterval(start, duration), e
@@ -3520,7 +3523,7 @@ def decode_PMaxScheduleEntry(n: int, e: int) -> tuple[PMaxScheduleEntry, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x200:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x200)
         s = v >> 8 & 1
         p_max = v & 255
         if p_max > 127:
@@ -3528,11 +3531,11 @@ def decode_PMaxScheduleEntry(n: int, e: int) -> tuple[PMaxScheduleEntry, int]:
         if s:
             p_max = -1 - p_max
         if not -32768 <= p_max <= 32767:
-            raise out_of_range(p_max, "-32768..32767", e)
+            outside(p_max, "-32768..32767", e, "PMax")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return PMaxScheduleEntry(time_interval, p_max), e
@@ -3572,7 +3575,7 @@ def decode_PMaxSchedule(n: int, e: int) -> tuple[PMaxSchedule, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         p_max_schedule_id = v & 255
         if p_max_schedule_id > 127:
@@ -3580,17 +3583,18 @@ def decode_PMaxSchedule(n: int, e: int) -> tuple[PMaxSchedule, int]:
         if s:
             p_max_schedule_id = -1 - p_max_schedule_id
         if not -32768 <= p_max_schedule_id <= 32767:
-            raise out_of_range(p_max_schedule_id, "-32768..32767", e)
+            outside(p_max_schedule_id, "-32768..32767", e, "PMaxScheduleID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "PMaxScheduleEntry"
-        whole, window = n, Window(n, e, 312)
+        whole, window = n, Window(n, e, 312, 312)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 312 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "PMaxScheduleEntry"
@@ -3657,25 +3661,25 @@ def decode_Cost(n: int, e: int) -> tuple[Cost, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of CostKind", e)
+            raise out_of_range(i, "the 3 values of CostKind", e, "costKind")
         cost_kind = COSTKIND_MEMBERS[i]
         at = "amount"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "amount"))
         amount = v & 255
         if amount > 127:
             amount, e = read_more(n, e, amount, 5)
         if amount > 4294967295:
-            raise out_of_range(amount, "0..4294967295", e)
+            outside(amount, "0..4294967295", e, "amount")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -3684,10 +3688,10 @@ def decode_Cost(n: int, e: int) -> tuple[Cost, int]:
             e -= 6
             v = n >> e & 0x3f
             if v & 0x23:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x23)
             amount_multiplier = (v >> 2 & 7) - 3
             if amount_multiplier > 3:
-                raise out_of_range(amount_multiplier, "-3..3", e)
+                outside(amount_multiplier, "-3..3", e + 2, "amountMultiplier")
     except ValueError as error:
         raise within(error, at, e) from None
     return Cost(cost_kind, amount, amount_multiplier), e
@@ -3733,27 +3737,28 @@ def decode_ConsumptionCost(n: int, e: int) -> tuple[ConsumptionCost, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         start_value = v & 255
         if start_value > 127:
             start_value, e = read_more(n, e, start_value, 5)
         if start_value > 4294967295:
-            raise out_of_range(start_value, "0..4294967295", e)
+            outside(start_value, "0..4294967295", e, "startValue")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
         if c == 1:
             at = "Cost"
             cost = []
-            whole, window = n, Window(n, e, 224)
+            whole, window = n, Window(n, e, 224, 224)
+            need = window.need
             n, e = window.slide(0)
             base = window.base
             while True:
-                if e < 224 and base:
+                if e < need and base:
                     n, e = window.slide(e)
                     base = window.base
                 at = "Cost"
@@ -3835,7 +3840,7 @@ def decode_SalesTariffEntry(n: int, e: int) -> tuple[SalesTariffEntry, int]:
         e -= 12
         v = n >> e & 0xfff
         if v & 0x804:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x804)
         e_price_level = v >> 3 & 255
         c = (v & 3) + 3
         if c > 4:
@@ -3843,11 +3848,12 @@ def decode_SalesTariffEntry(n: int, e: int) -> tuple[SalesTariffEntry, int]:
         if c == 3:
             at = "ConsumptionCost"
             consumption_cost = []
-            whole, window = n, Window(n, e, 22680)
+            whole, window = n, Window(n, e, 22680, 22680)
+            need = window.need
             n, e = window.slide(0)
             base = window.base
             while True:
-                if e < 22680 and base:
+                if e < need and base:
                     n, e = window.slide(e)
                     base = window.base
                 at = "ConsumptionCost"
@@ -3928,7 +3934,7 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         sales_tariff_id = v & 255
         if sales_tariff_id > 127:
@@ -3936,11 +3942,11 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
         if s:
             sales_tariff_id = -1 - sales_tariff_id
         if not -32768 <= sales_tariff_id <= 32767:
-            raise out_of_range(sales_tariff_id, "-32768..32767", e)
+            outside(sales_tariff_id, "-32768..32767", e, "SalesTariffID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -3954,14 +3960,15 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x403:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x403)
         num_e_price_levels = v >> 2 & 255
         at = "SalesTariffEntry"
-        whole, window = n, Window(n, e, 2897200)
+        whole, window = n, Window(n, e, 2897200, 2897200)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 2897200 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "SalesTariffEntry"
@@ -4043,7 +4050,7 @@ def decode_SAScheduleTuple(n: int, e: int) -> tuple[SAScheduleTuple, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         sa_schedule_tuple_id = v & 255
         if sa_schedule_tuple_id > 127:
@@ -4051,12 +4058,12 @@ def decode_SAScheduleTuple(n: int, e: int) -> tuple[SAScheduleTuple, int]:
         if s:
             sa_schedule_tuple_id = -1 - sa_schedule_tuple_id
         if not -32768 <= sa_schedule_tuple_id <= 32767:
-            raise out_of_range(sa_schedule_tuple_id, "-32768..32767", e)
+            outside(sa_schedule_tuple_id, "-32768..32767", e, "SAScheduleTupleID")
         at = "PMaxSchedule"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "PMaxSchedule"))
         at = "PMaxSchedule"
         p_max_schedule, e = decode_PMaxSchedule(n, e)
         e -= 2
@@ -4109,11 +4116,12 @@ def decode_SAScheduleList(n: int, e: int) -> tuple[SAScheduleList, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "SAScheduleTuple"
-        whole, window = n, Window(n, e, 370968792)
+        whole, window = n, Window(n, e, 370968792, 371066328)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 370968792 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "SAScheduleTuple"
@@ -4172,27 +4180,27 @@ def decode_AC_EVSEStatus(n: int, e: int) -> tuple[AC_EVSEStatus, int]:
         e -= 18
         v = n >> e & 0x3ffff
         if v & 0x37700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x37700, (14, "RCD"), (10, "NotificationMaxDelay"))
         power_switch_closed = (v >> 15 & 1) == 1
         rcd = (v >> 11 & 1) == 1
         notification_max_delay = v & 255
         if notification_max_delay > 127:
             notification_max_delay, e = read_more(n, e, notification_max_delay, 5)
         if notification_max_delay > 4294967295:
-            raise out_of_range(notification_max_delay, "0..4294967295", e)
+            outside(notification_max_delay, "0..4294967295", e, "NotificationMaxDelay")
         at = "EVSENotification"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSENotification"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EVSENotification", e)
+            raise out_of_range(i, "the 3 values of EVSENotification", e, "EVSENotification")
         evse_notification = EVSENOTIFICATION_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return AC_EVSEStatus(power_switch_closed, rcd, notification_max_delay, evse_notification), e
@@ -4408,16 +4416,16 @@ def decode_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[ChargeParameterD
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x74:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x74, (6, "EVSEProcessing"))
         evse_processing = EVSEPROCESSING_MEMBERS[v >> 3 & 1]
         c = (v & 3) + 2
         if c > 3:
@@ -4541,7 +4549,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             meter_status = v & 255
             if meter_status > 127:
@@ -4549,11 +4557,11 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             if s:
                 meter_status = -1 - meter_status
             if not -32768 <= meter_status <= 32767:
-                raise out_of_range(meter_status, "-32768..32767", e)
+                outside(meter_status, "-32768..32767", e, "MeterStatus")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 4
             if c > 5:
                 raise unexpected(e)
@@ -4562,7 +4570,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             t_meter = v & 255
             if t_meter > 127:
@@ -4570,11 +4578,11 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             if s:
                 t_meter = -1 - t_meter
             if not -9223372036854775808 <= t_meter <= 9223372036854775807:
-                raise out_of_range(t_meter, "-9223372036854775808..9223372036854775807", e)
+                outside(t_meter, "-9223372036854775808..9223372036854775807", e, "TMeter")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return MeterInfo(meter_id, meter_reading, sig_meter_reading, meter_status, t_meter), e
@@ -4636,23 +4644,23 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEID"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVSEID"))
         at = "EVSEID"
         evseid, e = read_binary(n, e, 0, 32)
         at = "SAScheduleTupleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         sa_schedule_tuple_id = v & 255
         if sa_schedule_tuple_id > 127:
@@ -4660,11 +4668,11 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
         if s:
             sa_schedule_tuple_id = -1 - sa_schedule_tuple_id
         if not -32768 <= sa_schedule_tuple_id <= 32767:
-            raise out_of_range(sa_schedule_tuple_id, "-32768..32767", e)
+            outside(sa_schedule_tuple_id, "-32768..32767", e, "SAScheduleTupleID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 3
         if c > 5:
             raise unexpected(e)
@@ -4685,7 +4693,7 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xb, (1, "AC_EVSEStatus"))
         receipt_required = (v >> 2 & 1) == 1
         at = "AC_EVSEStatus"
         ac_evse_status, e = decode_AC_EVSEStatus(n, e)
@@ -4800,16 +4808,16 @@ def decode_ContractAuthenticationRes(n: int, e: int) -> tuple[ContractAuthentica
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3b, (5, "EVSEProcessing"))
         evse_processing = EVSEPROCESSING_MEMBERS[v >> 2 & 1]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -4887,13 +4895,13 @@ def decode_CurrentDemandReq(n: int, e: int) -> tuple[CurrentDemandReq, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb, (1, "ChargingComplete"))
             bulk_charging_complete = (v >> 2 & 1) == 1
         at = "ChargingComplete"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x14:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x14)
         charging_complete = (v >> 3 & 1) == 1
         c = (v & 3) + 7
         if c > 9:
@@ -4995,16 +5003,16 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "DC_EVSEStatus"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
         at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
@@ -5023,7 +5031,7 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
         e -= 15
         v = n >> e & 0x7fff
         if v & 0x6ee8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x6ee8, (11, "EVSEVoltageLimitAchieved"), (7, "EVSEPowerLimitAchieved"))
         evse_current_limit_achieved = (v >> 12 & 1) == 1
         evse_voltage_limit_achieved = (v >> 8 & 1) == 1
         evse_power_limit_achieved = (v >> 4 & 1) == 1
@@ -5136,7 +5144,7 @@ def decode_MeteringReceiptReq(n: int, e: int) -> tuple[MeteringReceiptReq, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             sa_schedule_tuple_id = v & 255
             if sa_schedule_tuple_id > 127:
@@ -5144,11 +5152,11 @@ def decode_MeteringReceiptReq(n: int, e: int) -> tuple[MeteringReceiptReq, int]:
             if s:
                 sa_schedule_tuple_id = -1 - sa_schedule_tuple_id
             if not -32768 <= sa_schedule_tuple_id <= 32767:
-                raise out_of_range(sa_schedule_tuple_id, "-32768..32767", e)
+                outside(sa_schedule_tuple_id, "-32768..32767", e, "SAScheduleTupleID")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "MeterInfo"))
         at = "MeterInfo"
         meter_info, e = decode_MeterInfo(n, e)
         e -= 1
@@ -5202,16 +5210,16 @@ def decode_MeteringReceiptRes(n: int, e: int) -> tuple[MeteringReceiptRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "AC_EVSEStatus"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "AC_EVSEStatus"))
         at = "AC_EVSEStatus"
         ac_evse_status, e = decode_AC_EVSEStatus(n, e)
         e -= 1
@@ -5286,23 +5294,23 @@ def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "GenChallenge"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "GenChallenge"))
         at = "GenChallenge"
         gen_challenge, e = read_string(n, e, 4096)
         at = "DateTimeNow"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         date_time_now = v & 255
         if date_time_now > 127:
@@ -5310,11 +5318,11 @@ def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
         if s:
             date_time_now = -1 - date_time_now
         if not -9223372036854775808 <= date_time_now <= 9223372036854775807:
-            raise out_of_range(date_time_now, "-9223372036854775808..9223372036854775807", e)
+            outside(date_time_now, "-9223372036854775808..9223372036854775807", e, "DateTimeNow")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return PaymentDetailsRes(response_code, gen_challenge, date_time_now), e
@@ -5351,17 +5359,17 @@ def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         charging_profile_entry_start = v & 255
         if charging_profile_entry_start > 127:
             charging_profile_entry_start, e = read_more(n, e, charging_profile_entry_start, 5)
         if charging_profile_entry_start > 4294967295:
-            raise out_of_range(charging_profile_entry_start, "0..4294967295", e)
+            outside(charging_profile_entry_start, "0..4294967295", e, "ChargingProfileEntryStart")
         at = "ChargingProfileEntryMaxPower"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xe00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe00, (11, "ChargingProfileEntryMaxPower"))
         s = v >> 8 & 1
         charging_profile_entry_max_power = v & 255
         if charging_profile_entry_max_power > 127:
@@ -5369,11 +5377,11 @@ def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
         if s:
             charging_profile_entry_max_power = -1 - charging_profile_entry_max_power
         if not -32768 <= charging_profile_entry_max_power <= 32767:
-            raise out_of_range(charging_profile_entry_max_power, "-32768..32767", e)
+            outside(charging_profile_entry_max_power, "-32768..32767", e, "ChargingProfileEntryMaxPower")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ProfileEntry(charging_profile_entry_start, charging_profile_entry_max_power), e
@@ -5411,7 +5419,7 @@ def decode_ChargingProfile(n: int, e: int) -> tuple[ChargingProfile, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         sa_schedule_tuple_id = v & 255
         if sa_schedule_tuple_id > 127:
@@ -5419,17 +5427,18 @@ def decode_ChargingProfile(n: int, e: int) -> tuple[ChargingProfile, int]:
         if s:
             sa_schedule_tuple_id = -1 - sa_schedule_tuple_id
         if not -32768 <= sa_schedule_tuple_id <= 32767:
-            raise out_of_range(sa_schedule_tuple_id, "-32768..32767", e)
+            outside(sa_schedule_tuple_id, "-32768..32767", e, "SAScheduleTupleID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "ProfileEntry"
-        whole, window = n, Window(n, e, 208)
+        whole, window = n, Window(n, e, 208, 208)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 208 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "ProfileEntry"
@@ -5507,13 +5516,13 @@ def decode_DC_EVPowerDeliveryParameter(n: int, e: int) -> tuple[DC_EVPowerDelive
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb, (1, "ChargingComplete"))
             bulk_charging_complete = (v >> 2 & 1) == 1
         at = "ChargingComplete"
         e -= 4
         v = n >> e & 0xf
         if v & 0xb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xb)
         charging_complete = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -5557,7 +5566,7 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x68:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x68)
         ready_to_charge_state = (v >> 4 & 1) == 1
         c = (v & 7) + 1
         if c > 4:
@@ -5623,15 +5632,15 @@ def decode_PowerDeliveryRes(n: int, e: int) -> tuple[PowerDeliveryRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 3:
             raise unexpected(e)
@@ -5736,16 +5745,16 @@ def decode_PreChargeRes(n: int, e: int) -> tuple[PreChargeRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "DC_EVSEStatus"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
         at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
@@ -5789,16 +5798,16 @@ def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ServiceDetailReq(service_id), e
@@ -5840,10 +5849,10 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         i = v & 7
         if i >= 6:
-            raise out_of_range(i, "the 6 values of Value", e)
+            raise out_of_range(i, "the 6 values of Value", e, "ValueType")
         value_type = VALUE_MEMBERS[i]
         e -= 3
         c = (n >> e & 7) + 2
@@ -5854,21 +5863,21 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             bool_value = (v >> 2 & 1) == 1
         elif c == 3:
             at = "byteValue"
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x403:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x403)
             byte_value = (v >> 2 & 255) - 128
         elif c == 4:
             at = "shortValue"
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             short_value = v & 255
             if short_value > 127:
@@ -5876,17 +5885,17 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             if s:
                 short_value = -1 - short_value
             if not -32768 <= short_value <= 32767:
-                raise out_of_range(short_value, "-32768..32767", e)
+                outside(short_value, "-32768..32767", e, "shortValue")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
         elif c == 5:
             at = "intValue"
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             int_value = v & 255
             if int_value > 127:
@@ -5894,11 +5903,11 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             if s:
                 int_value = -1 - int_value
             if not -2147483648 <= int_value <= 2147483647:
-                raise out_of_range(int_value, "-2147483648..2147483647", e)
+                outside(int_value, "-2147483648..2147483647", e, "intValue")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
         elif c == 6:
             at = "physicalValue"
             physical_value, e = decode_PhysicalValue(n, e)
@@ -5985,7 +5994,7 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         parameter_set_id = v & 255
         if parameter_set_id > 127:
@@ -5993,17 +6002,18 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
         if s:
             parameter_set_id = -1 - parameter_set_id
         if not -32768 <= parameter_set_id <= 32767:
-            raise out_of_range(parameter_set_id, "-32768..32767", e)
+            outside(parameter_set_id, "-32768..32767", e, "ParameterSetID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "Parameter"
-        whole, window = n, Window(n, e, 196832)
+        whole, window = n, Window(n, e, 196832, 196832)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 196832 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "Parameter"
@@ -6071,11 +6081,12 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "ParameterSet"
-        whole, window = n, Window(n, e, 25188488)
+        whole, window = n, Window(n, e, 25188488, 25188488)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 25188488 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "ParameterSet"
@@ -6135,25 +6146,25 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "ServiceID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "ServiceID"))
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -6217,7 +6228,7 @@ def decode_ServiceDiscoveryReq(n: int, e: int) -> tuple[ServiceDiscoveryReq, int
             e -= 5
             v = n >> e & 0x1f
             if v & 0x13:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x13)
             service_category = SERVICECATEGORY_MEMBERS[v >> 2 & 3]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -6260,17 +6271,18 @@ def decode_PaymentOptions(n: int, e: int) -> tuple[PaymentOptions, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "PaymentOption"
-        whole, window = n, Window(n, e, 80)
+        whole, window = n, Window(n, e, 80, 80)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 80 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             e -= 3
             v = n >> e & 0x7
             if v & 0x5:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x5)
             one = PAYMENTOPTION_MEMBERS[v >> 1 & 1]
             payment_option.append(one)
             if len(payment_option) > 128:
@@ -6330,16 +6342,16 @@ def decode_ServiceTag(n: int, e: int) -> tuple[ServiceTag, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -6353,7 +6365,7 @@ def decode_ServiceTag(n: int, e: int) -> tuple[ServiceTag, int]:
         e -= 6
         v = n >> e & 0x3f
         if v & 0x24:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x24)
         service_category = SERVICECATEGORY_MEMBERS[v >> 3 & 3]
         c = (v & 3) + 3
         if c > 4:
@@ -6420,16 +6432,16 @@ def decode_ServiceCharge(n: int, e: int) -> tuple[ServiceCharge, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x370:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x370, (6, "EnergyTransferType"))
         free_service = (v >> 7 & 1) == 1
         i = v & 15
         if i >= 10:
-            raise out_of_range(i, "the 10 values of EVSESupportedEnergyTransfer", e)
+            raise out_of_range(i, "the 10 values of EVSESupportedEnergyTransfer", e, "EnergyTransferType")
         energy_transfer_type = EVSESUPPORTEDENERGYTRANSFER_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ServiceCharge(service_tag, free_service, energy_transfer_type), e
@@ -6470,7 +6482,7 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1b)
         free_service = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -6504,11 +6516,12 @@ def decode_ServiceTagList(n: int, e: int) -> tuple[ServiceTagList, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "Service"
-        whole, window = n, Window(n, e, 1880)
+        whole, window = n, Window(n, e, 1880, 196952)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 1880 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "Service"
@@ -6568,16 +6581,16 @@ def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "PaymentOptions"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "PaymentOptions"))
         at = "PaymentOptions"
         payment_options, e = decode_PaymentOptions(n, e)
         at = "ChargeService"
@@ -6635,16 +6648,16 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -6653,7 +6666,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             parameter_set_id = v & 255
             if parameter_set_id > 127:
@@ -6661,11 +6674,11 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             if s:
                 parameter_set_id = -1 - parameter_set_id
             if not -32768 <= parameter_set_id <= 32767:
-                raise out_of_range(parameter_set_id, "-32768..32767", e)
+                outside(parameter_set_id, "-32768..32767", e, "ParameterSetID")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SelectedService(service_id, parameter_set_id), e
@@ -6709,11 +6722,12 @@ def decode_SelectedServiceList(n: int, e: int) -> tuple[SelectedServiceList, int
         if n >> e & 1:
             raise unexpected(e)
         at = "SelectedService"
-        whole, window = n, Window(n, e, 192)
+        whole, window = n, Window(n, e, 192, 192)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 192 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "SelectedService"
@@ -6772,7 +6786,7 @@ def decode_ServicePaymentSelectionReq(n: int, e: int) -> tuple[ServicePaymentSel
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1b, (1, "SelectedServiceList"))
         selected_payment_option = PAYMENTOPTION_MEMBERS[v >> 2 & 1]
         at = "SelectedServiceList"
         selected_service_list, e = decode_SelectedServiceList(n, e)
@@ -6809,15 +6823,15 @@ def decode_ServicePaymentSelectionRes(n: int, e: int) -> tuple[ServicePaymentSel
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ServicePaymentSelectionRes(response_code), e
@@ -6878,16 +6892,16 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEID"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVSEID"))
         at = "EVSEID"
         evseid, e = read_binary(n, e, 0, 32)
         e -= 2
@@ -6899,7 +6913,7 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             date_time_now = v & 255
             if date_time_now > 127:
@@ -6907,11 +6921,11 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
             if s:
                 date_time_now = -1 - date_time_now
             if not -9223372036854775808 <= date_time_now <= 9223372036854775807:
-                raise out_of_range(date_time_now, "-9223372036854775808..9223372036854775807", e)
+                outside(date_time_now, "-9223372036854775808..9223372036854775807", e, "DateTimeNow")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SessionSetupRes(response_code, evseid, date_time_now), e
@@ -6969,15 +6983,15 @@ def decode_SessionStopRes(n: int, e: int) -> tuple[SessionStopRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SessionStopRes(response_code), e
@@ -7037,16 +7051,16 @@ def decode_WeldingDetectionRes(n: int, e: int) -> tuple[WeldingDetectionRes, int
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 23:
-            raise out_of_range(i, "the 23 values of ResponseCode", e)
+            raise out_of_range(i, "the 23 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "DC_EVSEStatus"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
         at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
@@ -7534,15 +7548,15 @@ def decode_Notification(n: int, e: int) -> tuple[Notification, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of FaultCode", e)
+            raise out_of_range(i, "the 3 values of FaultCode", e, "FaultCode")
         fault_code = FAULTCODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)

@@ -24,11 +24,13 @@ from evse_controller.exi.bits import (
     put_uint,
     read_binary,
     read_characters,
+    read_empty,
     read_more,
     read_octets,
     read_string,
 )
 from evse_controller.exi.errors import ExiError, count_set, invalid, out_of_range, unexpected, within, wrong_choice
+from evse_controller.exi.leniency import full_list_end, outside
 from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.xmldsig import (
     Signature,
@@ -2418,15 +2420,15 @@ def decode_Notification(n: int, e: int) -> tuple[Notification, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of FaultCode", e)
+            raise out_of_range(i, "the 3 values of FaultCode", e, "FaultCode")
         fault_code = FAULTCODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -2582,24 +2584,24 @@ def decode_AuthorizationRes(n: int, e: int) -> tuple[AuthorizationRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EVSEProcessing", e)
+            raise out_of_range(i, "the 3 values of EVSEProcessing", e, "EVSEProcessing")
         evse_processing = EVSEPROCESSING_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return AuthorizationRes(response_code, evse_processing), e
@@ -2632,20 +2634,20 @@ def decode_DC_EVStatus(n: int, e: int) -> tuple[DC_EVStatus, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x370:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x370, (6, "EVErrorCode"))
         ev_ready = (v >> 7 & 1) == 1
         i = v & 15
         if i >= 12:
-            raise out_of_range(i, "the 12 values of DC_EVErrorCode", e)
+            raise out_of_range(i, "the 12 values of DC_EVErrorCode", e, "EVErrorCode")
         ev_error_code = DC_EVERRORCODE_MEMBERS[i]
         at = "EVRESSSOC"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xe03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe03, (11, "EVRESSSOC"))
         ev_ress_soc = v >> 2 & 127
         if ev_ress_soc > 100:
-            raise out_of_range(ev_ress_soc, "0..100", e)
+            outside(ev_ress_soc, "0..100", e + 2, "EVRESSSOC")
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_EVStatus(ev_ready, ev_error_code, ev_ress_soc), e
@@ -2714,25 +2716,25 @@ def decode_DC_EVSEStatus(n: int, e: int) -> tuple[DC_EVSEStatus, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         notification_max_delay = v & 255
         if notification_max_delay > 127:
             notification_max_delay, e = read_more(n, e, notification_max_delay, 3)
         if notification_max_delay > 65535:
-            raise out_of_range(notification_max_delay, "0..65535", e)
+            outside(notification_max_delay, "0..65535", e, "NotificationMaxDelay")
         at = "EVSENotification"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSENotification"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EVSENotification", e)
+            raise out_of_range(i, "the 3 values of EVSENotification", e, "EVSENotification")
         evse_notification = EVSENOTIFICATION_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -2741,28 +2743,28 @@ def decode_DC_EVSEStatus(n: int, e: int) -> tuple[DC_EVSEStatus, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             i = v & 7
             if i >= 5:
-                raise out_of_range(i, "the 5 values of IsolationLevel", e)
+                raise out_of_range(i, "the 5 values of IsolationLevel", e, "EVSEIsolationStatus")
             evse_isolation_status = ISOLATIONLEVEL_MEMBERS[i]
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVSEStatusCode"))
         at = "EVSEStatusCode"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x10:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x10)
         i = v & 15
         if i >= 12:
-            raise out_of_range(i, "the 12 values of DC_EVSEStatusCode", e)
+            raise out_of_range(i, "the 12 values of DC_EVSEStatusCode", e, "EVSEStatusCode")
         evse_status_code = DC_EVSESTATUSCODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_EVSEStatus(notification_max_delay, evse_notification, evse_status_code, evse_isolation_status), e
@@ -2811,31 +2813,31 @@ def decode_CableCheckRes(n: int, e: int) -> tuple[CableCheckRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "DC_EVSEStatus"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
         at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEProcessing"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EVSEProcessing", e)
+            raise out_of_range(i, "the 3 values of EVSEProcessing", e, "EVSEProcessing")
         evse_processing = EVSEPROCESSING_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return CableCheckRes(response_code, dc_evse_status, evse_processing), e
@@ -2872,20 +2874,19 @@ def decode_ListOfRootCertificateIDs(n: int, e: int) -> tuple[ListOfRootCertifica
         if n >> e & 1:
             raise unexpected(e)
         at = "RootCertificateID"
-        whole, window = n, Window(n, e, 98704)
+        whole, window = n, Window(n, e, 98704, 98704)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 98704 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "RootCertificateID"
             one, e = decode_X509IssuerSerial(n, e)
             root_certificate_id.append(one)
             if len(root_certificate_id) == 20:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -2994,9 +2995,7 @@ def decode_SubCertificates(n: int, e: int) -> tuple[SubCertificates, int]:
             one, e = read_binary(n, e, 0, 800)
             certificate.append(one)
             if len(certificate) == 4:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3108,15 +3107,16 @@ def decode_ContractSignatureEncryptedPrivateKey(n: int, e: int) -> tuple[Contrac
             raise unexpected(e)
         at = "Id"
         id, e = read_characters(n, e, 4096)
-        at = "value"
         e -= 1
-        if n >> e & 1:
-            raise unexpected(e)
-        at = "value"
-        value, e = read_octets(n, e, 0, 48)
-        e -= 1
-        if n >> e & 1:
-            raise unexpected(e)
+        c = (n >> e & 1) + 1
+        if c > 1:
+            value, e = b"", read_empty(n, e)
+        else:
+            at = "value"
+            value, e = read_octets(n, e, 0, 48)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
     except ValueError as error:
         raise within(error, at, e) from None
     return ContractSignatureEncryptedPrivateKey(id, value), e
@@ -3147,15 +3147,16 @@ def decode_DiffieHellmanPublickey(n: int, e: int) -> tuple[DiffieHellmanPublicke
             raise unexpected(e)
         at = "Id"
         id, e = read_characters(n, e, 4096)
-        at = "value"
         e -= 1
-        if n >> e & 1:
-            raise unexpected(e)
-        at = "value"
-        value, e = read_octets(n, e, 0, 65)
-        e -= 1
-        if n >> e & 1:
-            raise unexpected(e)
+        c = (n >> e & 1) + 1
+        if c > 1:
+            value, e = b"", read_empty(n, e)
+        else:
+            at = "value"
+            value, e = read_octets(n, e, 0, 65)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
     except ValueError as error:
         raise within(error, at, e) from None
     return DiffieHellmanPublickey(id, value), e
@@ -3186,15 +3187,16 @@ def decode_EMAID(n: int, e: int) -> tuple[EMAID, int]:
             raise unexpected(e)
         at = "Id"
         id, e = read_characters(n, e, 4096)
-        at = "value"
         e -= 1
-        if n >> e & 1:
-            raise unexpected(e)
-        at = "value"
-        value, e = read_characters(n, e, 15)
-        e -= 1
-        if n >> e & 1:
-            raise unexpected(e)
+        c = (n >> e & 1) + 1
+        if c > 1:
+            value, e = "", read_empty(n, e)
+        else:
+            at = "value"
+            value, e = read_characters(n, e, 15, 14)
+            e -= 1
+            if n >> e & 1:
+                raise unexpected(e)
     except ValueError as error:
         raise within(error, at, e) from None
     return EMAID(id, value), e
@@ -3209,7 +3211,7 @@ def encode_EMAID(x: int, m: EMAID) -> int:
         at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "value"
-        x = put_string(x << 1, m.value, 15)
+        x = put_string(x << 1, m.value, 15, 14)
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -3223,16 +3225,16 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "SAProvisioningCertificateChain"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "SAProvisioningCertificateChain"))
         at = "SAProvisioningCertificateChain"
         sa_provisioning_certificate_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureCertChain"
@@ -3316,7 +3318,7 @@ def decode_CertificateUpdateReq(n: int, e: int) -> tuple[CertificateUpdateReq, i
         if n >> e & 1:
             raise unexpected(e)
         at = "eMAID"
-        emaid, e = read_string(n, e, 15)
+        emaid, e = read_string(n, e, 15, 14)
         at = "ListOfRootCertificateIDs"
         e -= 1
         if n >> e & 1:
@@ -3342,7 +3344,7 @@ def encode_CertificateUpdateReq(x: int, m: CertificateUpdateReq) -> int:
         at = "ContractSignatureCertChain"
         x = encode_CertificateChain(x << 1, m.contract_signature_cert_chain)
         at = "eMAID"
-        x = put_string(x << 2, m.emaid, 15)
+        x = put_string(x << 2, m.emaid, 15, 14)
         at = "ListOfRootCertificateIDs"
         x = encode_ListOfRootCertificateIDs(x << 2, m.list_of_root_certificate_ids)
         return x << 1
@@ -3359,16 +3361,16 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "SAProvisioningCertificateChain"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "SAProvisioningCertificateChain"))
         at = "SAProvisioningCertificateChain"
         sa_provisioning_certificate_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureCertChain"
@@ -3404,7 +3406,7 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             retry_counter = v & 255
             if retry_counter > 127:
@@ -3412,11 +3414,11 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
             if s:
                 retry_counter = -1 - retry_counter
             if not -32768 <= retry_counter <= 32767:
-                raise out_of_range(retry_counter, "-32768..32767", e)
+                outside(retry_counter, "-32768..32767", e, "RetryCounter")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return CertificateUpdateRes(
@@ -3469,19 +3471,19 @@ def decode_PhysicalValue(n: int, e: int) -> tuple[PhysicalValue, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x638:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x638, (5, "Unit"))
         multiplier = (v >> 6 & 7) - 3
         i = v & 7
         if multiplier > 3:
-            raise out_of_range(multiplier, "-3..3", e)
+            outside(multiplier, "-3..3", e + 6, "Multiplier")
         if i >= 7:
-            raise out_of_range(i, "the 7 values of UnitSymbol", e)
+            raise out_of_range(i, "the 7 values of UnitSymbol", e, "Unit")
         unit = UNITSYMBOL_MEMBERS[i]
         at = "Value"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xe00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe00, (11, "Value"))
         s = v >> 8 & 1
         value = v & 255
         if value > 127:
@@ -3489,11 +3491,11 @@ def decode_PhysicalValue(n: int, e: int) -> tuple[PhysicalValue, int]:
         if s:
             value = -1 - value
         if not -32768 <= value <= 32767:
-            raise out_of_range(value, "-32768..32767", e)
+            outside(value, "-32768..32767", e, "Value")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return PhysicalValue(multiplier, unit, value), e
@@ -3538,16 +3540,16 @@ def decode_AC_EVChargeParameter(n: int, e: int) -> tuple[AC_EVChargeParameter, i
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EAmount"))
         at = "EAmount"
         e_amount, e = decode_PhysicalValue(n, e)
         at = "EVMaxVoltage"
@@ -3625,16 +3627,16 @@ def decode_DC_EVChargeParameter(n: int, e: int) -> tuple[DC_EVChargeParameter, i
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "DC_EVStatus"))
         at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         at = "EVMaximumCurrentLimit"
@@ -3678,11 +3680,11 @@ def decode_DC_EVChargeParameter(n: int, e: int) -> tuple[DC_EVChargeParameter, i
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             full_soc = v >> 3 & 127
             c = (v & 3) + 8
             if full_soc > 100:
-                raise out_of_range(full_soc, "0..100", e)
+                outside(full_soc, "0..100", e + 3, "FullSOC")
             if c > 9:
                 raise unexpected(e)
         if c == 8:
@@ -3690,10 +3692,10 @@ def decode_DC_EVChargeParameter(n: int, e: int) -> tuple[DC_EVChargeParameter, i
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x203:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x203)
             bulk_soc = v >> 2 & 127
             if bulk_soc > 100:
-                raise out_of_range(bulk_soc, "0..100", e)
+                outside(bulk_soc, "0..100", e + 2, "BulkSOC")
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_EVChargeParameter(
@@ -3779,29 +3781,29 @@ def decode_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[ChargeParameterD
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             max_entries_sa_schedule_tuple = v & 255
             if max_entries_sa_schedule_tuple > 127:
                 max_entries_sa_schedule_tuple, e = read_more(n, e, max_entries_sa_schedule_tuple, 3)
             if max_entries_sa_schedule_tuple > 65535:
-                raise out_of_range(max_entries_sa_schedule_tuple, "0..65535", e)
+                outside(max_entries_sa_schedule_tuple, "0..65535", e, "MaxEntriesSAScheduleTuple")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "RequestedEnergyTransferMode"))
         at = "RequestedEnergyTransferMode"
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         i = v & 7
         if i >= 6:
-            raise out_of_range(i, "the 6 values of EnergyTransferMode", e)
+            raise out_of_range(i, "the 6 values of EnergyTransferMode", e, "RequestedEnergyTransferMode")
         requested_energy_transfer_mode = ENERGYTRANSFERMODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 4:
             raise unexpected(e)
@@ -3873,16 +3875,16 @@ def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, i
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         start = v & 255
         if start > 127:
             start, e = read_more(n, e, start, 4)
         if start > 16777214:
-            raise out_of_range(start, "0..16777214", e)
+            outside(start, "0..16777214", e, "start")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -3891,16 +3893,16 @@ def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, i
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             duration = v & 255
             if duration > 127:
                 duration, e = read_more(n, e, duration, 3)
             if duration > 86400:
-                raise out_of_range(duration, "0..86400", e)
+                outside(duration, "0..86400", e, "duration")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return RelativeTimeInterval(start, duration), e
@@ -3991,20 +3993,19 @@ def decode_PMaxSchedule(n: int, e: int) -> tuple[PMaxSchedule, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "PMaxScheduleEntry"
-        whole, window = n, Window(n, e, 392)
+        whole, window = n, Window(n, e, 392, 392)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 392 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "PMaxScheduleEntry"
             one, e = decode_PMaxScheduleEntry(n, e)
             p_max_schedule_entry.append(one)
             if len(p_max_schedule_entry) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4061,25 +4062,25 @@ def decode_Cost(n: int, e: int) -> tuple[Cost, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of CostKind", e)
+            raise out_of_range(i, "the 3 values of CostKind", e, "costKind")
         cost_kind = COSTKIND_MEMBERS[i]
         at = "amount"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "amount"))
         amount = v & 255
         if amount > 127:
             amount, e = read_more(n, e, amount, 5)
         if amount > 4294967295:
-            raise out_of_range(amount, "0..4294967295", e)
+            outside(amount, "0..4294967295", e, "amount")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -4088,10 +4089,10 @@ def decode_Cost(n: int, e: int) -> tuple[Cost, int]:
             e -= 6
             v = n >> e & 0x3f
             if v & 0x23:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x23)
             amount_multiplier = (v >> 2 & 7) - 3
             if amount_multiplier > 3:
-                raise out_of_range(amount_multiplier, "-3..3", e)
+                outside(amount_multiplier, "-3..3", e + 2, "amountMultiplier")
     except ValueError as error:
         raise within(error, at, e) from None
     return Cost(cost_kind, amount, amount_multiplier), e
@@ -4147,9 +4148,7 @@ def decode_ConsumptionCost(n: int, e: int) -> tuple[ConsumptionCost, int]:
             one, e = decode_Cost(n, e)
             cost.append(one)
             if len(cost) == 3:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4218,7 +4217,7 @@ def decode_SalesTariffEntry(n: int, e: int) -> tuple[SalesTariffEntry, int]:
             e -= 12
             v = n >> e & 0xfff
             if v & 0x804:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x804)
             e_price_level = v >> 3 & 255
             c = (v & 3) + 3
             if c > 4:
@@ -4231,9 +4230,7 @@ def decode_SalesTariffEntry(n: int, e: int) -> tuple[SalesTariffEntry, int]:
                 one, e = decode_ConsumptionCost(n, e)
                 consumption_cost.append(one)
                 if len(consumption_cost) == 3:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -4313,11 +4310,11 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
         e -= 12
         v = n >> e & 0xfff
         if v & 0x804:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x804)
         sales_tariff_id = (v >> 3 & 255) + 1
         c = (v & 3) + 2
         if sales_tariff_id > 255:
-            raise out_of_range(sales_tariff_id, "1..255", e)
+            outside(sales_tariff_id, "1..255", e + 3, "SalesTariffID")
         if c > 4:
             raise unexpected(e)
         if c == 2:
@@ -4332,23 +4329,22 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x403:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x403)
             num_e_price_levels = v >> 2 & 255
         at = "SalesTariffEntry"
-        whole, window = n, Window(n, e, 2440)
+        whole, window = n, Window(n, e, 2440, 2440)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 2440 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "SalesTariffEntry"
             one, e = decode_SalesTariffEntry(n, e)
             sales_tariff_entry.append(one)
             if len(sales_tariff_entry) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4431,10 +4427,10 @@ def decode_SAScheduleTuple(n: int, e: int) -> tuple[SAScheduleTuple, int]:
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc03, (1, "PMaxSchedule"))
         sa_schedule_tuple_id = (v >> 2 & 255) + 1
         if sa_schedule_tuple_id > 255:
-            raise out_of_range(sa_schedule_tuple_id, "1..255", e)
+            outside(sa_schedule_tuple_id, "1..255", e + 2, "SAScheduleTupleID")
         at = "PMaxSchedule"
         p_max_schedule, e = decode_PMaxSchedule(n, e)
         e -= 2
@@ -4489,9 +4485,7 @@ def decode_SAScheduleList(n: int, e: int) -> tuple[SAScheduleList, int]:
             one, e = decode_SAScheduleTuple(n, e)
             sa_schedule_tuple.append(one)
             if len(sa_schedule_tuple) == 3:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4540,26 +4534,26 @@ def decode_AC_EVSEStatus(n: int, e: int) -> tuple[AC_EVSEStatus, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         notification_max_delay = v & 255
         if notification_max_delay > 127:
             notification_max_delay, e = read_more(n, e, notification_max_delay, 3)
         if notification_max_delay > 65535:
-            raise out_of_range(notification_max_delay, "0..65535", e)
+            outside(notification_max_delay, "0..65535", e, "NotificationMaxDelay")
         at = "EVSENotification"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSENotification"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EVSENotification", e)
+            raise out_of_range(i, "the 3 values of EVSENotification", e, "EVSENotification")
         evse_notification = EVSENOTIFICATION_MEMBERS[i]
         at = "RCD"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3b, (5, "RCD"))
         rcd = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -4758,24 +4752,24 @@ def decode_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[ChargeParameterD
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EVSEProcessing", e)
+            raise out_of_range(i, "the 3 values of EVSEProcessing", e, "EVSEProcessing")
         evse_processing = EVSEPROCESSING_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 2
         if c > 6:
             raise unexpected(e)
@@ -4889,16 +4883,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             meter_reading = v & 255
             if meter_reading > 127:
                 meter_reading, e = read_more(n, e, meter_reading, 10)
             if meter_reading > 18446744073709551615:
-                raise out_of_range(meter_reading, "0..18446744073709551615", e)
+                outside(meter_reading, "0..18446744073709551615", e, "MeterReading")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 2
             if c > 5:
                 raise unexpected(e)
@@ -4914,7 +4908,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             meter_status = v & 255
             if meter_status > 127:
@@ -4922,11 +4916,11 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             if s:
                 meter_status = -1 - meter_status
             if not -32768 <= meter_status <= 32767:
-                raise out_of_range(meter_status, "-32768..32767", e)
+                outside(meter_status, "-32768..32767", e, "MeterStatus")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 4
             if c > 5:
                 raise unexpected(e)
@@ -4935,7 +4929,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             t_meter = v & 255
             if t_meter > 127:
@@ -4943,11 +4937,11 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             if s:
                 t_meter = -1 - t_meter
             if not -9223372036854775808 <= t_meter <= 9223372036854775807:
-                raise out_of_range(t_meter, "-9223372036854775808..9223372036854775807", e)
+                outside(t_meter, "-9223372036854775808..9223372036854775807", e, "TMeter")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return MeterInfo(meter_id, meter_reading, sig_meter_reading, meter_status, t_meter), e
@@ -5014,27 +5008,27 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEID"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVSEID"))
         at = "EVSEID"
-        evseid, e = read_string(n, e, 37)
+        evseid, e = read_string(n, e, 37, 7)
         at = "SAScheduleTupleID"
         e -= 14
         v = n >> e & 0x3fff
         if v & 0x3008:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3008)
         sa_schedule_tuple_id = (v >> 4 & 255) + 1
         c = (v & 7) + 3
         if sa_schedule_tuple_id > 255:
-            raise out_of_range(sa_schedule_tuple_id, "1..255", e)
+            outside(sa_schedule_tuple_id, "1..255", e + 4, "SAScheduleTupleID")
         if c > 6:
             raise unexpected(e)
         if c == 3:
@@ -5056,7 +5050,7 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb, (1, "AC_EVSEStatus"))
             receipt_required = (v >> 2 & 1) == 1
         at = "AC_EVSEStatus"
         ac_evse_status, e = decode_AC_EVSEStatus(n, e)
@@ -5081,7 +5075,7 @@ def encode_ChargingStatusRes(x: int, m: ChargingStatusRes) -> int:
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
         at = "EVSEID"
-        x = put_string(x << 10 | response_code << 3, m.evseid, 37)
+        x = put_string(x << 10 | response_code << 3, m.evseid, 37, 7)
         at = "SAScheduleTupleID"
         sa_schedule_tuple_id = m.sa_schedule_tuple_id
         if type(sa_schedule_tuple_id) is not int or not 1 <= sa_schedule_tuple_id <= 255:
@@ -5166,13 +5160,13 @@ def decode_CurrentDemandReq(n: int, e: int) -> tuple[CurrentDemandReq, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb, (1, "ChargingComplete"))
             bulk_charging_complete = (v >> 2 & 1) == 1
         at = "ChargingComplete"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x14:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x14)
         charging_complete = (v >> 3 & 1) == 1
         c = (v & 3) + 7
         if c > 9:
@@ -5276,16 +5270,16 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "DC_EVSEStatus"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
         at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
@@ -5304,7 +5298,7 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
         e -= 15
         v = n >> e & 0x7fff
         if v & 0x6ee8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x6ee8, (11, "EVSEVoltageLimitAchieved"), (7, "EVSEPowerLimitAchieved"))
         evse_current_limit_achieved = (v >> 12 & 1) == 1
         evse_voltage_limit_achieved = (v >> 8 & 1) == 1
         evse_power_limit_achieved = (v >> 4 & 1) == 1
@@ -5332,16 +5326,16 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
             if n >> e & 1:
                 raise unexpected(e)
         at = "EVSEID"
-        evseid, e = read_string(n, e, 37)
+        evseid, e = read_string(n, e, 37, 7)
         at = "SAScheduleTupleID"
         e -= 13
         v = n >> e & 0x1fff
         if v & 0x1804:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1804)
         sa_schedule_tuple_id = (v >> 3 & 255) + 1
         c = (v & 3) + 12
         if sa_schedule_tuple_id > 255:
-            raise out_of_range(sa_schedule_tuple_id, "1..255", e)
+            outside(sa_schedule_tuple_id, "1..255", e + 3, "SAScheduleTupleID")
         if c > 14:
             raise unexpected(e)
         if c == 12:
@@ -5356,7 +5350,7 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             receipt_required = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -5414,7 +5408,7 @@ def encode_CurrentDemandRes(x: int, m: CurrentDemandRes) -> int:
             w, b = 1, 10
         at = "EVSEID"
         x = x << w | 10 - b
-        x = put_string(x << 1, m.evseid, 37)
+        x = put_string(x << 1, m.evseid, 37, 7)
         at = "SAScheduleTupleID"
         sa_schedule_tuple_id = m.sa_schedule_tuple_id
         if type(sa_schedule_tuple_id) is not int or not 1 <= sa_schedule_tuple_id <= 255:
@@ -5466,10 +5460,10 @@ def decode_MeteringReceiptReq(n: int, e: int) -> tuple[MeteringReceiptReq, int]:
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x403:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x403, (1, "MeterInfo"))
             sa_schedule_tuple_id = (v >> 2 & 255) + 1
             if sa_schedule_tuple_id > 255:
-                raise out_of_range(sa_schedule_tuple_id, "1..255", e)
+                outside(sa_schedule_tuple_id, "1..255", e + 2, "SAScheduleTupleID")
         at = "MeterInfo"
         meter_info, e = decode_MeterInfo(n, e)
         e -= 1
@@ -5522,15 +5516,15 @@ def decode_MeteringReceiptRes(n: int, e: int) -> tuple[MeteringReceiptRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 3:
             raise unexpected(e)
@@ -5589,7 +5583,7 @@ def decode_PaymentDetailsReq(n: int, e: int) -> tuple[PaymentDetailsReq, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "eMAID"
-        emaid, e = read_string(n, e, 15)
+        emaid, e = read_string(n, e, 15, 14)
         at = "ContractSignatureCertChain"
         e -= 1
         if n >> e & 1:
@@ -5611,7 +5605,7 @@ def encode_PaymentDetailsReq(x: int, m: PaymentDetailsReq) -> int:
     at = ""
     try:
         at = "eMAID"
-        x = put_string(x << 2, m.emaid, 15)
+        x = put_string(x << 2, m.emaid, 15, 14)
         at = "ContractSignatureCertChain"
         x = encode_CertificateChain(x << 2, m.contract_signature_cert_chain)
         return x << 1
@@ -5627,23 +5621,23 @@ def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "GenChallenge"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "GenChallenge"))
         at = "GenChallenge"
         gen_challenge, e = read_binary(n, e, 16, 16)
         at = "EVSETimeStamp"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         evse_time_stamp = v & 255
         if evse_time_stamp > 127:
@@ -5651,11 +5645,11 @@ def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
         if s:
             evse_time_stamp = -1 - evse_time_stamp
         if not -9223372036854775808 <= evse_time_stamp <= 9223372036854775807:
-            raise out_of_range(evse_time_stamp, "-9223372036854775808..9223372036854775807", e)
+            outside(evse_time_stamp, "-9223372036854775808..9223372036854775807", e, "EVSETimeStamp")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return PaymentDetailsRes(response_code, gen_challenge, evse_time_stamp), e
@@ -5693,16 +5687,16 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -5711,7 +5705,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             parameter_set_id = v & 255
             if parameter_set_id > 127:
@@ -5719,11 +5713,11 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             if s:
                 parameter_set_id = -1 - parameter_set_id
             if not -32768 <= parameter_set_id <= 32767:
-                raise out_of_range(parameter_set_id, "-32768..32767", e)
+                outside(parameter_set_id, "-32768..32767", e, "ParameterSetID")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SelectedService(service_id, parameter_set_id), e
@@ -5771,9 +5765,7 @@ def decode_SelectedServiceList(n: int, e: int) -> tuple[SelectedServiceList, int
             one, e = decode_SelectedService(n, e)
             selected_service.append(one)
             if len(selected_service) == 16:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5822,7 +5814,7 @@ def decode_PaymentServiceSelectionReq(n: int, e: int) -> tuple[PaymentServiceSel
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1b, (1, "SelectedServiceList"))
         selected_payment_option = PAYMENTOPTION_MEMBERS[v >> 2 & 1]
         at = "SelectedServiceList"
         selected_service_list, e = decode_SelectedServiceList(n, e)
@@ -5859,15 +5851,15 @@ def decode_PaymentServiceSelectionRes(n: int, e: int) -> tuple[PaymentServiceSel
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return PaymentServiceSelectionRes(response_code), e
@@ -5897,17 +5889,17 @@ def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         charging_profile_entry_start = v & 255
         if charging_profile_entry_start > 127:
             charging_profile_entry_start, e = read_more(n, e, charging_profile_entry_start, 5)
         if charging_profile_entry_start > 4294967295:
-            raise out_of_range(charging_profile_entry_start, "0..4294967295", e)
+            outside(charging_profile_entry_start, "0..4294967295", e, "ChargingProfileEntryStart")
         at = "ChargingProfileEntryMaxPower"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "ChargingProfileEntryMaxPower"))
         at = "ChargingProfileEntryMaxPower"
         charging_profile_entry_max_power, e = decode_PhysicalValue(n, e)
         e -= 2
@@ -5919,10 +5911,10 @@ def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
             e -= 5
             v = n >> e & 0x1f
             if v & 0x13:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x13)
             charging_profile_entry_max_number_of_phases_in_use = (v >> 2 & 3) + 1
             if charging_profile_entry_max_number_of_phases_in_use > 3:
-                raise out_of_range(charging_profile_entry_max_number_of_phases_in_use, "1..3", e)
+                outside(charging_profile_entry_max_number_of_phases_in_use, "1..3", e + 2, "ChargingProfileEntryMaxNumberOfPhasesInUse")
     except ValueError as error:
         raise within(error, at, e) from None
     return ProfileEntry(
@@ -5968,20 +5960,19 @@ def decode_ChargingProfile(n: int, e: int) -> tuple[ChargingProfile, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "ProfileEntry"
-        whole, window = n, Window(n, e, 352)
+        whole, window = n, Window(n, e, 352, 352)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 352 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "ProfileEntry"
             one, e = decode_ProfileEntry(n, e)
             profile_entry.append(one)
             if len(profile_entry) == 24:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6049,13 +6040,13 @@ def decode_DC_EVPowerDeliveryParameter(n: int, e: int) -> tuple[DC_EVPowerDelive
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb, (1, "ChargingComplete"))
             bulk_charging_complete = (v >> 2 & 1) == 1
         at = "ChargingComplete"
         e -= 4
         v = n >> e & 0xf
         if v & 0xb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xb)
         charging_complete = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -6099,20 +6090,20 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of ChargeProgress", e)
+            raise out_of_range(i, "the 3 values of ChargeProgress", e, "ChargeProgress")
         charge_progress = CHARGEPROGRESS_MEMBERS[i]
         at = "SAScheduleTupleID"
         e -= 15
         v = n >> e & 0x7fff
         if v & 0x7008:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x7008, (14, "SAScheduleTupleID"))
         sa_schedule_tuple_id = (v >> 4 & 255) + 1
         c = (v & 7) + 2
         if sa_schedule_tuple_id > 255:
-            raise out_of_range(sa_schedule_tuple_id, "1..255", e)
+            outside(sa_schedule_tuple_id, "1..255", e + 4, "SAScheduleTupleID")
         if c > 5:
             raise unexpected(e)
         if c == 2:
@@ -6180,15 +6171,15 @@ def decode_PowerDeliveryRes(n: int, e: int) -> tuple[PowerDeliveryRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 3:
             raise unexpected(e)
@@ -6293,16 +6284,16 @@ def decode_PreChargeRes(n: int, e: int) -> tuple[PreChargeRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "DC_EVSEStatus"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
         at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
@@ -6346,16 +6337,16 @@ def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ServiceDetailReq(service_id), e
@@ -6402,21 +6393,21 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             bool_value = (v >> 2 & 1) == 1
         elif c == 2:
             at = "byteValue"
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x403:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x403)
             byte_value = (v >> 2 & 255) - 128
         elif c == 3:
             at = "shortValue"
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             short_value = v & 255
             if short_value > 127:
@@ -6424,17 +6415,17 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             if s:
                 short_value = -1 - short_value
             if not -32768 <= short_value <= 32767:
-                raise out_of_range(short_value, "-32768..32767", e)
+                outside(short_value, "-32768..32767", e, "shortValue")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
         elif c == 4:
             at = "intValue"
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             int_value = v & 255
             if int_value > 127:
@@ -6442,11 +6433,11 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             if s:
                 int_value = -1 - int_value
             if not -2147483648 <= int_value <= 2147483647:
-                raise out_of_range(int_value, "-2147483648..2147483647", e)
+                outside(int_value, "-2147483648..2147483647", e, "intValue")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
         elif c == 5:
             at = "physicalValue"
             physical_value, e = decode_PhysicalValue(n, e)
@@ -6527,7 +6518,7 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         parameter_set_id = v & 255
         if parameter_set_id > 127:
@@ -6535,20 +6526,18 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
         if s:
             parameter_set_id = -1 - parameter_set_id
         if not -32768 <= parameter_set_id <= 32767:
-            raise out_of_range(parameter_set_id, "-32768..32767", e)
+            outside(parameter_set_id, "-32768..32767", e, "ParameterSetID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "Parameter"
         while True:
             at = "Parameter"
             one, e = decode_Parameter(n, e)
             parameter.append(one)
             if len(parameter) == 16:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6606,20 +6595,19 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "ParameterSet"
-        whole, window = n, Window(n, e, 3148168)
+        whole, window = n, Window(n, e, 3148168, 3148168)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 3148168 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "ParameterSet"
             one, e = decode_ParameterSet(n, e)
             parameter_set.append(one)
             if len(parameter_set) == 255:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6676,25 +6664,25 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "ServiceID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "ServiceID"))
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -6758,7 +6746,7 @@ def decode_ServiceDiscoveryReq(n: int, e: int) -> tuple[ServiceDiscoveryReq, int
             e -= 5
             v = n >> e & 0x1f
             if v & 0x13:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x13)
             service_category = SERVICECATEGORY_MEMBERS[v >> 2 & 3]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -6804,13 +6792,11 @@ def decode_PaymentOptionList(n: int, e: int) -> tuple[PaymentOptionList, int]:
             e -= 3
             v = n >> e & 0x7
             if v & 0x5:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x5)
             one = PAYMENTOPTION_MEMBERS[v >> 1 & 1]
             payment_option.append(one)
             if len(payment_option) == 2:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6866,7 +6852,7 @@ def decode_SupportedEnergyTransferMode(n: int, e: int) -> tuple[SupportedEnergyT
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             i = v & 7
             if i >= 6:
                 raise out_of_range(i, "the 6 values of EnergyTransferMode", e)
@@ -6876,9 +6862,7 @@ def decode_SupportedEnergyTransferMode(n: int, e: int) -> tuple[SupportedEnergyT
                 raise unexpected(e)
             energy_transfer_mode.append(one)
             if len(energy_transfer_mode) == 6:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6931,16 +6915,16 @@ def decode_ChargeService(n: int, e: int) -> tuple[ChargeService, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -6954,7 +6938,7 @@ def decode_ChargeService(n: int, e: int) -> tuple[ChargeService, int]:
         e -= 6
         v = n >> e & 0x3f
         if v & 0x24:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x24)
         service_category = SERVICECATEGORY_MEMBERS[v >> 3 & 3]
         c = (v & 3) + 3
         if c > 4:
@@ -6969,7 +6953,7 @@ def decode_ChargeService(n: int, e: int) -> tuple[ChargeService, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xb, (1, "SupportedEnergyTransferMode"))
         free_service = (v >> 2 & 1) == 1
         at = "SupportedEnergyTransferMode"
         supported_energy_transfer_mode, e = decode_SupportedEnergyTransferMode(n, e)
@@ -7037,16 +7021,16 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -7060,7 +7044,7 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
         e -= 6
         v = n >> e & 0x3f
         if v & 0x24:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x24)
         service_category = SERVICECATEGORY_MEMBERS[v >> 3 & 3]
         c = (v & 3) + 3
         if c > 4:
@@ -7075,7 +7059,7 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xb)
         free_service = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -7138,9 +7122,7 @@ def decode_ServiceList(n: int, e: int) -> tuple[ServiceList, int]:
             one, e = decode_Service(n, e)
             service.append(one)
             if len(service) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -7190,16 +7172,16 @@ def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "PaymentOptionList"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "PaymentOptionList"))
         at = "PaymentOptionList"
         payment_option_list, e = decode_PaymentOptionList(n, e)
         at = "ChargeService"
@@ -7288,18 +7270,18 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEID"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVSEID"))
         at = "EVSEID"
-        evseid, e = read_string(n, e, 37)
+        evseid, e = read_string(n, e, 37, 7)
         e -= 2
         c = (n >> e & 3) + 2
         if c > 3:
@@ -7309,7 +7291,7 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             evse_time_stamp = v & 255
             if evse_time_stamp > 127:
@@ -7317,11 +7299,11 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
             if s:
                 evse_time_stamp = -1 - evse_time_stamp
             if not -9223372036854775808 <= evse_time_stamp <= 9223372036854775807:
-                raise out_of_range(evse_time_stamp, "-9223372036854775808..9223372036854775807", e)
+                outside(evse_time_stamp, "-9223372036854775808..9223372036854775807", e, "EVSETimeStamp")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SessionSetupRes(response_code, evseid, evse_time_stamp), e
@@ -7338,7 +7320,7 @@ def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
         at = "EVSEID"
-        x = put_string(x << 10 | response_code << 3, m.evseid, 37)
+        x = put_string(x << 10 | response_code << 3, m.evseid, 37, 7)
         x = x << 1
         w, b = 2, 2
         if m.evse_time_stamp is not None:
@@ -7364,7 +7346,7 @@ def decode_SessionStopReq(n: int, e: int) -> tuple[SessionStopReq, int]:
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1b)
         charging_session = CHARGINGSESSION_MEMBERS[v >> 2 & 1]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -7394,15 +7376,15 @@ def decode_SessionStopRes(n: int, e: int) -> tuple[SessionStopRes, int]:
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SessionStopRes(response_code), e
@@ -7462,16 +7444,16 @@ def decode_WeldingDetectionRes(n: int, e: int) -> tuple[WeldingDetectionRes, int
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x60)
         i = v & 31
         if i >= 26:
-            raise out_of_range(i, "the 26 values of ResponseCode", e)
+            raise out_of_range(i, "the 26 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "DC_EVSEStatus"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
         at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"

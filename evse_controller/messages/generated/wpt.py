@@ -22,6 +22,7 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import count_set, invalid, out_of_range, unexpected, within, wrong_choice
+from evse_controller.exi.leniency import full_list_end, outside
 from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
@@ -1279,7 +1280,7 @@ def decode_WPT_FinePositioningMethodList(n: int, e: int) -> tuple[WPT_FinePositi
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             i = v & 7
             if i >= 5:
                 raise out_of_range(i, "the 5 values of WPT_FinePositioningMethod", e)
@@ -1289,9 +1290,7 @@ def decode_WPT_FinePositioningMethodList(n: int, e: int) -> tuple[WPT_FinePositi
                 raise unexpected(e)
             wpt_fine_positioning_method.append(one)
             if len(wpt_fine_positioning_method) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -1347,7 +1346,7 @@ def decode_WPT_PairingMethodList(n: int, e: int) -> tuple[WPT_PairingMethodList,
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             i = v & 7
             if i >= 6:
                 raise out_of_range(i, "the 6 values of WPT_PairingMethod", e)
@@ -1357,9 +1356,7 @@ def decode_WPT_PairingMethodList(n: int, e: int) -> tuple[WPT_PairingMethodList,
                 raise unexpected(e)
             wpt_pairing_method.append(one)
             if len(wpt_pairing_method) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -1415,7 +1412,7 @@ def decode_WPT_AlignmentCheckMethodList(n: int, e: int) -> tuple[WPT_AlignmentCh
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             i = v & 3
             if i >= 3:
                 raise out_of_range(i, "the 3 values of WPT_AlignmentCheckMethod", e)
@@ -1425,9 +1422,7 @@ def decode_WPT_AlignmentCheckMethodList(n: int, e: int) -> tuple[WPT_AlignmentCh
                 raise unexpected(e)
             wpt_alignment_check_method.append(one)
             if len(wpt_alignment_check_method) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -1478,7 +1473,7 @@ def decode_WPT_CoordinateXYZ(n: int, e: int) -> tuple[WPT_CoordinateXYZ, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         coord_x = v & 255
         if coord_x > 127:
@@ -1486,12 +1481,12 @@ def decode_WPT_CoordinateXYZ(n: int, e: int) -> tuple[WPT_CoordinateXYZ, int]:
         if s:
             coord_x = -1 - coord_x
         if not -32768 <= coord_x <= 32767:
-            raise out_of_range(coord_x, "-32768..32767", e)
+            outside(coord_x, "-32768..32767", e, "Coord_X")
         at = "Coord_Y"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xe00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe00, (11, "Coord_Y"))
         s = v >> 8 & 1
         coord_y = v & 255
         if coord_y > 127:
@@ -1499,12 +1494,12 @@ def decode_WPT_CoordinateXYZ(n: int, e: int) -> tuple[WPT_CoordinateXYZ, int]:
         if s:
             coord_y = -1 - coord_y
         if not -32768 <= coord_y <= 32767:
-            raise out_of_range(coord_y, "-32768..32767", e)
+            outside(coord_y, "-32768..32767", e, "Coord_Y")
         at = "Coord_Z"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xe00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe00, (11, "Coord_Z"))
         s = v >> 8 & 1
         coord_z = v & 255
         if coord_z > 127:
@@ -1512,11 +1507,11 @@ def decode_WPT_CoordinateXYZ(n: int, e: int) -> tuple[WPT_CoordinateXYZ, int]:
         if s:
             coord_z = -1 - coord_z
         if not -32768 <= coord_z <= 32767:
-            raise out_of_range(coord_z, "-32768..32767", e)
+            outside(coord_z, "-32768..32767", e, "Coord_Z")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return WPT_CoordinateXYZ(coord_x, coord_y, coord_z), e
@@ -1559,17 +1554,17 @@ def decode_WPT_TxRxSpecData(n: int, e: int) -> tuple[WPT_TxRxSpecData, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         tx_rx_identifier = v & 255
         if tx_rx_identifier > 127:
             tx_rx_identifier, e = read_more(n, e, tx_rx_identifier, 5)
         if not 1 <= tx_rx_identifier <= 4294967295:
-            raise out_of_range(tx_rx_identifier, "1..4294967295", e)
+            outside(tx_rx_identifier, "1..4294967295", e, "TxRxIdentifier")
         at = "TxRxPosition"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "TxRxPosition"))
         at = "TxRxPosition"
         tx_rx_position, e = decode_WPT_CoordinateXYZ(n, e)
         at = "TxRxOrientation"
@@ -1614,26 +1609,26 @@ def decode_WPT_TxRxPulseOrder(n: int, e: int) -> tuple[WPT_TxRxPulseOrder, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         index_number = v & 255
         if index_number > 127:
             index_number, e = read_more(n, e, index_number, 3)
         if index_number > 65535:
-            raise out_of_range(index_number, "0..65535", e)
+            outside(index_number, "0..65535", e, "IndexNumber")
         at = "TxRxIdentifier"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "TxRxIdentifier"))
         tx_rx_identifier = v & 255
         if tx_rx_identifier > 127:
             tx_rx_identifier, e = read_more(n, e, tx_rx_identifier, 5)
         if not 1 <= tx_rx_identifier <= 4294967295:
-            raise out_of_range(tx_rx_identifier, "1..4294967295", e)
+            outside(tx_rx_identifier, "1..4294967295", e, "TxRxIdentifier")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return WPT_TxRxPulseOrder(index_number, tx_rx_identifier), e
@@ -1670,20 +1665,19 @@ def decode_WPT_TxRxPackageSpecData(n: int, e: int) -> tuple[WPT_TxRxPackageSpecD
         if n >> e & 1:
             raise unexpected(e)
         at = "PulseSequenceOrder"
-        whole, window = n, Window(n, e, 208)
+        whole, window = n, Window(n, e, 208, 208)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 208 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "PulseSequenceOrder"
             one, e = decode_WPT_TxRxPulseOrder(n, e)
             pulse_sequence_order.append(one)
             if len(pulse_sequence_order) == 255:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             if len(pulse_sequence_order) < 2:
                 e -= 1
@@ -1701,36 +1695,36 @@ def decode_WPT_TxRxPackageSpecData(n: int, e: int) -> tuple[WPT_TxRxPackageSpecD
         e -= 9
         v = n >> e & 0x1ff
         if v & 0x100:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x100)
         pulse_separation_time = v & 255
         if pulse_separation_time > 127:
             pulse_separation_time, e = read_more(n, e, pulse_separation_time, 3)
         if pulse_separation_time > 65535:
-            raise out_of_range(pulse_separation_time, "0..65535", e)
+            outside(pulse_separation_time, "0..65535", e, "PulseSeparationTime")
         at = "PulseDuration"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "PulseDuration"))
         pulse_duration = v & 255
         if pulse_duration > 127:
             pulse_duration, e = read_more(n, e, pulse_duration, 3)
         if pulse_duration > 65535:
-            raise out_of_range(pulse_duration, "0..65535", e)
+            outside(pulse_duration, "0..65535", e, "PulseDuration")
         at = "PackageSeparationTime"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "PackageSeparationTime"))
         package_separation_time = v & 255
         if package_separation_time > 127:
             package_separation_time, e = read_more(n, e, package_separation_time, 3)
         if package_separation_time > 65535:
-            raise out_of_range(package_separation_time, "0..65535", e)
+            outside(package_separation_time, "0..65535", e, "PackageSeparationTime")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         if at == "PulseSequenceOrder":
             at = f"{at}[{len(pulse_sequence_order)}]"
@@ -1799,7 +1793,7 @@ def decode_WPT_LF_TransmitterData(n: int, e: int) -> tuple[WPT_LF_TransmitterDat
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc03, (1, "SignalFrequency"))
         number_of_transmitters = v >> 2 & 255
         at = "SignalFrequency"
         signal_frequency, e = decode_RationalNumber(n, e)
@@ -1807,21 +1801,20 @@ def decode_WPT_LF_TransmitterData(n: int, e: int) -> tuple[WPT_LF_TransmitterDat
         if n >> e & 1:
             raise unexpected(e)
         at = "TxSpecData"
-        whole, window = n, Window(n, e, 552)
+        whole, window = n, Window(n, e, 552, 552)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 552 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "TxSpecData"
             one, e = decode_WPT_TxRxSpecData(n, e)
             tx_spec_data.append(one)
             if len(tx_spec_data) == 255:
-                e -= 2
-                c = (n >> e & 3) + 3
-                if c > 4:
-                    raise unexpected(e)
+                c, e = full_list_end(n, e, 2)
+                c += 3
                 break
             if len(tx_spec_data) < 2:
                 e -= 1
@@ -1902,23 +1895,22 @@ def decode_WPT_LF_ReceiverData(n: int, e: int) -> tuple[WPT_LF_ReceiverData, int
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc03)
         number_of_receivers = v >> 2 & 255
         at = "RxSpecData"
-        whole, window = n, Window(n, e, 552)
+        whole, window = n, Window(n, e, 552, 552)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 552 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "RxSpecData"
             one, e = decode_WPT_TxRxSpecData(n, e)
             rx_spec_data.append(one)
             if len(rx_spec_data) == 255:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             if len(rx_spec_data) < 2:
                 e -= 1
@@ -2040,16 +2032,16 @@ def decode_WPT_FinePositioningSetupReq(n: int, e: int) -> tuple[WPT_FinePosition
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         at = "EVDeviceFinePositioningMethodList"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVDeviceFinePositioningMethodList"))
         at = "EVDeviceFinePositioningMethodList"
         ev_device_fine_positioning_method_list, e = decode_WPT_FinePositioningMethodList(n, e)
         at = "EVDevicePairingMethodList"
@@ -2068,16 +2060,16 @@ def decode_WPT_FinePositioningSetupReq(n: int, e: int) -> tuple[WPT_FinePosition
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         natural_offset = v & 255
         if natural_offset > 127:
             natural_offset, e = read_more(n, e, natural_offset, 3)
         if natural_offset > 65535:
-            raise out_of_range(natural_offset, "0..65535", e)
+            outside(natural_offset, "0..65535", e, "NaturalOffset")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 6
         if c > 8:
             raise unexpected(e)
@@ -2089,10 +2081,8 @@ def decode_WPT_FinePositioningSetupReq(n: int, e: int) -> tuple[WPT_FinePosition
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
-                    e -= 2
-                    c = (n >> e & 3) + 7
-                    if c > 8:
-                        raise unexpected(e)
+                    c, e = full_list_end(n, e, 2)
+                    c += 7
                     break
                 e -= 2
                 c = n >> e & 3
@@ -2184,16 +2174,16 @@ def decode_WPT_FinePositioningSetupRes(n: int, e: int) -> tuple[WPT_FinePosition
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "PrimaryDeviceFinePositioningMethodList"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "PrimaryDeviceFinePositioningMethodList"))
         at = "PrimaryDeviceFinePositioningMethodList"
         primary_device_fine_positioning_method_list, e = decode_WPT_FinePositioningMethodList(n, e)
         at = "PrimaryDevicePairingMethodList"
@@ -2212,16 +2202,16 @@ def decode_WPT_FinePositioningSetupRes(n: int, e: int) -> tuple[WPT_FinePosition
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         natural_offset = v & 255
         if natural_offset > 127:
             natural_offset, e = read_more(n, e, natural_offset, 3)
         if natural_offset > 65535:
-            raise out_of_range(natural_offset, "0..65535", e)
+            outside(natural_offset, "0..65535", e, "NaturalOffset")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 6
         if c > 8:
             raise unexpected(e)
@@ -2233,10 +2223,8 @@ def decode_WPT_FinePositioningSetupRes(n: int, e: int) -> tuple[WPT_FinePosition
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
-                    e -= 2
-                    c = (n >> e & 3) + 7
-                    if c > 8:
-                        raise unexpected(e)
+                    c, e = full_list_end(n, e, 2)
+                    c += 7
                     break
                 e -= 2
                 c = n >> e & 3
@@ -2321,17 +2309,17 @@ def decode_WPT_LF_TxData(n: int, e: int) -> tuple[WPT_LF_TxData, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         tx_identifier = v & 255
         if tx_identifier > 127:
             tx_identifier, e = read_more(n, e, tx_identifier, 5)
         if not 1 <= tx_identifier <= 4294967295:
-            raise out_of_range(tx_identifier, "1..4294967295", e)
+            outside(tx_identifier, "1..4294967295", e, "TxIdentifier")
         at = "EIRP"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EIRP"))
         at = "EIRP"
         eirp, e = decode_RationalNumber(n, e)
         e -= 1
@@ -2399,17 +2387,17 @@ def decode_WPT_LF_RxRSSI(n: int, e: int) -> tuple[WPT_LF_RxRSSI, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         tx_identifier = v & 255
         if tx_identifier > 127:
             tx_identifier, e = read_more(n, e, tx_identifier, 5)
         if not 1 <= tx_identifier <= 4294967295:
-            raise out_of_range(tx_identifier, "1..4294967295", e)
+            outside(tx_identifier, "1..4294967295", e, "TxIdentifier")
         at = "RSSI"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "RSSI"))
         at = "RSSI"
         rssi, e = decode_RationalNumber(n, e)
         e -= 1
@@ -2477,17 +2465,17 @@ def decode_WPT_LF_RxData(n: int, e: int) -> tuple[WPT_LF_RxData, int]:
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         rx_identifier = v & 255
         if rx_identifier > 127:
             rx_identifier, e = read_more(n, e, rx_identifier, 5)
         if not 1 <= rx_identifier <= 4294967295:
-            raise out_of_range(rx_identifier, "1..4294967295", e)
+            outside(rx_identifier, "1..4294967295", e, "RxIdentifier")
         at = "RSSIData"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "RSSIData"))
         at = "RSSIData"
         rssi_data, e = decode_WPT_LF_RxRSSIList(n, e)
         e -= 1
@@ -2557,7 +2545,7 @@ def decode_WPT_LF_DataPackage(n: int, e: int) -> tuple[WPT_LF_DataPackage, int]:
         e -= 13
         v = n >> e & 0x1fff
         if v & 0x1804:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1804)
         package_index = v >> 3 & 255
         c = (v & 3) + 1
         if c > 2:
@@ -2613,7 +2601,7 @@ def decode_WPT_LF_DataPackageList(n: int, e: int) -> tuple[WPT_LF_DataPackageLis
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc03, (1, "WPT_LF_DataPackage"))
         num_packages = v >> 2 & 255
         at = "WPT_LF_DataPackage"
         wpt_lf_data_package, e = decode_WPT_LF_DataPackage(n, e)
@@ -2658,24 +2646,24 @@ def decode_WPT_FinePositioningReq(n: int, e: int) -> tuple[WPT_FinePositioningRe
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         at = "EVResultCode"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVResultCode"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of WPT_EVResult", e)
+            raise out_of_range(i, "the 3 values of WPT_EVResult", e, "EVResultCode")
         ev_result_code = WPT_EVRESULT_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 3
         if c > 5:
             raise unexpected(e)
@@ -2687,10 +2675,8 @@ def decode_WPT_FinePositioningReq(n: int, e: int) -> tuple[WPT_FinePositioningRe
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
-                    e -= 2
-                    c = (n >> e & 3) + 4
-                    if c > 5:
-                        raise unexpected(e)
+                    c, e = full_list_end(n, e, 2)
+                    c += 4
                     break
                 e -= 2
                 c = n >> e & 3
@@ -2774,24 +2760,24 @@ def decode_WPT_FinePositioningRes(n: int, e: int) -> tuple[WPT_FinePositioningRe
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 3
         if c > 5:
             raise unexpected(e)
@@ -2803,10 +2789,8 @@ def decode_WPT_FinePositioningRes(n: int, e: int) -> tuple[WPT_FinePositioningRe
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
-                    e -= 2
-                    c = (n >> e & 3) + 4
-                    if c > 5:
-                        raise unexpected(e)
+                    c, e = full_list_end(n, e, 2)
+                    c += 4
                     break
                 e -= 2
                 c = n >> e & 3
@@ -2890,15 +2874,15 @@ def decode_WPT_PairingReq(n: int, e: int) -> tuple[WPT_PairingReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -2907,29 +2891,29 @@ def decode_WPT_PairingReq(n: int, e: int) -> tuple[WPT_PairingReq, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             observed_id_code = v & 255
             if observed_id_code > 127:
                 observed_id_code, e = read_more(n, e, observed_id_code, 5)
             if not 1 <= observed_id_code <= 4294967295:
-                raise out_of_range(observed_id_code, "1..4294967295", e)
+                outside(observed_id_code, "1..4294967295", e, "ObservedIDCode")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVResultCode"))
         at = "EVResultCode"
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of WPT_EVResult", e)
+            raise out_of_range(i, "the 3 values of WPT_EVResult", e, "EVResultCode")
         ev_result_code = WPT_EVRESULT_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 4
         if c > 5:
             raise unexpected(e)
@@ -2941,9 +2925,7 @@ def decode_WPT_PairingReq(n: int, e: int) -> tuple[WPT_PairingReq, int]:
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -3047,16 +3029,16 @@ def decode_AlternativeSECC(n: int, e: int) -> tuple[AlternativeSECC, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             port = v & 255
             if port > 127:
                 port, e = read_more(n, e, port, 3)
             if port > 65535:
-                raise out_of_range(port, "0..65535", e)
+                outside(port, "0..65535", e, "Port")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return AlternativeSECC(ssid, bssid, ip_address, port), e
@@ -3115,9 +3097,7 @@ def decode_AlternativeSECCList(n: int, e: int) -> tuple[AlternativeSECCList, int
             one, e = decode_AlternativeSECC(n, e)
             alternative_secc.append(one)
             if len(alternative_secc) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3175,24 +3155,24 @@ def decode_WPT_PairingRes(n: int, e: int) -> tuple[WPT_PairingRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 3
         if c > 6:
             raise unexpected(e)
@@ -3201,16 +3181,16 @@ def decode_WPT_PairingRes(n: int, e: int) -> tuple[WPT_PairingRes, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             observed_id_code = v & 255
             if observed_id_code > 127:
                 observed_id_code, e = read_more(n, e, observed_id_code, 5)
             if not 1 <= observed_id_code <= 4294967295:
-                raise out_of_range(observed_id_code, "1..4294967295", e)
+                outside(observed_id_code, "1..4294967295", e, "ObservedIDCode")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 4
             if c > 6:
                 raise unexpected(e)
@@ -3229,9 +3209,7 @@ def decode_WPT_PairingRes(n: int, e: int) -> tuple[WPT_PairingRes, int]:
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -3323,34 +3301,34 @@ def decode_WPT_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[WPT_ChargePa
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         sd_max_ground_clearence = v & 255
         if sd_max_ground_clearence > 127:
             sd_max_ground_clearence, e = read_more(n, e, sd_max_ground_clearence, 3)
         if sd_max_ground_clearence > 65535:
-            raise out_of_range(sd_max_ground_clearence, "0..65535", e)
+            outside(sd_max_ground_clearence, "0..65535", e, "SDMaxGroundClearence")
         at = "SDMinGroundClearence"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "SDMinGroundClearence"))
         sd_min_ground_clearence = v & 255
         if sd_min_ground_clearence > 127:
             sd_min_ground_clearence, e = read_more(n, e, sd_min_ground_clearence, 3)
         if sd_min_ground_clearence > 65535:
-            raise out_of_range(sd_min_ground_clearence, "0..65535", e)
+            outside(sd_min_ground_clearence, "0..65535", e, "SDMinGroundClearence")
         at = "EVPCNaturalFrequency"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "EVPCNaturalFrequency"))
         at = "EVPCNaturalFrequency"
         evpc_natural_frequency, e = decode_RationalNumber(n, e)
         at = "EVPCDeviceLocalControl"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x34:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x34)
         evpc_device_local_control = (v >> 3 & 1) == 1
         c = (v & 3) + 6
         if c > 7:
@@ -3363,9 +3341,7 @@ def decode_WPT_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[WPT_ChargePa
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -3447,16 +3423,16 @@ def decode_WPT_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[WPT_ChargePa
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "PDInputPowerClass"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x73:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x73, (6, "PDInputPowerClass"), (1, "SDMinOutputPower"))
         pd_input_power_class = WPT_POWERCLASS_MEMBERS[v >> 2 & 3]
         at = "SDMinOutputPower"
         sd_min_output_power, e = decode_RationalNumber(n, e)
@@ -3470,27 +3446,27 @@ def decode_WPT_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[WPT_ChargePa
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         sd_max_ground_clearance_support = v & 255
         if sd_max_ground_clearance_support > 127:
             sd_max_ground_clearance_support, e = read_more(n, e, sd_max_ground_clearance_support, 3)
         if sd_max_ground_clearance_support > 65535:
-            raise out_of_range(sd_max_ground_clearance_support, "0..65535", e)
+            outside(sd_max_ground_clearance_support, "0..65535", e, "SDMaxGroundClearanceSupport")
         at = "SDMinGroundClearanceSupport"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "SDMinGroundClearanceSupport"))
         sd_min_ground_clearance_support = v & 255
         if sd_min_ground_clearance_support > 127:
             sd_min_ground_clearance_support, e = read_more(n, e, sd_min_ground_clearance_support, 3)
         if sd_min_ground_clearance_support > 65535:
-            raise out_of_range(sd_min_ground_clearance_support, "0..65535", e)
+            outside(sd_min_ground_clearance_support, "0..65535", e, "SDMinGroundClearanceSupport")
         at = "PDMinCoilCurrent"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3, (1, "PDMinCoilCurrent"))
         at = "PDMinCoilCurrent"
         pd_min_coil_current, e = decode_RationalNumber(n, e)
         at = "PDMaxCoilCurrent"
@@ -3511,9 +3487,7 @@ def decode_WPT_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[WPT_ChargePa
                 one, e = read_binary(n, e, 0, 256)
                 sd_manufacturer_specific_data_container.append(one)
                 if len(sd_manufacturer_specific_data_container) == 16:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -3604,15 +3578,15 @@ def decode_WPT_AlignmentCheckReq(n: int, e: int) -> tuple[WPT_AlignmentCheckReq,
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -3626,15 +3600,15 @@ def decode_WPT_AlignmentCheckReq(n: int, e: int) -> tuple[WPT_AlignmentCheckReq,
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of WPT_EVResult", e)
+            raise out_of_range(i, "the 3 values of WPT_EVResult", e, "EVResultCode")
         ev_result_code = WPT_EVRESULT_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 4
         if c > 5:
             raise unexpected(e)
@@ -3646,9 +3620,7 @@ def decode_WPT_AlignmentCheckReq(n: int, e: int) -> tuple[WPT_AlignmentCheckReq,
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -3729,24 +3701,24 @@ def decode_WPT_AlignmentCheckRes(n: int, e: int) -> tuple[WPT_AlignmentCheckRes,
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 3
         if c > 6:
             raise unexpected(e)
@@ -3772,9 +3744,7 @@ def decode_WPT_AlignmentCheckRes(n: int, e: int) -> tuple[WPT_AlignmentCheckRes,
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -3927,7 +3897,7 @@ def decode_WPT_ChargeLoopReq(n: int, e: int) -> tuple[WPT_ChargeLoopReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xb, (1, "EVPCPowerRequest"))
         meter_info_requested = (v >> 2 & 1) == 1
         at = "EVPCPowerRequest"
         evpc_power_request, e = decode_RationalNumber(n, e)
@@ -3941,7 +3911,7 @@ def decode_WPT_ChargeLoopReq(n: int, e: int) -> tuple[WPT_ChargeLoopReq, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc8)
         evpc_charge_diagnostics = WPT_EVPCCHARGEDIAGNOSTICS_MEMBERS[v >> 4 & 3]
         c = (v & 7) + 6
         if c > 9:
@@ -3968,9 +3938,7 @@ def decode_WPT_ChargeLoopReq(n: int, e: int) -> tuple[WPT_ChargeLoopReq, int]:
                 one, e = read_binary(n, e, 0, 256)
                 manufacturer_specific_data_container.append(one)
                 if len(manufacturer_specific_data_container) == 16:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -4101,15 +4069,15 @@ def decode_WPT_ChargeLoopRes(n: int, e: int) -> tuple[WPT_ChargeLoopRes, int]:
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 2
         if c > 5:
             raise unexpected(e)
@@ -4157,15 +4125,15 @@ def decode_WPT_ChargeLoopRes(n: int, e: int) -> tuple[WPT_ChargeLoopRes, int]:
         e -= 5
         v = n >> e & 0x1f
         if v & 0x18:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x18)
         i = v & 7
         if i >= 6:
-            raise out_of_range(i, "the 6 values of WPT_SPCChargeDiagnostics", e)
+            raise out_of_range(i, "the 6 values of WPT_SPCChargeDiagnostics", e, "SPCChargeDiagnostics")
         spc_charge_diagnostics = WPT_SPCCHARGEDIAGNOSTICS_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 10
         if c > 13:
             raise unexpected(e)
@@ -4191,9 +4159,7 @@ def decode_WPT_ChargeLoopRes(n: int, e: int) -> tuple[WPT_ChargeLoopRes, int]:
                 one, e = read_binary(n, e, 0, 256)
                 manufacturer_specific_data_container.append(one)
                 if len(manufacturer_specific_data_container) == 16:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3

@@ -18,6 +18,7 @@ from evse_controller.exi.bits import (
     put_uint,
     read_binary,
     read_characters,
+    read_empty,
     read_integer,
     read_more,
     read_octets,
@@ -815,11 +816,12 @@ def decode_Transforms(n: int, e: int) -> tuple[Transforms, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "Transform"
-        whole, window = n, Window(n, e, 6294096)
+        whole, window = n, Window(n, e, 6294096, 6294096)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 6294096 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "Transform"
@@ -1005,11 +1007,12 @@ def decode_SignedInfo(n: int, e: int) -> tuple[SignedInfo, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "Reference"
-        whole, window = n, Window(n, e, 809145968)
+        whole, window = n, Window(n, e, 809145968, 809145968)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 809145968 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "Reference"
@@ -1084,13 +1087,16 @@ def decode_SignatureValue(n: int, e: int) -> tuple[SignatureValue, int]:
             at = "Id"
             id, e = read_characters(n, e, 4096)
             e -= 1
+            c = (n >> e & 1) + 1
+        at = "value"
+        if c > 1:
+            value, e = b"", read_empty(n, e)
+        else:
+            at = "value"
+            value, e = read_octets(n, e, 0, 8192)
+            e -= 1
             if n >> e & 1:
                 raise unexpected(e)
-        at = "value"
-        value, e = read_octets(n, e, 0, 8192)
-        e -= 1
-        if n >> e & 1:
-            raise unexpected(e)
     except ValueError as error:
         raise within(error, at, e) from None
     return SignatureValue(value, id), e
@@ -1260,7 +1266,7 @@ def decode_X509IssuerSerial(n: int, e: int) -> tuple[X509IssuerSerial, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         x509_serial_number = v & 255
         if x509_serial_number > 127:
@@ -1270,7 +1276,7 @@ def decode_X509IssuerSerial(n: int, e: int) -> tuple[X509IssuerSerial, int]:
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return X509IssuerSerial(x509_issuer_name, x509_serial_number), e
@@ -1405,11 +1411,12 @@ def decode_Signature(n: int, e: int) -> tuple[Signature, int]:
         if c == 4:
             at = "Object"
             object = []
-            whole, window = n, Window(n, e, 9441104)
+            whole, window = n, Window(n, e, 9441104, 9441104)
+            need = window.need
             n, e = window.slide(0)
             base = window.base
             while True:
-                if e < 9441104 and base:
+                if e < need and base:
                     n, e = window.slide(e)
                     base = window.base
                 at = "Object"
@@ -1495,11 +1502,12 @@ def decode_Manifest(n: int, e: int) -> tuple[Manifest, int]:
             if n >> e & 1:
                 raise unexpected(e)
         at = "Reference"
-        whole, window = n, Window(n, e, 809145968)
+        whole, window = n, Window(n, e, 809145968, 809145968)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 809145968 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "Reference"
@@ -1587,11 +1595,12 @@ def decode_SignatureProperties(n: int, e: int) -> tuple[SignatureProperties, int
             if n >> e & 1:
                 raise unexpected(e)
         at = "SignatureProperty"
-        whole, window = n, Window(n, e, 6294096)
+        whole, window = n, Window(n, e, 6294096, 6294096)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 6294096 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
             at = "SignatureProperty"
