@@ -28,6 +28,7 @@ _BUS_LEAD_S = 0.2  # control time by which set-points lead the power, summed ove
 _TICK_S = 0.1
 _SOUND_WAIT_S = 5.0  # control time for which the car waits for a station without faults; then it comes all the same
 _NOTHING_W = 100.0
+_RUSH_S = 60.0  # the departure goes over the wire in whole seconds, several times
 _SOC_TOLERANCE = 2.0  # % below what the driver wanted, at 720 world seconds a second: a ramp then takes an hour
 _FLOOR_W, _FLOOR_S = 22_000.0, 0.0136  # what views may differ beside their classes: full power for a part of a step
 
@@ -293,6 +294,8 @@ class Demo:
         problems += totals["objections"]
         if not session["completed"]:
             problems.append(f"the car's session did not complete: {session['reason']}")
+        elif (record["ended_utc_s"] or 0.0) < self.story.departure - _RUSH_S:
+            problems.append(f"the car's session ended before its departure: {record['end_reason']}")
         if self._cut and "obeyed_s" not in self._cut:
             problems.append("the cut of the site's limit was not obeyed while it held")
         if totals["soc"] < self.story.target_soc - _SOC_TOLERANCE * max(1.0, self.story.speed / 720.0):
@@ -307,6 +310,7 @@ class Demo:
             "target_soc": self.story.target_soc,
             "peak_bus_load": totals["peak_bus_load"],
             "problems": problems,
+            "stalled_s": totals["stalled_s"],
             "folder": str(self.folder),
         }
         if self.args.json:
