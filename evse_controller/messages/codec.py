@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 from evse_controller.exi.errors import ExiError, within
 from evse_controller.exi.leniency import padding, read_again
+from evse_controller.messages.backend import compiled_coders
 from evse_controller.messages.base import GENERATED, FragmentCoders, Message, RootDecoders, RootEncoders, Schema
 
 HEADER = 0x80  # distinguishing bits 10, no options document, EXI version 1 (EXI 1.0, 5)
@@ -49,6 +50,9 @@ def encode(message: Message) -> bytes:
         problem = ExiError(f"{cls.__name__} is the class of no element that a document may begin with")
         problem.schema = schema.name if schema else ""
         raise problem
+    compiled = compiled_coders(schema)
+    if compiled is not None and (document := compiled.encode(message)) is not None:
+        return document
     code, encoder = module.ROOT_ENCODERS[cls]
     try:
         x = encoder((0x100 | HEADER) << module.DOCUMENT_BITS | code, message)
@@ -76,6 +80,9 @@ def decode(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT, strict: bool
         raise _fault(schema, ExiError(f"{len(data)} bytes where {limit} are allowed"), 0)
     if len(data) < 2 or data[0] != HEADER:
         raise _fault(schema, ExiError("no EXI header (0x80) with a document behind it"), 0)
+    compiled = compiled_coders(schema)
+    if compiled is not None and (clean := compiled.decode(data)) is not None:
+        return clean
     module = coders(schema)
     total = 8 * len(data)
     n = int.from_bytes(data, "big")
