@@ -143,7 +143,7 @@ class DecoderEmitter:
         productions, base = self.row.productions(state), self.row.base[state]
         item = self.plan.items[state] if state < len(self.plan.items) else None
         # Text may end at once by a second-level event, which is tolerable: then c is one more than the last code.
-        last = base + productions - (0 if item and _is_text(item.terminals[0]) else 1)
+        last = base + productions - (0 if self._text_next(state) else 1)
         width = code_bits(productions)
         if last == base:
             if item and item.high == 1:
@@ -152,6 +152,15 @@ class DecoderEmitter:
             return
         check = (f"if c > {last}:", f"    raise unexpected({PLACE})") if last - base < (1 << width) - 1 else ()
         self.run.value(width, "c", f"({{}}) + {base}" if base else "{}", check)
+
+    def _text_next(self, state: int) -> bool:
+        """Whether text may come in the state before item `state`."""
+        for item in self.plan.items[state:]:
+            if _is_text(item.terminals[0]):
+                return True
+            if item.low:
+                return False
+        return False
 
     def _items(self) -> None:
         self._next(0)
@@ -196,13 +205,15 @@ class DecoderEmitter:
         kind, name, add = terminal.type, terminal.slot.name, self.code.add
         assert isinstance(kind, Simple)
         self.run.flush()
+        self._at(terminal.slot.element)
         add(f"if c > {self.row.base[index]}:")
-        least = f", {kind.min_length}" if kind.kind != "string" and kind.min_length else ""
+        least = f", {kind.min_length}" if kind.min_length else ""
         empty = '""' if kind.kind == "string" else 'b""'
         add(f"    {name}, e = {empty}, read_empty(n, e{least})")
         add("else:")
         self.code.indent += 1
-        self._value(kind, name, "text", terminal.slot.element)
+        bounds = text_bounds(kind) if kind.kind == "string" else f"{kind.min_length}, {binary_limit(kind)}"
+        add(f"{name}, e = {'read_characters' if kind.kind == 'string' else 'read_octets'}(n, e, {bounds})")
         self._next(index + 1)
         self.run.flush()
         self.code.indent -= 1

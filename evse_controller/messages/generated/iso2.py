@@ -3109,10 +3109,10 @@ def decode_ContractSignatureEncryptedPrivateKey(n: int, e: int) -> tuple[Contrac
         id, e = read_characters(n, e, 4096)
         e -= 1
         c = (n >> e & 1) + 1
+        at = "value"
         if c > 1:
             value, e = b"", read_empty(n, e)
         else:
-            at = "value"
             value, e = read_octets(n, e, 0, 48)
             e -= 1
             if n >> e & 1:
@@ -3149,10 +3149,10 @@ def decode_DiffieHellmanPublickey(n: int, e: int) -> tuple[DiffieHellmanPublicke
         id, e = read_characters(n, e, 4096)
         e -= 1
         c = (n >> e & 1) + 1
+        at = "value"
         if c > 1:
             value, e = b"", read_empty(n, e)
         else:
-            at = "value"
             value, e = read_octets(n, e, 0, 65)
             e -= 1
             if n >> e & 1:
@@ -3189,10 +3189,10 @@ def decode_EMAID(n: int, e: int) -> tuple[EMAID, int]:
         id, e = read_characters(n, e, 4096)
         e -= 1
         c = (n >> e & 1) + 1
+        at = "value"
         if c > 1:
-            value, e = "", read_empty(n, e)
+            value, e = "", read_empty(n, e, 14)
         else:
-            at = "value"
             value, e = read_characters(n, e, 15, 14)
             e -= 1
             if n >> e & 1:

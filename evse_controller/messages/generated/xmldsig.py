@@ -1081,7 +1081,7 @@ def decode_SignatureValue(n: int, e: int) -> tuple[SignatureValue, int]:
     try:
         e -= 2
         c = n >> e & 3
-        if c > 1:
+        if c > 2:
             raise unexpected(e)
         if c == 0:
             at = "Id"
@@ -1092,7 +1092,6 @@ def decode_SignatureValue(n: int, e: int) -> tuple[SignatureValue, int]:
         if c > 1:
             value, e = b"", read_empty(n, e)
         else:
-            at = "value"
             value, e = read_octets(n, e, 0, 8192)
             e -= 1
             if n >> e & 1:
