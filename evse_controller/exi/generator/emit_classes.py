@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from evse_controller.exi.generator.grammar import Slot, TypePlan
 from evse_controller.exi.generator.layout import bracketed, union
+from evse_controller.exi.generator.model import UNBOUNDED, Complex, Simple
 from evse_controller.exi.generator.naming import class_name, member_name
-from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
 
 _PYTHON = {"boolean": "bool", "integer": "int", "string": "str", "hex": "bytes", "base64": "bytes"}
 
@@ -91,7 +91,8 @@ def field_lines(slot: Slot) -> list[str]:
     after = [str(slot.low), high] + ([str(slot.choice)] if slot.choice else [])
     if not isinstance(slot.type, dict):
         return bracketed("Field(", [*before, _field_type(slot.type), *after], "),", 8)
-    members = [f'"{name}": {type_name(kind)}' for name, kind in slot.type.items() if kind is not None]
+    # An abstract member other than the head takes an event code too, but no value is of its type.
+    members = [f'"{name}": {type_name(kind) if kind else "Node"}' for name, kind in slot.type.items()]
     return bracketed(f"Field({', '.join(before)}, {{", members, f"}}, {', '.join(after)}),", 8)
 
 

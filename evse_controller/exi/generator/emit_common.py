@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from evse_controller.exi.bits import BIG_GROUPS, MAX_BINARY, MAX_ITEMS, MAX_TEXT
 from evse_controller.exi.generator.grammar import Item, Slot, TypePlan, bits_for, code_bits
-from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
+from evse_controller.exi.generator.model import UNBOUNDED, Complex, Simple
 
 FIXED_RANGE = 4096  # integers with at most this many values take a fixed number of bits (EXI 1.0, 7.1.5)
 LONG_LIST = 16  # lists that may be longer are read through a window and written in parts

@@ -26,7 +26,7 @@ from evse_controller.exi.generator.emit_common import (
 )
 from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.layout import bracketed, signature, union
-from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
+from evse_controller.exi.generator.model import UNBOUNDED, Complex, Simple
 
 PLACE = "<place>"
 
@@ -165,20 +165,31 @@ class DecoderEmitter:
     def _items(self) -> None:
         self._next(0)
         for index, item in enumerate(self.plan.items):
-            base = self.row.base[index]
-            required = item.low > 0
-            if required and len(item.terminals) == 1:
+            if item.low and len(item.terminals) == 1:
                 self._content(index, item, item.terminals[0])
                 continue
             self.run.flush()
-            for number, terminal in enumerate(item.terminals):
-                last = required and number == len(item.terminals) - 1
-                word = "elif" if number and not (number == 1 and item.terminals[0].abstract) else "if"
-                self.code.add("else:" if last else f"{word} c == {base + number}:")
-                self.code.indent += 1
-                self._content(index, item, terminal)
-                self.run.flush()
-                self.code.indent -= 1
+            self._alternatives(index, item)
+
+    def _alternatives(self, index: int, item: Item) -> None:
+        """What may come here, by the number in `c`; abstract elements have one, too, but may not come."""
+        left = list(enumerate(item.terminals, self.row.base[index]))
+        while left and left[0][1].abstract:
+            number, terminal = left.pop(0)
+            self.code.add(f"if c == {number}:")
+            self.code.indent += 1
+            self._content(index, item, terminal)
+            self.code.indent -= 1
+        if len(left) == 1 and item.low:
+            self._content(index, item, left[0][1])
+            return
+        for number, terminal in left:
+            last = item.low > 0 and terminal is left[-1][1]
+            self.code.add("else:" if last else f"{'if' if terminal is left[0][1] else 'elif'} c == {number}:")
+            self.code.indent += 1
+            self._content(index, item, terminal)
+            self.run.flush()
+            self.code.indent -= 1
 
     def _content(self, index: int, item: Item, terminal: Terminal) -> None:
         slot = terminal.slot

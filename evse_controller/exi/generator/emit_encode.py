@@ -22,7 +22,7 @@ from evse_controller.exi.generator.emit_common import (
 )
 from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.layout import bracketed, signature
-from evse_controller.exi.generator.xsd import Complex, Simple
+from evse_controller.exi.generator.model import Complex, Simple
 
 
 class PutRun:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evse_controller.exi.generator.emit_common import Code, text_limit
+from evse_controller.exi.generator.emit_common import Code, text_bounds
 from evse_controller.exi.generator.fragments import (
     FragmentGrammar,
     RelaxedCodes,
@@ -12,7 +12,7 @@ from evse_controller.exi.generator.fragments import (
 )
 from evse_controller.exi.generator.grammar import TypePlan
 from evse_controller.exi.generator.layout import bracketed
-from evse_controller.exi.generator.xsd import Simple
+from evse_controller.exi.generator.model import Simple
 
 
 def emit_fragments(grammar: FragmentGrammar, plan_of: dict[str, TypePlan]) -> list[list[str]]:
@@ -41,15 +41,15 @@ def _text(element: Signable, name: str) -> str:
             'grammar (EXI 1.0, 8.5.3)."""')
 
 
-def _parts(element: Signable, plan: TypePlan, codes: RelaxedCodes) -> list[tuple[str, str, int, int]]:
-    """Attribute of the class, name for errors, event code and longest string of each part."""
+def _parts(element: Signable, plan: TypePlan, codes: RelaxedCodes) -> list[tuple[str, str, int, str]]:
+    """Attribute of the class, name for errors, event code and bounds of the string of each part."""
     parts = []
     for slot in plan.slots:
         assert isinstance(slot.type, Simple)
         code = codes.characters
         if slot.place == "attribute":
             code = next(codes.attributes[a.name] for a in element.type.attributes if a.name.local == slot.element)
-        parts.append((slot.name, slot.element, code, text_limit(slot.type)))
+        parts.append((slot.name, slot.element, code, text_bounds(slot.type)))
     return parts
 
 

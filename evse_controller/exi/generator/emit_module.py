@@ -12,8 +12,9 @@ from evse_controller.exi.generator.emit_fragment import emit_fragments
 from evse_controller.exi.generator.fragments import FragmentGrammar
 from evse_controller.exi.generator.grammar import TypePlan, bits_for
 from evse_controller.exi.generator.layout import WIDTH, bracketed
-from evse_controller.exi.generator.modules import Module, module_of
-from evse_controller.exi.generator.xsd import Complex, QName, SchemaSet, Simple
+from evse_controller.exi.generator.model import Complex, QName, Simple
+from evse_controller.exi.generator.modules import Module, is_known, module_of
+from evse_controller.exi.generator.xsd import SchemaSet
 
 PACKAGE = "evse_controller.messages.generated"
 
@@ -34,6 +35,14 @@ _RUNTIME = {
 }
 
 
+def enumerations(schema: SchemaSet, module: Module, plans: list[TypePlan]) -> list[Simple]:
+    """The enumerations of the module's namespaces: the named ones, then those written inside their elements."""
+    found = [kind for uri in module.namespaces for kind in schema.simple_types(uri)]
+    found += [slot.type for plan in plans for slot in plan.slots if isinstance(slot.type, Simple)]
+    enums = [kind for kind in found if kind.kind == "enum" and kind.name and kind.name.uri in module.namespaces]
+    return list(dict.fromkeys(enums))
+
+
 class ModuleText:
     """Writes one module."""
 
@@ -44,11 +53,12 @@ class ModuleText:
 
     def text(self) -> str:
         """The module's source."""
-        enums = [k for uri in self.module.namespaces for k in self.schema.simple_types(uri) if k.kind == "enum"]
+        enums = enumerations(self.schema, self.module, self.plans)
         blocks = [emit_enum(kind) for kind in enums]
         if enums:
             blocks.append([f"{type_name(k).upper()}_MEMBERS = tuple({type_name(k)})" for k in enums])
-        blocks += [emit_class(plan, f"Schema.{self.module.schema}") for plan in self.plans]
+        schema = f"Schema.{self.module.schema}" if is_known(self.module.root) else "SCHEMA_SET"
+        blocks += [emit_class(plan, schema) for plan in self.plans]
         for plan in self.plans:
             blocks.append(DecoderEmitter(plan, self.plan_of).emit())
             blocks.append(EncoderEmitter(plan).emit())
@@ -56,7 +66,11 @@ class ModuleText:
         if self.module.schema:
             blocks += [self._document(), *self._fragments()]
         body = "\n\n\n".join("\n".join(block) for block in blocks) + "\n"
-        return "\n".join(self._header(body)) + "\n\n\n" + body
+        head = self._header(body)
+        if not is_known(self.module.root):
+            names = [f'"{self.module.schema}"', f'"{self.module.root}"', f'"{self.module.name}"']
+            head += ["", *bracketed("SCHEMA_SET = Schema.declare(", names, ")", 0, trailing=False)]
+        return "\n".join(head) + "\n\n\n" + body
 
     def _tables(self, plan: TypePlan) -> list[str]:
         name = plan.class_name
@@ -126,6 +140,8 @@ class ModuleText:
         code = re.sub(r'"[^"\n]*"', "", code)
         imports = {m: {n for n in names if re.search(rf"\b{n}\b", code)} for m, names in _RUNTIME.items()}
         imports |= self._imports(body)
+        if not is_known(self.module.root):
+            imports["evse_controller.messages.base"].add("Schema")
         for module, names in sorted(imports.items()):
             if names:
                 ordered = sorted(names, key=lambda n: (not n.isupper(), not n[0].isupper(), n))

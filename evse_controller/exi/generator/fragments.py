@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evse_controller.exi.generator.grammar import bits_for
-from evse_controller.exi.generator.xsd import Complex, Element, Particle, QName, SchemaSet, Simple
+from evse_controller.exi.generator.model import Complex, Element, Particle, QName, Simple
+from evse_controller.exi.generator.xsd import SchemaSet
 
 SIGNED_INFO = "SignedInfo"
 
@@ -92,7 +93,7 @@ class FragmentGrammar:
 
 
 def _identity(element: Element) -> object:
-    return element.type_name or id(element.inline)
+    return element.type_name or id(element.node)
 
 
 def _is_signed(name: QName, kind: Complex) -> bool:

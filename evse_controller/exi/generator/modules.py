@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evse_controller.exi.generator.xsd import SchemaError, SchemaFolder
+from evse_controller.exi.generator.model import SchemaError
 from evse_controller.exi.naming import module_name
 
 
@@ -59,8 +59,3 @@ def module_of(uri: str) -> Module:
     if any(name == module.name or name.upper() == module.schema for module in KNOWN):
         raise SchemaError(f"namespace {uri!r} would become module {name}, which holds another namespace")
     return Module(name, name.upper(), (uri,))
-
-
-def known_in(folder: SchemaFolder) -> list[Module]:
-    """The known modules whose schemas are in the folder."""
-    return [module for module in KNOWN if module.root in folder.documents]

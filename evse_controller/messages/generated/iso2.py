@@ -8084,7 +8084,7 @@ def decode_relaxed_EMAID(n: int, e: int) -> tuple[EMAID, int]:
         e -= 9
         if n >> e & 511 != 256:
             raise unexpected(e)
-        value, e = read_characters(n, e, 15)
+        value, e = read_characters(n, e, 15, 14)
         e -= 8
         if n >> e & 255 != 244:
             raise unexpected(e)
@@ -8101,7 +8101,7 @@ def encode_relaxed_EMAID(x: int, m: EMAID) -> int:
     try:
         x = put_string(x << 9 | 4, m.id, 4096)
         at = "value"
-        x = put_string(x << 9 | 256, m.value, 15)
+        x = put_string(x << 9 | 256, m.value, 15, 14)
         return x << 8 | 244
     except ValueError as error:
         raise within(error, at) from None
