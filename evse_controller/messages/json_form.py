@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
 from typing import Any, TypeVar
@@ -37,6 +38,11 @@ NodeT = TypeVar("NodeT", bound=Node)
 def to_json(message: Message) -> dict[str, Any]:
     """The JSON form of a message."""
     return {message.ELEMENT: _object(message)}
+
+
+def fragment_to_json(element: str, node: Node) -> dict[str, Any]:
+    """The JSON form of a single element, as `fragments.decode_fragment` gives it."""
+    return {element: _object(node)}
 
 
 def _object(node: Node) -> dict[str, Any]:
@@ -87,15 +93,26 @@ def _by_schema_value(kind: type[IntEnum]) -> dict[str, IntEnum]:
 
 def from_json(schema: Schema, form: dict[str, Any]) -> Message:
     """The message of a JSON form. What the schema has no place for raises ExiError; bounds are the encoder's matter."""
+    roots = {cls.ELEMENT: cls for cls in coders(schema).ROOT_ENCODERS}
+    return _root(schema, form, roots, "no message of this schema")[1]
+
+
+def fragment_from_json(schema: Schema, form: dict[str, Any]) -> tuple[str, Node]:
+    """Element and node of the JSON form of a single element that can be signed, for `fragments.encode_fragment`."""
+    table = coders(schema).FRAGMENT_CODERS
+    return _root(schema, form, {element: row[1] for element, row in table.items()}, "no element that can be signed")
+
+
+def _root(schema: Schema, form: Any, roots: Mapping[str, type[NodeT]], otherwise: str) -> tuple[str, NodeT]:
+    """The element and the node of an object with one key; errors name the schema."""
     try:
         if type(form) is not dict or len(form) != 1:
             raise ExiError("a message is an object with one key, the element's name")
         element, content = next(iter(form.items()))
-        roots = {cls.ELEMENT: cls for cls in coders(schema).ROOT_ENCODERS}
         if element not in roots:
-            raise ExiError(f"{element!r} is no message of this schema")
+            raise ExiError(f"{element!r} is {otherwise}")
         try:
-            return _node(roots[element], content)
+            return element, _node(roots[element], content)
         except ExiError as error:
             raise within(error, element) from None
     except ExiError as error:

@@ -53,7 +53,7 @@ def test_plain_numbers_stay_plain() -> None:
     assert physical_value(din70121.PhysicalValue(-1, 3987, din70121.UnitSymbol.V)) == 398.7
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9, -1e9])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e8, -1e9])
 def test_impossible_numbers(value: float) -> None:
     with pytest.raises(ValueError, match="physical value"):
         physical_down(iso2.PhysicalValue, value, iso2.UnitSymbol.W)
