@@ -13,11 +13,28 @@ LONG_LIST = 16  # lists that may be longer are read through a window and written
 
 
 class Code:
-    """Indented source lines."""
+    """Indented source lines.
+
+    `at` is what the generated variable of that name holds at this point, the element or attribute being worked on;
+    None if that depends on the way taken.
+    """
 
     def __init__(self, indent: int = 0) -> None:
         self.lines: list[str] = []
         self.indent = indent
+        self.at: str | None = ""
+
+    def name(self, element: str) -> None:
+        """Have the variable `at` hold the element."""
+        if self.at != element:
+            self.add(f'at = "{element}"')
+            self.at = element
+
+    def tried(self) -> list[str]:
+        """The lines in a `try`, with the first value of `at` in front of it."""
+        if self.lines and self.lines[0].startswith("        at = "):
+            return [self.lines[0][4:], "    try:", *self.lines[1:]]
+        return ['    at = ""', "    try:", *self.lines]
 
     def add(self, text: str) -> None:
         """Append a line at the current depth."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from evse_controller.exi.generator.emit_bits import PLACE, BitRun
 from evse_controller.exi.generator.emit_classes import annotation, is_optional, type_name
 from evse_controller.exi.generator.emit_common import (
     LONG_LIST,
@@ -27,73 +28,6 @@ from evse_controller.exi.generator.emit_common import (
 from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.layout import bracketed, signature, union
 from evse_controller.exi.generator.model import UNBOUNDED, Complex, Simple
-
-PLACE = "<place>"
-
-
-class BitRun:
-    """Fixed-width pieces not yet written to the source."""
-
-    def __init__(self, code: Code) -> None:
-        self.code = code
-        self.element = ""  # to which the next piece belongs; empty where `at` tells it better
-        self.parts: list[tuple[int, str, str]] = []
-        self.after: list[tuple[int, str]] = []
-
-    def zero(self, width: int = 1) -> None:
-        """Bits that must be zero: the only first-level event code of a state."""
-        self.parts.append((width, "", self.element))
-
-    def value(self, width: int, target: str, form: str = "{}", after: tuple[str, ...] = ()) -> None:
-        """Bits that become a variable by the expression `form`.
-
-        `after` lines follow the whole read; there, PLACE stands for the number of bits left behind the value.
-        """
-        self.parts.append((width, f"{target}\t{form}", self.element))
-        self.after += [(len(self.parts), line) for line in after]
-
-    def flush(self) -> None:
-        """Write one read for all pieces."""
-        if not self.parts:
-            return
-        total = sum(width for width, _, _ in self.parts)
-        add = self.code.add
-        add(f"e -= {total}")
-        mask = 0
-        left = total
-        values = []
-        places = [total]  # bits left of the run behind each piece
-        for width, what, _ in self.parts:
-            left -= width
-            places.append(left)
-            if what:
-                target, form = what.split("\t")
-                values.append((left, width, target, form))
-            else:
-                mask |= ((1 << width) - 1) << left
-        if not values and total == 1:
-            add("if n >> e & 1:")
-            add("    raise unexpected(e)")
-        elif len(self.parts) == 1:
-            _, width, target, form = values[0]
-            add(f"{target} = {form.format(f'n >> e & {(1 << width) - 1}')}")
-        else:
-            add(f"v = n >> e & {hex((1 << total) - 1)}")
-            if mask:
-                add(f"if v & {hex(mask)}:")
-                later = [
-                    f'({places[i]}, "{self.parts[i][2]}")'
-                    for i in range(1, len(self.parts)) if self.parts[i][2] != self.parts[i - 1][2]
-                ]
-                add(f"    raise unexpected({', '.join(['e', f'v & {hex(mask)}', *later])})")
-            for shift, width, target, form in values:
-                expression = f"v >> {shift} & {(1 << width) - 1}" if shift else f"v & {(1 << width) - 1}"
-                if shift + width == total:
-                    expression = f"v >> {shift}" if shift else "v"
-                add(f"{target} = {form.format(expression)}")
-        for part, line in self.after:
-            add(line.replace(PLACE, f"e + {places[part]}" if places[part] else "e"))
-        self.parts, self.after = [], []
 
 
 class DecoderEmitter:
@@ -122,8 +56,6 @@ class DecoderEmitter:
                 start.lines += union(f"{slot.name}: ", annotation(slot), value, 4)
         if windowed:
             start.add("base = 0")
-        start.add('at = ""')
-        start.add("try:")
         self._items()
         self.run.flush()
         end = Code(1)
@@ -136,7 +68,7 @@ class DecoderEmitter:
         end.add(f"    raise within(error, at, e{', base' if windowed else ''}) from None")
         ordered = sorted(self.plan.slots, key=is_optional)
         end.lines += bracketed(f"return {name}(", [slot.name for slot in ordered], "), e", 4, trailing=False)
-        return head + start.lines + self.code.lines + end.lines
+        return head + start.lines + self.code.tried() + end.lines
 
     def _next(self, state: int) -> None:
         """Read the event code of the state before item `state`."""
@@ -174,12 +106,14 @@ class DecoderEmitter:
     def _alternatives(self, index: int, item: Item) -> None:
         """What may come here, by the number in `c`; abstract elements have one, too, but may not come."""
         left = list(enumerate(item.terminals, self.row.base[index]))
+        before = self.code.at
         while left and left[0][1].abstract:
             number, terminal = left.pop(0)
             self.code.add(f"if c == {number}:")
             self.code.indent += 1
             self._content(index, item, terminal)
             self.code.indent -= 1
+            self.code.at = before
         if len(left) == 1 and item.low:
             self._content(index, item, left[0][1])
             return
@@ -187,14 +121,16 @@ class DecoderEmitter:
             last = item.low > 0 and terminal is left[-1][1]
             self.code.add("else:" if last else f"{'if' if terminal is left[0][1] else 'elif'} c == {number}:")
             self.code.indent += 1
+            self.code.at = before
             self._content(index, item, terminal)
             self.run.flush()
             self.code.indent -= 1
+        self.code.at = None
 
     def _content(self, index: int, item: Item, terminal: Terminal) -> None:
         slot = terminal.slot
         if terminal.abstract:
-            self.code.add(f'at = "{terminal.element}"')
+            self.code.name(terminal.element)
             self.code.add('raise ExiError("an abstract element stands in the data", e)')
             return
         if item.high > 1:
@@ -203,7 +139,7 @@ class DecoderEmitter:
             return
         # What is pending may be the event code that led here; a value of the element before would keep its name.
         if not any(what for _, what, _ in self.run.parts):
-            self.code.add(f'at = "{terminal.element or slot.element}"')
+            self.code.name(terminal.element or slot.element)
         if _is_text(terminal):
             self._text(index, terminal)
             return
@@ -216,7 +152,7 @@ class DecoderEmitter:
         kind, name, add = terminal.type, terminal.slot.name, self.code.add
         assert isinstance(kind, Simple)
         self.run.flush()
-        self._at(terminal.slot.element)
+        self.code.name(terminal.slot.element)
         add(f"if c > {self.row.base[index]}:")
         least = f", {kind.min_length}" if kind.min_length else ""
         empty = '""' if kind.kind == "string" else 'b""'
@@ -234,7 +170,7 @@ class DecoderEmitter:
         limit = item_limit(item)
         after = self.row.productions(index + 1)
         after_base = self.row.base[index + 1]
-        add(f'at = "{slot.element}"')
+        self.code.name(slot.element)
         if is_optional(slot):
             add(f"{slot.name} = []")
         if limit > LONG_LIST:
@@ -291,12 +227,12 @@ class DecoderEmitter:
         boxed = place in ("element", "substitution")
         if isinstance(kind, Complex):
             run.flush()
-            self._at(element)
+            self.code.name(element)
             add(f"{target}, e = decode_{type_name(kind)}(n, e)")
             return
         if kind.kind in ("string", "hex", "base64"):
             run.flush()
-            self._at(element)
+            self.code.name(element)
             if kind.kind == "string":
                 name, bounds = ("read_string" if boxed else "read_characters"), text_bounds(kind)
             else:
@@ -319,11 +255,6 @@ class DecoderEmitter:
     def _element(self) -> str:
         """The argument that tells an error's element."""
         return f', "{self.run.element}"' if self.run.element else ""
-
-    def _at(self, element: str) -> None:
-        line = "    " * self.code.indent + f'at = "{element}"'
-        if self.code.lines[-1:] != [line]:
-            self.code.lines.append(line)
 
     def _enum(self, kind: Simple, target: str) -> None:
         width, count, members = bits_for(len(kind.values)), len(kind.values), f"{type_name(kind).upper()}_MEMBERS"

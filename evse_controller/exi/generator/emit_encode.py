@@ -7,6 +7,7 @@ the terminal that comes next.
 
 from __future__ import annotations
 
+from evse_controller.exi.generator.emit_bits import PutRun
 from evse_controller.exi.generator.emit_classes import facets, type_name
 from evse_controller.exi.generator.emit_common import (
     LONG_LIST,
@@ -23,48 +24,6 @@ from evse_controller.exi.generator.emit_common import (
 from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.layout import bracketed, signature
 from evse_controller.exi.generator.model import Complex, Simple
-
-
-class PutRun:
-    """Constant and variable bits not yet appended in the source."""
-
-    def __init__(self, code: Code) -> None:
-        self.code = code
-        self.width = 0
-        self.constant = 0
-        self.values: list[tuple[str, int]] = []  # expression and its width, position counted from the run's start
-        self.starts: list[int] = []
-
-    def put(self, width: int, value: int = 0) -> None:
-        """Constant bits."""
-        self.constant = self.constant << width | value
-        self.width += width
-
-    def variable(self, width: int, expression: str) -> None:
-        """Bits from an expression that is known to fit."""
-        self.starts.append(self.width)
-        self.values.append((expression, width))
-        self.put(width)
-
-    def take(self) -> str:
-        """The expression for x with everything appended."""
-        if not self.width:
-            return "x"
-        words = [f"x << {self.width}"]
-        for (expression, width), start in zip(self.values, self.starts, strict=True):
-            shift = self.width - start - width
-            inner = expression if expression.isidentifier() else f"({expression})"
-            words.append(f"{inner} << {shift}" if shift else inner)
-        if self.constant:
-            words.append(hex(self.constant))
-        self.width = self.constant = 0
-        self.values, self.starts = [], []
-        return " | ".join(words)
-
-    def flush(self) -> None:
-        """Append to x."""
-        if self.width:
-            self.code.add(f"x = {self.take()}")
 
 
 class EncoderEmitter:
@@ -88,7 +47,6 @@ class EncoderEmitter:
             return [*lines, f"    return encode_states(x, values, {name}.STATES, {name}_NAMES, {name}_WRITERS)"]
         if not self.plan.slots:
             return [*lines, "    return x << 1"]
-        lines += ['    at = ""', "    try:"]
         for index, item in enumerate(self.plan.items):
             self._item(index, item)
         if self.known is None:
@@ -97,7 +55,7 @@ class EncoderEmitter:
         else:
             self._code_of(self.row.end)
             self.code.add(f"return {self.run.take()}")
-        lines += self.code.lines
+        lines += self.code.tried()
         return [*lines, "    except ValueError as error:", "        raise within(error, at) from None"]
 
     def _code_of(self, terminal: int) -> None:
@@ -133,7 +91,7 @@ class EncoderEmitter:
         substitution = item.terminals[0].slot.place == "substitution"
         if item.terminals[0].slot.choice:
             self._count(item)
-        entry = self.known
+        entry, named = self.known, self.code.at
         first = True
         one = item.terminals[0].slot.name
         if substitution:
@@ -147,7 +105,7 @@ class EncoderEmitter:
             add(f"{word} {test}:")
             first = False
             self.code.indent += 1
-            self.known = entry
+            self.known, self.code.at = entry, named
             self._at(terminal)
             self._code_of(self.row.base[index] + number)
             self._value(terminal.type, one if substitution else value, terminal.slot)
@@ -161,11 +119,12 @@ class EncoderEmitter:
             add(f'    at = "{item.terminals[0].slot.element}"')
             add(f'    raise invalid({one}, "a substitute of {names}")')
         self.known = None if dynamic else index + 1
+        self.code.at = None
 
     def _count(self, item: Item) -> None:
         depth = 4 * self.code.indent
         values = [f"m.{t.slot.name}" for t in item.terminals]
-        self.code.add('at = ""')
+        self.code.name("")
         self.code.lines += bracketed("chosen = count_set(", values, ")", depth, trailing=False)
         self.code.add(f"if chosen {'!= 1' if item.low else '> 1'}:")
         names = [f'"{t.element}"' for t in item.terminals]
@@ -221,10 +180,10 @@ class EncoderEmitter:
             add(f"w, b = {again}, {self.row.base[index + 1] - 1}")
         if not item.low:
             self.code.indent -= 1
-        self.known = None
+        self.known = self.code.at = None
 
     def _at(self, terminal: Terminal) -> None:
-        self.code.add(f'at = "{terminal.element or terminal.slot.element}"')
+        self.code.name(terminal.element or terminal.slot.element)
 
     def _value(self, kind: Simple | Complex, value: str, slot: Slot) -> None:
         """Append a value; elements of simple type include their CH and EE."""

@@ -1131,13 +1131,11 @@ def decode_AC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[AC_CPDReqEnergyT
     ev_maximum_charge_power_l3: RationalNumber | None = None
     ev_minimum_charge_power_l2: RationalNumber | None = None
     ev_minimum_charge_power_l3: RationalNumber | None = None
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1187,9 +1185,8 @@ def encode_AC_CPDReqEnergyTransferMode(x: int, m: AC_CPDReqEnergyTransferMode) -
     """Append AC_CPDReqEnergyTransferMode and its end."""
     if type(m) is not AC_CPDReqEnergyTransferMode:
         raise invalid(m, "a AC_CPDReqEnergyTransferMode")
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_maximum_charge_power)
         w, b = 2, 1
         if m.ev_maximum_charge_power_l2 is not None:
@@ -1231,13 +1228,11 @@ def decode_BPT_AC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_AC_CPDRe
     ev_maximum_discharge_power_l3: RationalNumber | None = None
     ev_minimum_discharge_power_l2: RationalNumber | None = None
     ev_minimum_discharge_power_l3: RationalNumber | None = None
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1327,9 +1322,8 @@ def encode_BPT_AC_CPDReqEnergyTransferMode(x: int, m: BPT_AC_CPDReqEnergyTransfe
     """Append BPT_AC_CPDReqEnergyTransferMode and its end."""
     if type(m) is not BPT_AC_CPDReqEnergyTransferMode:
         raise invalid(m, "a BPT_AC_CPDReqEnergyTransferMode")
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_maximum_charge_power)
         w, b = 2, 1
         if m.ev_maximum_charge_power_l2 is not None:
@@ -1392,13 +1386,11 @@ def encode_BPT_AC_CPDReqEnergyTransferMode(x: int, m: BPT_AC_CPDReqEnergyTransfe
 def decode_AC_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[AC_ChargeParameterDiscoveryReq, int]:
     """AC_ChargeParameterDiscoveryReq up to its end."""
     ac_cpd_req_energy_transfer_mode: AC_CPDReqEnergyTransferMode | BPT_AC_CPDReqEnergyTransferMode
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1425,9 +1417,8 @@ def encode_AC_ChargeParameterDiscoveryReq(x: int, m: AC_ChargeParameterDiscovery
     """Append AC_ChargeParameterDiscoveryReq and its end."""
     if type(m) is not AC_ChargeParameterDiscoveryReq:
         raise invalid(m, "a AC_ChargeParameterDiscoveryReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         ac_cpd_req_energy_transfer_mode = m.ac_cpd_req_energy_transfer_mode
         if type(ac_cpd_req_energy_transfer_mode) is AC_CPDReqEnergyTransferMode:
@@ -1455,13 +1446,11 @@ def decode_AC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[AC_CPDResEnergyT
     evse_present_active_power: RationalNumber | None = None
     evse_present_active_power_l2: RationalNumber | None = None
     evse_present_active_power_l3: RationalNumber | None = None
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1553,9 +1542,8 @@ def encode_AC_CPDResEnergyTransferMode(x: int, m: AC_CPDResEnergyTransferMode) -
     """Append AC_CPDResEnergyTransferMode and its end."""
     if type(m) is not AC_CPDResEnergyTransferMode:
         raise invalid(m, "a AC_CPDResEnergyTransferMode")
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_maximum_charge_power)
         w, b = 2, 1
         if m.evse_maximum_charge_power_l2 is not None:
@@ -1631,13 +1619,11 @@ def decode_BPT_AC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[BPT_AC_CPDRe
     evse_maximum_discharge_power_l3: RationalNumber | None = None
     evse_minimum_discharge_power_l2: RationalNumber | None = None
     evse_minimum_discharge_power_l3: RationalNumber | None = None
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1769,9 +1755,8 @@ def encode_BPT_AC_CPDResEnergyTransferMode(x: int, m: BPT_AC_CPDResEnergyTransfe
     """Append BPT_AC_CPDResEnergyTransferMode and its end."""
     if type(m) is not BPT_AC_CPDResEnergyTransferMode:
         raise invalid(m, "a BPT_AC_CPDResEnergyTransferMode")
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_maximum_charge_power)
         w, b = 2, 1
         if m.evse_maximum_charge_power_l2 is not None:
@@ -1863,13 +1848,11 @@ def encode_BPT_AC_CPDResEnergyTransferMode(x: int, m: BPT_AC_CPDResEnergyTransfe
 def decode_AC_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[AC_ChargeParameterDiscoveryRes, int]:
     """AC_ChargeParameterDiscoveryRes up to its end."""
     ac_cpd_res_energy_transfer_mode: AC_CPDResEnergyTransferMode | BPT_AC_CPDResEnergyTransferMode
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -1908,9 +1891,8 @@ def encode_AC_ChargeParameterDiscoveryRes(x: int, m: AC_ChargeParameterDiscovery
     """Append AC_ChargeParameterDiscoveryRes and its end."""
     if type(m) is not AC_ChargeParameterDiscoveryRes:
         raise invalid(m, "a AC_ChargeParameterDiscoveryRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -1976,19 +1958,16 @@ def decode_BPT_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 5
@@ -2588,19 +2567,16 @@ def decode_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLReq
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 5
@@ -2999,13 +2975,11 @@ def decode_AC_ChargeLoopReq(n: int, e: int) -> tuple[AC_ChargeLoopReq, int]:
         | Dynamic_AC_CLReqControlMode
         | Scheduled_AC_CLReqControlMode
     )
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -3062,9 +3036,8 @@ def encode_AC_ChargeLoopReq(x: int, m: AC_ChargeLoopReq) -> int:
     """Append AC_ChargeLoopReq and its end."""
     if type(m) is not AC_ChargeLoopReq:
         raise invalid(m, "a AC_ChargeLoopReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         w, b = 2, 1
         if m.display_parameters is not None:
@@ -3877,13 +3850,11 @@ def decode_AC_ChargeLoopRes(n: int, e: int) -> tuple[AC_ChargeLoopRes, int]:
         | Dynamic_AC_CLResControlMode
         | Scheduled_AC_CLResControlMode
     )
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3967,9 +3938,8 @@ def encode_AC_ChargeLoopRes(x: int, m: AC_ChargeLoopRes) -> int:
     """Append AC_ChargeLoopRes and its end."""
     if type(m) is not AC_ChargeLoopRes:
         raise invalid(m, "a AC_ChargeLoopRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code

@@ -456,13 +456,11 @@ class ACDP_DisconnectRes(Message):
 
 def decode_ACDP_VehiclePositioningReq(n: int, e: int) -> tuple[ACDP_VehiclePositioningReq, int]:
     """ACDP_VehiclePositioningReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVMobilityStatus"
         e -= 9
@@ -480,9 +478,8 @@ def encode_ACDP_VehiclePositioningReq(x: int, m: ACDP_VehiclePositioningReq) -> 
     """Append ACDP_VehiclePositioningReq and its end."""
     if type(m) is not ACDP_VehiclePositioningReq:
         raise invalid(m, "a ACDP_VehiclePositioningReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVMobilityStatus"
         ev_mobility_status = m.ev_mobility_status
@@ -499,13 +496,11 @@ def encode_ACDP_VehiclePositioningReq(x: int, m: ACDP_VehiclePositioningReq) -> 
 
 def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePositioningRes, int]:
     """ACDP_VehiclePositioningRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -596,9 +591,8 @@ def encode_ACDP_VehiclePositioningRes(x: int, m: ACDP_VehiclePositioningRes) -> 
     """Append ACDP_VehiclePositioningRes and its end."""
     if type(m) is not ACDP_VehiclePositioningRes:
         raise invalid(m, "a ACDP_VehiclePositioningRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -647,13 +641,11 @@ def encode_ACDP_VehiclePositioningRes(x: int, m: ACDP_VehiclePositioningRes) -> 
 
 def decode_ACDP_ConnectReq(n: int, e: int) -> tuple[ACDP_ConnectReq, int]:
     """ACDP_ConnectReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVElectricalChargingDeviceStatus"
         e -= 6
@@ -670,9 +662,8 @@ def encode_ACDP_ConnectReq(x: int, m: ACDP_ConnectReq) -> int:
     """Append ACDP_ConnectReq and its end."""
     if type(m) is not ACDP_ConnectReq:
         raise invalid(m, "a ACDP_ConnectReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVElectricalChargingDeviceStatus"
         ev_electrical_charging_device_status = m.ev_electrical_charging_device_status
@@ -685,13 +676,11 @@ def encode_ACDP_ConnectReq(x: int, m: ACDP_ConnectReq) -> int:
 
 def decode_ACDP_ConnectRes(n: int, e: int) -> tuple[ACDP_ConnectRes, int]:
     """ACDP_ConnectRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -737,9 +726,8 @@ def encode_ACDP_ConnectRes(x: int, m: ACDP_ConnectRes) -> int:
     """Append ACDP_ConnectRes and its end."""
     if type(m) is not ACDP_ConnectRes:
         raise invalid(m, "a ACDP_ConnectRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -770,9 +758,8 @@ def decode_EVTechnicalStatus(n: int, e: int) -> tuple[EVTechnicalStatus, int]:
     ev_soc: int | None = None
     ev_error_code: ErrorCode | None = None
     ev_timeout: bool | None = None
-    at = ""
+    at = "EVReadyToCharge"
     try:
-        at = "EVReadyToCharge"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x6e8:
@@ -864,9 +851,8 @@ def encode_EVTechnicalStatus(x: int, m: EVTechnicalStatus) -> int:
     """Append EVTechnicalStatus and its end."""
     if type(m) is not EVTechnicalStatus:
         raise invalid(m, "a EVTechnicalStatus")
-    at = ""
+    at = "EVReadyToCharge"
     try:
-        at = "EVReadyToCharge"
         ev_ready_to_charge = m.ev_ready_to_charge
         if type(ev_ready_to_charge) is not bool:
             raise invalid(ev_ready_to_charge, "True or False")
@@ -928,19 +914,16 @@ def encode_EVTechnicalStatus(x: int, m: EVTechnicalStatus) -> int:
 
 def decode_ACDP_SystemStatusReq(n: int, e: int) -> tuple[ACDP_SystemStatusReq, int]:
     """ACDP_SystemStatusReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVTechnicalStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTechnicalStatus"
         ev_technical_status, e = decode_EVTechnicalStatus(n, e)
         e -= 1
         if n >> e & 1:
@@ -954,9 +937,8 @@ def encode_ACDP_SystemStatusReq(x: int, m: ACDP_SystemStatusReq) -> int:
     """Append ACDP_SystemStatusReq and its end."""
     if type(m) is not ACDP_SystemStatusReq:
         raise invalid(m, "a ACDP_SystemStatusReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVTechnicalStatus"
         x = encode_EVTechnicalStatus(x << 1, m.ev_technical_status)
@@ -967,13 +949,11 @@ def encode_ACDP_SystemStatusReq(x: int, m: ACDP_SystemStatusReq) -> int:
 
 def decode_ACDP_SystemStatusRes(n: int, e: int) -> tuple[ACDP_SystemStatusRes, int]:
     """ACDP_SystemStatusRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -1019,9 +999,8 @@ def encode_ACDP_SystemStatusRes(x: int, m: ACDP_SystemStatusRes) -> int:
     """Append ACDP_SystemStatusRes and its end."""
     if type(m) is not ACDP_SystemStatusRes:
         raise invalid(m, "a ACDP_SystemStatusRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -1070,13 +1049,11 @@ def encode_ACDP_SystemStatusRes(x: int, m: ACDP_SystemStatusRes) -> int:
 
 def decode_ACDP_DisconnectReq(n: int, e: int) -> tuple[ACDP_DisconnectReq, int]:
     """ACDP_DisconnectReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVElectricalChargingDeviceStatus"
         e -= 6
@@ -1093,9 +1070,8 @@ def encode_ACDP_DisconnectReq(x: int, m: ACDP_DisconnectReq) -> int:
     """Append ACDP_DisconnectReq and its end."""
     if type(m) is not ACDP_DisconnectReq:
         raise invalid(m, "a ACDP_DisconnectReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVElectricalChargingDeviceStatus"
         ev_electrical_charging_device_status = m.ev_electrical_charging_device_status
@@ -1108,13 +1084,11 @@ def encode_ACDP_DisconnectReq(x: int, m: ACDP_DisconnectReq) -> int:
 
 def decode_ACDP_DisconnectRes(n: int, e: int) -> tuple[ACDP_DisconnectRes, int]:
     """ACDP_DisconnectRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -1160,9 +1134,8 @@ def encode_ACDP_DisconnectRes(x: int, m: ACDP_DisconnectRes) -> int:
     """Append ACDP_DisconnectRes and its end."""
     if type(m) is not ACDP_DisconnectRes:
         raise invalid(m, "a ACDP_DisconnectRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code

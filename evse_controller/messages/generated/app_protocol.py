@@ -107,13 +107,11 @@ class SupportedAppProtocolRes(Message):
 
 def decode_AppProtocol(n: int, e: int) -> tuple[AppProtocol, int]:
     """AppProtocol up to its end."""
-    at = ""
+    at = "ProtocolNamespace"
     try:
-        at = "ProtocolNamespace"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ProtocolNamespace"
         protocol_namespace, e = read_string(n, e, 100)
         at = "VersionNumberMajor"
         e -= 10
@@ -153,9 +151,8 @@ def encode_AppProtocol(x: int, m: AppProtocol) -> int:
     """Append AppProtocol and its end."""
     if type(m) is not AppProtocol:
         raise invalid(m, "a AppProtocol")
-    at = ""
+    at = "ProtocolNamespace"
     try:
-        at = "ProtocolNamespace"
         x = put_string(x << 2, m.protocol_namespace, 100)
         at = "VersionNumberMajor"
         version_number_major = m.version_number_major
@@ -198,7 +195,6 @@ def decode_SupportedAppProtocolReq(n: int, e: int) -> tuple[SupportedAppProtocol
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "AppProtocol"
             one, e = decode_AppProtocol(n, e)
             app_protocol.append(one)
             if len(app_protocol) == 20:
@@ -253,9 +249,8 @@ def encode_SupportedAppProtocolReq(x: int, m: SupportedAppProtocolReq) -> int:
 def decode_SupportedAppProtocolRes(n: int, e: int) -> tuple[SupportedAppProtocolRes, int]:
     """SupportedAppProtocolRes up to its end."""
     schema_id: int | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -287,9 +282,8 @@ def encode_SupportedAppProtocolRes(x: int, m: SupportedAppProtocolRes) -> int:
     """Append SupportedAppProtocolRes and its end."""
     if type(m) is not SupportedAppProtocolRes:
         raise invalid(m, "a SupportedAppProtocolRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")

@@ -2418,19 +2418,16 @@ class TargetPosition(Node):
 
 def decode_SessionSetupReq(n: int, e: int) -> tuple[SessionSetupReq, int]:
     """SessionSetupReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVCCID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVCCID"
         evccid, e = read_string(n, e, 255)
         e -= 1
         if n >> e & 1:
@@ -2444,9 +2441,8 @@ def encode_SessionSetupReq(x: int, m: SessionSetupReq) -> int:
     """Append SessionSetupReq and its end."""
     if type(m) is not SessionSetupReq:
         raise invalid(m, "a SessionSetupReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVCCID"
         x = put_string(x << 2, m.evccid, 255)
@@ -2457,13 +2453,11 @@ def encode_SessionSetupReq(x: int, m: SessionSetupReq) -> int:
 
 def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
     """SessionSetupRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -2479,7 +2473,6 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVSEID"))
-        at = "EVSEID"
         evseid, e = read_string(n, e, 255)
         e -= 1
         if n >> e & 1:
@@ -2493,9 +2486,8 @@ def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
     """Append SessionSetupRes and its end."""
     if type(m) is not SessionSetupRes:
         raise invalid(m, "a SessionSetupRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -2510,13 +2502,11 @@ def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
 
 def decode_AuthorizationSetupReq(n: int, e: int) -> tuple[AuthorizationSetupReq, int]:
     """AuthorizationSetupReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 1
         if n >> e & 1:
@@ -2530,9 +2520,8 @@ def encode_AuthorizationSetupReq(x: int, m: AuthorizationSetupReq) -> int:
     """Append AuthorizationSetupReq and its end."""
     if type(m) is not AuthorizationSetupReq:
         raise invalid(m, "a AuthorizationSetupReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         return x << 1
     except ValueError as error:
@@ -2572,7 +2561,6 @@ def decode_SupportedProvidersList(n: int, e: int) -> tuple[SupportedProvidersLis
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "ProviderID"
             one, e = read_string(n, e, 80)
             provider_id.append(one)
             if len(provider_id) == 128:
@@ -2628,13 +2616,11 @@ def encode_SupportedProvidersList(x: int, m: SupportedProvidersList) -> int:
 def decode_PnC_ASResAuthorizationMode(n: int, e: int) -> tuple[PnC_ASResAuthorizationMode, int]:
     """PnC_ASResAuthorizationMode up to its end."""
     supported_providers: SupportedProvidersList | None = None
-    at = ""
+    at = "GenChallenge"
     try:
-        at = "GenChallenge"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "GenChallenge"
         gen_challenge, e = read_binary(n, e, 16, 16)
         e -= 2
         c = (n >> e & 3) + 1
@@ -2655,9 +2641,8 @@ def encode_PnC_ASResAuthorizationMode(x: int, m: PnC_ASResAuthorizationMode) -> 
     """Append PnC_ASResAuthorizationMode and its end."""
     if type(m) is not PnC_ASResAuthorizationMode:
         raise invalid(m, "a PnC_ASResAuthorizationMode")
-    at = ""
+    at = "GenChallenge"
     try:
-        at = "GenChallenge"
         x = put_binary(x << 2, m.gen_challenge, 16, 16)
         x = x << 1
         w, b = 2, 1
@@ -2676,13 +2661,11 @@ def decode_AuthorizationSetupRes(n: int, e: int) -> tuple[AuthorizationSetupRes,
     authorization_services: list[Authorization] = []
     eim_asres_authorization_mode: EIM_ASResAuthorizationMode | None = None
     pnc_asres_authorization_mode: PnC_ASResAuthorizationMode | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -2749,9 +2732,8 @@ def encode_AuthorizationSetupRes(x: int, m: AuthorizationSetupRes) -> int:
     """Append AuthorizationSetupRes and its end."""
     if type(m) is not AuthorizationSetupRes:
         raise invalid(m, "a AuthorizationSetupRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -2821,7 +2803,6 @@ def decode_SubCertificates(n: int, e: int) -> tuple[SubCertificates, int]:
             raise unexpected(e)
         at = "Certificate"
         while True:
-            at = "Certificate"
             one, e = read_binary(n, e, 0, 1600)
             certificate.append(one)
             if len(certificate) == 3:
@@ -2869,19 +2850,16 @@ def encode_SubCertificates(x: int, m: SubCertificates) -> int:
 
 def decode_ContractCertificateChain(n: int, e: int) -> tuple[ContractCertificateChain, int]:
     """ContractCertificateChain up to its end."""
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Certificate"
         certificate, e = read_binary(n, e, 0, 1600)
         at = "SubCertificates"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SubCertificates"
         sub_certificates, e = decode_SubCertificates(n, e)
         e -= 1
         if n >> e & 1:
@@ -2895,9 +2873,8 @@ def encode_ContractCertificateChain(x: int, m: ContractCertificateChain) -> int:
     """Append ContractCertificateChain and its end."""
     if type(m) is not ContractCertificateChain:
         raise invalid(m, "a ContractCertificateChain")
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         x = put_binary(x << 2, m.certificate, 0, 1600)
         at = "SubCertificates"
         x = encode_SubCertificates(x << 2, m.sub_certificates)
@@ -2908,25 +2885,21 @@ def encode_ContractCertificateChain(x: int, m: ContractCertificateChain) -> int:
 
 def decode_PnC_AReqAuthorizationMode(n: int, e: int) -> tuple[PnC_AReqAuthorizationMode, int]:
     """PnC_AReqAuthorizationMode up to its end."""
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "GenChallenge"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "GenChallenge"
         gen_challenge, e = read_binary(n, e, 16, 16)
         at = "ContractCertificateChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractCertificateChain"
         contract_certificate_chain, e = decode_ContractCertificateChain(n, e)
         e -= 1
         if n >> e & 1:
@@ -2940,9 +2913,8 @@ def encode_PnC_AReqAuthorizationMode(x: int, m: PnC_AReqAuthorizationMode) -> in
     """Append PnC_AReqAuthorizationMode and its end."""
     if type(m) is not PnC_AReqAuthorizationMode:
         raise invalid(m, "a PnC_AReqAuthorizationMode")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "GenChallenge"
         x = put_binary(x << 2, m.gen_challenge, 16, 16)
@@ -2957,13 +2929,11 @@ def decode_AuthorizationReq(n: int, e: int) -> tuple[AuthorizationReq, int]:
     """AuthorizationReq up to its end."""
     eim_areq_authorization_mode: EIM_AReqAuthorizationMode | None = None
     pnc_areq_authorization_mode: PnC_AReqAuthorizationMode | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "SelectedAuthorizationService"
         e -= 6
@@ -2997,9 +2967,8 @@ def encode_AuthorizationReq(x: int, m: AuthorizationReq) -> int:
     """Append AuthorizationReq and its end."""
     if type(m) is not AuthorizationReq:
         raise invalid(m, "a AuthorizationReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "SelectedAuthorizationService"
         selected_authorization_service = m.selected_authorization_service
@@ -3023,13 +2992,11 @@ def encode_AuthorizationReq(x: int, m: AuthorizationReq) -> int:
 
 def decode_AuthorizationRes(n: int, e: int) -> tuple[AuthorizationRes, int]:
     """AuthorizationRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3062,9 +3029,8 @@ def encode_AuthorizationRes(x: int, m: AuthorizationRes) -> int:
     """Append AuthorizationRes and its end."""
     if type(m) is not AuthorizationRes:
         raise invalid(m, "a AuthorizationRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3150,13 +3116,11 @@ def encode_ServiceIDList(x: int, m: ServiceIDList) -> int:
 def decode_ServiceDiscoveryReq(n: int, e: int) -> tuple[ServiceDiscoveryReq, int]:
     """ServiceDiscoveryReq up to its end."""
     supported_service_ids: ServiceIDList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -3177,9 +3141,8 @@ def encode_ServiceDiscoveryReq(x: int, m: ServiceDiscoveryReq) -> int:
     """Append ServiceDiscoveryReq and its end."""
     if type(m) is not ServiceDiscoveryReq:
         raise invalid(m, "a ServiceDiscoveryReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         w, b = 2, 1
         if m.supported_service_ids is not None:
@@ -3194,9 +3157,8 @@ def encode_ServiceDiscoveryReq(x: int, m: ServiceDiscoveryReq) -> int:
 
 def decode_Service(n: int, e: int) -> tuple[Service, int]:
     """Service up to its end."""
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3221,9 +3183,8 @@ def encode_Service(x: int, m: Service) -> int:
     """Append Service and its end."""
     if type(m) is not Service:
         raise invalid(m, "a Service")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -3247,7 +3208,6 @@ def decode_ServiceList(n: int, e: int) -> tuple[ServiceList, int]:
             raise unexpected(e)
         at = "Service"
         while True:
-            at = "Service"
             one, e = decode_Service(n, e)
             service.append(one)
             if len(service) == 8:
@@ -3295,13 +3255,11 @@ def encode_ServiceList(x: int, m: ServiceList) -> int:
 def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int]:
     """ServiceDiscoveryRes up to its end."""
     vas_list: ServiceList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3341,9 +3299,8 @@ def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
     """Append ServiceDiscoveryRes and its end."""
     if type(m) is not ServiceDiscoveryRes:
         raise invalid(m, "a ServiceDiscoveryRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3368,13 +3325,11 @@ def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
 
 def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
     """ServiceDetailReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ServiceID"
         e -= 10
@@ -3399,9 +3354,8 @@ def encode_ServiceDetailReq(x: int, m: ServiceDetailReq) -> int:
     """Append ServiceDetailReq and its end."""
     if type(m) is not ServiceDetailReq:
         raise invalid(m, "a ServiceDetailReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ServiceID"
         service_id = m.service_id
@@ -3421,13 +3375,11 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
     int_value: int | None = None
     rational_number: RationalNumber | None = None
     finite_string: str | None = None
-    at = ""
+    at = "Name"
     try:
-        at = "Name"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Name"
         name, e = read_characters(n, e, 80)
         e -= 3
         c = (n >> e & 7) + 1
@@ -3504,9 +3456,8 @@ def encode_Parameter(x: int, m: Parameter) -> int:
     """Append Parameter and its end."""
     if type(m) is not Parameter:
         raise invalid(m, "a Parameter")
-    at = ""
+    at = "Name"
     try:
-        at = "Name"
         x = put_string(x << 1, m.name, 80)
         at = ""
         chosen = count_set(m.bool_value, m.byte_value, m.short_value, m.int_value, m.rational_number, m.finite_string)
@@ -3558,9 +3509,8 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
     """ParameterSet up to its end."""
     parameter: list[Parameter] = []
     base = 0
-    at = ""
+    at = "ParameterSetID"
     try:
-        at = "ParameterSetID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3583,7 +3533,6 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Parameter"
             one, e = decode_Parameter(n, e)
             parameter.append(one)
             if len(parameter) == 32:
@@ -3607,9 +3556,8 @@ def encode_ParameterSet(x: int, m: ParameterSet) -> int:
     """Append ParameterSet and its end."""
     if type(m) is not ParameterSet:
         raise invalid(m, "a ParameterSet")
-    at = ""
+    at = "ParameterSetID"
     try:
-        at = "ParameterSetID"
         parameter_set_id = m.parameter_set_id
         if type(parameter_set_id) is not int or not 0 <= parameter_set_id <= 65535:
             raise invalid(parameter_set_id, "an integer (0..65535)")
@@ -3659,7 +3607,6 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "ParameterSet"
             one, e = decode_ParameterSet(n, e)
             parameter_set.append(one)
             if len(parameter_set) == 32:
@@ -3713,13 +3660,11 @@ def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
 
 def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
     """ServiceDetailRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3745,7 +3690,6 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "ServiceParameterList"))
-        at = "ServiceParameterList"
         service_parameter_list, e = decode_ServiceParameterList(n, e)
         e -= 1
         if n >> e & 1:
@@ -3759,9 +3703,8 @@ def encode_ServiceDetailRes(x: int, m: ServiceDetailRes) -> int:
     """Append ServiceDetailRes and its end."""
     if type(m) is not ServiceDetailRes:
         raise invalid(m, "a ServiceDetailRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3781,9 +3724,8 @@ def encode_ServiceDetailRes(x: int, m: ServiceDetailRes) -> int:
 
 def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
     """SelectedService up to its end."""
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3816,9 +3758,8 @@ def encode_SelectedService(x: int, m: SelectedService) -> int:
     """Append SelectedService and its end."""
     if type(m) is not SelectedService:
         raise invalid(m, "a SelectedService")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -3843,7 +3784,6 @@ def decode_SelectedServiceList(n: int, e: int) -> tuple[SelectedServiceList, int
             raise unexpected(e)
         at = "SelectedService"
         while True:
-            at = "SelectedService"
             one, e = decode_SelectedService(n, e)
             selected_service.append(one)
             if len(selected_service) == 16:
@@ -3891,19 +3831,16 @@ def encode_SelectedServiceList(x: int, m: SelectedServiceList) -> int:
 def decode_ServiceSelectionReq(n: int, e: int) -> tuple[ServiceSelectionReq, int]:
     """ServiceSelectionReq up to its end."""
     selected_vas_list: SelectedServiceList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "SelectedEnergyTransferService"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SelectedEnergyTransferService"
         selected_energy_transfer_service, e = decode_SelectedService(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -3924,9 +3861,8 @@ def encode_ServiceSelectionReq(x: int, m: ServiceSelectionReq) -> int:
     """Append ServiceSelectionReq and its end."""
     if type(m) is not ServiceSelectionReq:
         raise invalid(m, "a ServiceSelectionReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "SelectedEnergyTransferService"
         x = encode_SelectedService(x << 1, m.selected_energy_transfer_service)
@@ -3943,13 +3879,11 @@ def encode_ServiceSelectionReq(x: int, m: ServiceSelectionReq) -> int:
 
 def decode_ServiceSelectionRes(n: int, e: int) -> tuple[ServiceSelectionRes, int]:
     """ServiceSelectionRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3973,9 +3907,8 @@ def encode_ServiceSelectionRes(x: int, m: ServiceSelectionRes) -> int:
     """Append ServiceSelectionRes and its end."""
     if type(m) is not ServiceSelectionRes:
         raise invalid(m, "a ServiceSelectionRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3992,9 +3925,8 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
     target_soc: int | None = None
     ev_maximum_v2x_energy_request: RationalNumber | None = None
     ev_minimum_v2x_energy_request: RationalNumber | None = None
-    at = ""
+    at = "DepartureTime"
     try:
-        at = "DepartureTime"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4038,13 +3970,11 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -4075,9 +4005,8 @@ def encode_Dynamic_SEReqControlMode(x: int, m: Dynamic_SEReqControlMode) -> int:
     """Append Dynamic_SEReqControlMode and its end."""
     if type(m) is not Dynamic_SEReqControlMode:
         raise invalid(m, "a Dynamic_SEReqControlMode")
-    at = ""
+    at = "DepartureTime"
     try:
-        at = "DepartureTime"
         departure_time = m.departure_time
         if type(departure_time) is not int or not 0 <= departure_time <= 4294967295:
             raise invalid(departure_time, "an integer (0..4294967295)")
@@ -4125,9 +4054,8 @@ def encode_Dynamic_SEReqControlMode(x: int, m: Dynamic_SEReqControlMode) -> int:
 
 def decode_EVPowerScheduleEntry(n: int, e: int) -> tuple[EVPowerScheduleEntry, int]:
     """EVPowerScheduleEntry up to its end."""
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4142,7 +4070,6 @@ def decode_EVPowerScheduleEntry(n: int, e: int) -> tuple[EVPowerScheduleEntry, i
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "Power"))
-        at = "Power"
         power, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -4156,9 +4083,8 @@ def encode_EVPowerScheduleEntry(x: int, m: EVPowerScheduleEntry) -> int:
     """Append EVPowerScheduleEntry and its end."""
     if type(m) is not EVPowerScheduleEntry:
         raise invalid(m, "a EVPowerScheduleEntry")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
@@ -4188,7 +4114,6 @@ def decode_EVPowerScheduleEntryList(n: int, e: int) -> tuple[EVPowerScheduleEntr
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "EVPowerScheduleEntry"
             one, e = decode_EVPowerScheduleEntry(n, e)
             ev_power_schedule_entry.append(one)
             if len(ev_power_schedule_entry) == 1024:
@@ -4242,9 +4167,8 @@ def encode_EVPowerScheduleEntryList(x: int, m: EVPowerScheduleEntryList) -> int:
 
 def decode_EVPowerSchedule(n: int, e: int) -> tuple[EVPowerSchedule, int]:
     """EVPowerSchedule up to its end."""
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4259,7 +4183,6 @@ def decode_EVPowerSchedule(n: int, e: int) -> tuple[EVPowerSchedule, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVPowerScheduleEntries"))
-        at = "EVPowerScheduleEntries"
         ev_power_schedule_entries, e = decode_EVPowerScheduleEntryList(n, e)
         e -= 1
         if n >> e & 1:
@@ -4273,9 +4196,8 @@ def encode_EVPowerSchedule(x: int, m: EVPowerSchedule) -> int:
     """Append EVPowerSchedule and its end."""
     if type(m) is not EVPowerSchedule:
         raise invalid(m, "a EVPowerSchedule")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -4289,19 +4211,16 @@ def encode_EVPowerSchedule(x: int, m: EVPowerSchedule) -> int:
 
 def decode_EVPriceRule(n: int, e: int) -> tuple[EVPriceRule, int]:
     """EVPriceRule up to its end."""
-    at = ""
+    at = "EnergyFee"
     try:
-        at = "EnergyFee"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EnergyFee"
         energy_fee, e = decode_RationalNumber(n, e)
         at = "PowerRangeStart"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PowerRangeStart"
         power_range_start, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -4315,9 +4234,8 @@ def encode_EVPriceRule(x: int, m: EVPriceRule) -> int:
     """Append EVPriceRule and its end."""
     if type(m) is not EVPriceRule:
         raise invalid(m, "a EVPriceRule")
-    at = ""
+    at = "EnergyFee"
     try:
-        at = "EnergyFee"
         x = encode_RationalNumber(x << 1, m.energy_fee)
         at = "PowerRangeStart"
         x = encode_RationalNumber(x << 1, m.power_range_start)
@@ -4329,9 +4247,8 @@ def encode_EVPriceRule(x: int, m: EVPriceRule) -> int:
 def decode_EVPriceRuleStack(n: int, e: int) -> tuple[EVPriceRuleStack, int]:
     """EVPriceRuleStack up to its end."""
     ev_price_rule: list[EVPriceRule] = []
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4347,7 +4264,6 @@ def decode_EVPriceRuleStack(n: int, e: int) -> tuple[EVPriceRuleStack, int]:
             raise unexpected(e, v & 0x3)
         at = "EVPriceRule"
         while True:
-            at = "EVPriceRule"
             one, e = decode_EVPriceRule(n, e)
             ev_price_rule.append(one)
             if len(ev_price_rule) == 8:
@@ -4370,9 +4286,8 @@ def encode_EVPriceRuleStack(x: int, m: EVPriceRuleStack) -> int:
     """Append EVPriceRuleStack and its end."""
     if type(m) is not EVPriceRuleStack:
         raise invalid(m, "a EVPriceRuleStack")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
@@ -4416,7 +4331,6 @@ def decode_EVPriceRuleStackList(n: int, e: int) -> tuple[EVPriceRuleStackList, i
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "EVPriceRuleStack"
             one, e = decode_EVPriceRuleStack(n, e)
             ev_price_rule_stack.append(one)
             if len(ev_price_rule_stack) == 1024:
@@ -4470,9 +4384,8 @@ def encode_EVPriceRuleStackList(x: int, m: EVPriceRuleStackList) -> int:
 
 def decode_EVAbsolutePriceSchedule(n: int, e: int) -> tuple[EVAbsolutePriceSchedule, int]:
     """EVAbsolutePriceSchedule up to its end."""
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4487,19 +4400,16 @@ def decode_EVAbsolutePriceSchedule(n: int, e: int) -> tuple[EVAbsolutePriceSched
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "Currency"))
-        at = "Currency"
         currency, e = read_string(n, e, 3)
         at = "PriceAlgorithm"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PriceAlgorithm"
         price_algorithm, e = read_string(n, e, 255)
         at = "EVPriceRuleStacks"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPriceRuleStacks"
         ev_price_rule_stacks, e = decode_EVPriceRuleStackList(n, e)
         e -= 1
         if n >> e & 1:
@@ -4513,9 +4423,8 @@ def encode_EVAbsolutePriceSchedule(x: int, m: EVAbsolutePriceSchedule) -> int:
     """Append EVAbsolutePriceSchedule and its end."""
     if type(m) is not EVAbsolutePriceSchedule:
         raise invalid(m, "a EVAbsolutePriceSchedule")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -4533,19 +4442,16 @@ def encode_EVAbsolutePriceSchedule(x: int, m: EVAbsolutePriceSchedule) -> int:
 
 def decode_EVEnergyOffer(n: int, e: int) -> tuple[EVEnergyOffer, int]:
     """EVEnergyOffer up to its end."""
-    at = ""
+    at = "EVPowerSchedule"
     try:
-        at = "EVPowerSchedule"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPowerSchedule"
         ev_power_schedule, e = decode_EVPowerSchedule(n, e)
         at = "EVAbsolutePriceSchedule"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVAbsolutePriceSchedule"
         ev_absolute_price_schedule, e = decode_EVAbsolutePriceSchedule(n, e)
         e -= 1
         if n >> e & 1:
@@ -4559,9 +4465,8 @@ def encode_EVEnergyOffer(x: int, m: EVEnergyOffer) -> int:
     """Append EVEnergyOffer and its end."""
     if type(m) is not EVEnergyOffer:
         raise invalid(m, "a EVEnergyOffer")
-    at = ""
+    at = "EVPowerSchedule"
     try:
-        at = "EVPowerSchedule"
         x = encode_EVPowerSchedule(x << 1, m.ev_power_schedule)
         at = "EVAbsolutePriceSchedule"
         x = encode_EVAbsolutePriceSchedule(x << 1, m.ev_absolute_price_schedule)
@@ -4681,13 +4586,11 @@ def decode_ScheduleExchangeReq(n: int, e: int) -> tuple[ScheduleExchangeReq, int
     """ScheduleExchangeReq up to its end."""
     dynamic_se_req_control_mode: Dynamic_SEReqControlMode | None = None
     scheduled_se_req_control_mode: Scheduled_SEReqControlMode | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "MaximumSupportingPoints"
         e -= 15
@@ -4723,9 +4626,8 @@ def encode_ScheduleExchangeReq(x: int, m: ScheduleExchangeReq) -> int:
     """Append ScheduleExchangeReq and its end."""
     if type(m) is not ScheduleExchangeReq:
         raise invalid(m, "a ScheduleExchangeReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "MaximumSupportingPoints"
         maximum_supporting_points = m.maximum_supporting_points
@@ -4751,9 +4653,8 @@ def decode_TaxRule(n: int, e: int) -> tuple[TaxRule, int]:
     """TaxRule up to its end."""
     tax_rule_name: str | None = None
     tax_included_in_price: bool | None = None
-    at = ""
+    at = "TaxRuleID"
     try:
-        at = "TaxRuleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4810,9 +4711,8 @@ def encode_TaxRule(x: int, m: TaxRule) -> int:
     """Append TaxRule and its end."""
     if type(m) is not TaxRule:
         raise invalid(m, "a TaxRule")
-    at = ""
+    at = "TaxRuleID"
     try:
-        at = "TaxRuleID"
         tax_rule_id = m.tax_rule_id
         if type(tax_rule_id) is not int or not 1 <= tax_rule_id <= 4294967295:
             raise invalid(tax_rule_id, "an integer (1..4294967295)")
@@ -4869,7 +4769,6 @@ def decode_TaxRuleList(n: int, e: int) -> tuple[TaxRuleList, int]:
             raise unexpected(e)
         at = "TaxRule"
         while True:
-            at = "TaxRule"
             one, e = decode_TaxRule(n, e)
             tax_rule.append(one)
             if len(tax_rule) == 10:
@@ -4920,13 +4819,11 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
     parking_fee_period: int | None = None
     carbon_dioxide_emission: int | None = None
     renewable_generation_percentage: int | None = None
-    at = ""
+    at = "EnergyFee"
     try:
-        at = "EnergyFee"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EnergyFee"
         energy_fee, e = decode_RationalNumber(n, e)
         e -= 3
         c = (n >> e & 7) + 1
@@ -4999,9 +4896,8 @@ def encode_PriceRule(x: int, m: PriceRule) -> int:
     """Append PriceRule and its end."""
     if type(m) is not PriceRule:
         raise invalid(m, "a PriceRule")
-    at = ""
+    at = "EnergyFee"
     try:
-        at = "EnergyFee"
         x = encode_RationalNumber(x << 1, m.energy_fee)
         w, b = 3, 1
         if m.parking_fee is not None:
@@ -5046,9 +4942,8 @@ def encode_PriceRule(x: int, m: PriceRule) -> int:
 def decode_PriceRuleStack(n: int, e: int) -> tuple[PriceRuleStack, int]:
     """PriceRuleStack up to its end."""
     price_rule: list[PriceRule] = []
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5064,7 +4959,6 @@ def decode_PriceRuleStack(n: int, e: int) -> tuple[PriceRuleStack, int]:
             raise unexpected(e, v & 0x3)
         at = "PriceRule"
         while True:
-            at = "PriceRule"
             one, e = decode_PriceRule(n, e)
             price_rule.append(one)
             if len(price_rule) == 8:
@@ -5087,9 +4981,8 @@ def encode_PriceRuleStack(x: int, m: PriceRuleStack) -> int:
     """Append PriceRuleStack and its end."""
     if type(m) is not PriceRuleStack:
         raise invalid(m, "a PriceRuleStack")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
@@ -5133,7 +5026,6 @@ def decode_PriceRuleStackList(n: int, e: int) -> tuple[PriceRuleStackList, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "PriceRuleStack"
             one, e = decode_PriceRuleStack(n, e)
             price_rule_stack.append(one)
             if len(price_rule_stack) == 1024:
@@ -5215,7 +5107,6 @@ def decode_OverstayRule(n: int, e: int) -> tuple[OverstayRule, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "OverstayFee"))
-        at = "OverstayFee"
         overstay_fee, e = decode_RationalNumber(n, e)
         at = "OverstayFeePeriod"
         e -= 10
@@ -5304,7 +5195,6 @@ def decode_OverstayRuleList(n: int, e: int) -> tuple[OverstayRuleList, int]:
                 raise unexpected(e)
         at = "OverstayRule"
         while True:
-            at = "OverstayRule"
             one, e = decode_OverstayRule(n, e)
             overstay_rule.append(one)
             if len(overstay_rule) == 5:
@@ -5365,19 +5255,16 @@ def encode_OverstayRuleList(x: int, m: OverstayRuleList) -> int:
 
 def decode_AdditionalService(n: int, e: int) -> tuple[AdditionalService, int]:
     """AdditionalService up to its end."""
-    at = ""
+    at = "ServiceName"
     try:
-        at = "ServiceName"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ServiceName"
         service_name, e = read_string(n, e, 80)
         at = "ServiceFee"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ServiceFee"
         service_fee, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -5391,9 +5278,8 @@ def encode_AdditionalService(x: int, m: AdditionalService) -> int:
     """Append AdditionalService and its end."""
     if type(m) is not AdditionalService:
         raise invalid(m, "a AdditionalService")
-    at = ""
+    at = "ServiceName"
     try:
-        at = "ServiceName"
         x = put_string(x << 2, m.service_name, 80)
         at = "ServiceFee"
         x = encode_RationalNumber(x << 2, m.service_fee)
@@ -5412,7 +5298,6 @@ def decode_AdditionalServiceList(n: int, e: int) -> tuple[AdditionalServiceList,
             raise unexpected(e)
         at = "AdditionalService"
         while True:
-            at = "AdditionalService"
             one, e = decode_AdditionalService(n, e)
             additional_service.append(one)
             if len(additional_service) == 5:
@@ -5517,13 +5402,11 @@ def decode_AbsolutePriceSchedule(n: int, e: int) -> tuple[AbsolutePriceSchedule,
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Language"
         language, e = read_string(n, e, 3)
         at = "PriceAlgorithm"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PriceAlgorithm"
         price_algorithm, e = read_string(n, e, 255)
         e -= 3
         c = (n >> e & 7) + 7
@@ -5653,9 +5536,8 @@ def encode_AbsolutePriceSchedule(x: int, m: AbsolutePriceSchedule) -> int:
 
 def decode_PriceLevelScheduleEntry(n: int, e: int) -> tuple[PriceLevelScheduleEntry, int]:
     """PriceLevelScheduleEntry up to its end."""
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5680,9 +5562,8 @@ def encode_PriceLevelScheduleEntry(x: int, m: PriceLevelScheduleEntry) -> int:
     """Append PriceLevelScheduleEntry and its end."""
     if type(m) is not PriceLevelScheduleEntry:
         raise invalid(m, "a PriceLevelScheduleEntry")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
@@ -5714,7 +5595,6 @@ def decode_PriceLevelScheduleEntryList(n: int, e: int) -> tuple[PriceLevelSchedu
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "PriceLevelScheduleEntry"
             one, e = decode_PriceLevelScheduleEntry(n, e)
             price_level_schedule_entry.append(one)
             if len(price_level_schedule_entry) == 1024:
@@ -6006,9 +5886,8 @@ def decode_PowerScheduleEntry(n: int, e: int) -> tuple[PowerScheduleEntry, int]:
     """PowerScheduleEntry up to its end."""
     power_l2: RationalNumber | None = None
     power_l3: RationalNumber | None = None
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6023,7 +5902,6 @@ def decode_PowerScheduleEntry(n: int, e: int) -> tuple[PowerScheduleEntry, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "Power"))
-        at = "Power"
         power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -6051,9 +5929,8 @@ def encode_PowerScheduleEntry(x: int, m: PowerScheduleEntry) -> int:
     """Append PowerScheduleEntry and its end."""
     if type(m) is not PowerScheduleEntry:
         raise invalid(m, "a PowerScheduleEntry")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
@@ -6094,7 +5971,6 @@ def decode_PowerScheduleEntryList(n: int, e: int) -> tuple[PowerScheduleEntryLis
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "PowerScheduleEntry"
             one, e = decode_PowerScheduleEntry(n, e)
             power_schedule_entry.append(one)
             if len(power_schedule_entry) == 1024:
@@ -6150,9 +6026,8 @@ def decode_PowerSchedule(n: int, e: int) -> tuple[PowerSchedule, int]:
     """PowerSchedule up to its end."""
     available_energy: RationalNumber | None = None
     power_tolerance: RationalNumber | None = None
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6196,9 +6071,8 @@ def encode_PowerSchedule(x: int, m: PowerSchedule) -> int:
     """Append PowerSchedule and its end."""
     if type(m) is not PowerSchedule:
         raise invalid(m, "a PowerSchedule")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -6227,13 +6101,11 @@ def decode_ChargingSchedule(n: int, e: int) -> tuple[ChargingSchedule, int]:
     """ChargingSchedule up to its end."""
     absolute_price_schedule: AbsolutePriceSchedule | None = None
     price_level_schedule: PriceLevelSchedule | None = None
-    at = ""
+    at = "PowerSchedule"
     try:
-        at = "PowerSchedule"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PowerSchedule"
         power_schedule, e = decode_PowerSchedule(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -6260,9 +6132,8 @@ def encode_ChargingSchedule(x: int, m: ChargingSchedule) -> int:
     """Append ChargingSchedule and its end."""
     if type(m) is not ChargingSchedule:
         raise invalid(m, "a ChargingSchedule")
-    at = ""
+    at = "PowerSchedule"
     try:
-        at = "PowerSchedule"
         x = encode_PowerSchedule(x << 1, m.power_schedule)
         w, b = 2, 1
         at = ""
@@ -6287,9 +6158,8 @@ def encode_ChargingSchedule(x: int, m: ChargingSchedule) -> int:
 def decode_ScheduleTuple(n: int, e: int) -> tuple[ScheduleTuple, int]:
     """ScheduleTuple up to its end."""
     discharging_schedule: ChargingSchedule | None = None
-    at = ""
+    at = "ScheduleTupleID"
     try:
-        at = "ScheduleTupleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6304,7 +6174,6 @@ def decode_ScheduleTuple(n: int, e: int) -> tuple[ScheduleTuple, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "ChargingSchedule"))
-        at = "ChargingSchedule"
         charging_schedule, e = decode_ChargingSchedule(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -6325,9 +6194,8 @@ def encode_ScheduleTuple(x: int, m: ScheduleTuple) -> int:
     """Append ScheduleTuple and its end."""
     if type(m) is not ScheduleTuple:
         raise invalid(m, "a ScheduleTuple")
-    at = ""
+    at = "ScheduleTupleID"
     try:
-        at = "ScheduleTupleID"
         schedule_tuple_id = m.schedule_tuple_id
         if type(schedule_tuple_id) is not int or not 1 <= schedule_tuple_id <= 4294967295:
             raise invalid(schedule_tuple_id, "an integer (1..4294967295)")
@@ -6355,7 +6223,6 @@ def decode_Scheduled_SEResControlMode(n: int, e: int) -> tuple[Scheduled_SEResCo
             raise unexpected(e)
         at = "ScheduleTuple"
         while True:
-            at = "ScheduleTuple"
             one, e = decode_ScheduleTuple(n, e)
             schedule_tuple.append(one)
             if len(schedule_tuple) == 3:
@@ -6405,13 +6272,11 @@ def decode_ScheduleExchangeRes(n: int, e: int) -> tuple[ScheduleExchangeRes, int
     go_to_pause: bool | None = None
     dynamic_se_res_control_mode: Dynamic_SEResControlMode | None = None
     scheduled_se_res_control_mode: Scheduled_SEResControlMode | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -6472,9 +6337,8 @@ def encode_ScheduleExchangeRes(x: int, m: ScheduleExchangeRes) -> int:
     """Append ScheduleExchangeRes and its end."""
     if type(m) is not ScheduleExchangeRes:
         raise invalid(m, "a ScheduleExchangeRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -6529,9 +6393,8 @@ def encode_Dynamic_EVPPTControlMode(x: int, m: Dynamic_EVPPTControlMode) -> int:
 def decode_Scheduled_EVPPTControlMode(n: int, e: int) -> tuple[Scheduled_EVPPTControlMode, int]:
     """Scheduled_EVPPTControlMode up to its end."""
     power_tolerance_acceptance: PowerToleranceAcceptance | None = None
-    at = ""
+    at = "SelectedScheduleTupleID"
     try:
-        at = "SelectedScheduleTupleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6564,9 +6427,8 @@ def encode_Scheduled_EVPPTControlMode(x: int, m: Scheduled_EVPPTControlMode) -> 
     """Append Scheduled_EVPPTControlMode and its end."""
     if type(m) is not Scheduled_EVPPTControlMode:
         raise invalid(m, "a Scheduled_EVPPTControlMode")
-    at = ""
+    at = "SelectedScheduleTupleID"
     try:
-        at = "SelectedScheduleTupleID"
         selected_schedule_tuple_id = m.selected_schedule_tuple_id
         if type(selected_schedule_tuple_id) is not int or not 1 <= selected_schedule_tuple_id <= 4294967295:
             raise invalid(selected_schedule_tuple_id, "an integer (1..4294967295)")
@@ -6604,7 +6466,6 @@ def decode_EVPowerProfileEntryList(n: int, e: int) -> tuple[EVPowerProfileEntryL
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "EVPowerProfileEntry"
             one, e = decode_PowerScheduleEntry(n, e)
             ev_power_profile_entry.append(one)
             if len(ev_power_profile_entry) == 2048:
@@ -6660,9 +6521,8 @@ def decode_EVPowerProfile(n: int, e: int) -> tuple[EVPowerProfile, int]:
     """EVPowerProfile up to its end."""
     dynamic_evppt_control_mode: Dynamic_EVPPTControlMode | None = None
     scheduled_evppt_control_mode: Scheduled_EVPPTControlMode | None = None
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6707,9 +6567,8 @@ def encode_EVPowerProfile(x: int, m: EVPowerProfile) -> int:
     """Append EVPowerProfile and its end."""
     if type(m) is not EVPowerProfile:
         raise invalid(m, "a EVPowerProfile")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -6736,13 +6595,11 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
     """PowerDeliveryReq up to its end."""
     ev_power_profile: EVPowerProfile | None = None
     bpt_channel_selection: ChannelSelection | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
@@ -6785,9 +6642,8 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
     """Append PowerDeliveryReq and its end."""
     if type(m) is not PowerDeliveryReq:
         raise invalid(m, "a PowerDeliveryReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -6820,13 +6676,11 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
 def decode_PowerDeliveryRes(n: int, e: int) -> tuple[PowerDeliveryRes, int]:
     """PowerDeliveryRes up to its end."""
     evse_status: EVSEStatus | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -6859,9 +6713,8 @@ def encode_PowerDeliveryRes(x: int, m: PowerDeliveryRes) -> int:
     """Append PowerDeliveryRes and its end."""
     if type(m) is not PowerDeliveryRes:
         raise invalid(m, "a PowerDeliveryRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -6896,9 +6749,8 @@ def encode_Dynamic_SMDTControlMode(x: int, m: Dynamic_SMDTControlMode) -> int:
 
 def decode_Scheduled_SMDTControlMode(n: int, e: int) -> tuple[Scheduled_SMDTControlMode, int]:
     """Scheduled_SMDTControlMode up to its end."""
-    at = ""
+    at = "SelectedScheduleTupleID"
     try:
-        at = "SelectedScheduleTupleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6921,9 +6773,8 @@ def encode_Scheduled_SMDTControlMode(x: int, m: Scheduled_SMDTControlMode) -> in
     """Append Scheduled_SMDTControlMode and its end."""
     if type(m) is not Scheduled_SMDTControlMode:
         raise invalid(m, "a Scheduled_SMDTControlMode")
-    at = ""
+    at = "SelectedScheduleTupleID"
     try:
-        at = "SelectedScheduleTupleID"
         selected_schedule_tuple_id = m.selected_schedule_tuple_id
         if type(selected_schedule_tuple_id) is not int or not 1 <= selected_schedule_tuple_id <= 4294967295:
             raise invalid(selected_schedule_tuple_id, "an integer (1..4294967295)")
@@ -6938,25 +6789,21 @@ def decode_SignedMeteringData(n: int, e: int) -> tuple[SignedMeteringData, int]:
     receipt: Receipt | None = None
     dynamic_smdt_control_mode: Dynamic_SMDTControlMode | None = None
     scheduled_smdt_control_mode: Scheduled_SMDTControlMode | None = None
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "SessionID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SessionID"
         session_id, e = read_binary(n, e, 8, 8)
         at = "MeterInfo"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "MeterInfo"
         meter_info, e = decode_MeterInfo(n, e)
         e -= 2
         c = (n >> e & 3) + 3
@@ -6992,9 +6839,8 @@ def encode_SignedMeteringData(x: int, m: SignedMeteringData) -> int:
     """Append SignedMeteringData and its end."""
     if type(m) is not SignedMeteringData:
         raise invalid(m, "a SignedMeteringData")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "SessionID"
         x = put_binary(x << 2, m.session_id, 8, 8)
@@ -7025,19 +6871,16 @@ def encode_SignedMeteringData(x: int, m: SignedMeteringData) -> int:
 
 def decode_MeteringConfirmationReq(n: int, e: int) -> tuple[MeteringConfirmationReq, int]:
     """MeteringConfirmationReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "SignedMeteringData"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SignedMeteringData"
         signed_metering_data, e = decode_SignedMeteringData(n, e)
         e -= 1
         if n >> e & 1:
@@ -7051,9 +6894,8 @@ def encode_MeteringConfirmationReq(x: int, m: MeteringConfirmationReq) -> int:
     """Append MeteringConfirmationReq and its end."""
     if type(m) is not MeteringConfirmationReq:
         raise invalid(m, "a MeteringConfirmationReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "SignedMeteringData"
         x = encode_SignedMeteringData(x << 1, m.signed_metering_data)
@@ -7064,13 +6906,11 @@ def encode_MeteringConfirmationReq(x: int, m: MeteringConfirmationReq) -> int:
 
 def decode_MeteringConfirmationRes(n: int, e: int) -> tuple[MeteringConfirmationRes, int]:
     """MeteringConfirmationRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -7094,9 +6934,8 @@ def encode_MeteringConfirmationRes(x: int, m: MeteringConfirmationRes) -> int:
     """Append MeteringConfirmationRes and its end."""
     if type(m) is not MeteringConfirmationRes:
         raise invalid(m, "a MeteringConfirmationRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -7111,13 +6950,11 @@ def decode_SessionStopReq(n: int, e: int) -> tuple[SessionStopReq, int]:
     """SessionStopReq up to its end."""
     ev_termination_code: str | None = None
     ev_termination_explanation: str | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ChargingSession"
         e -= 4
@@ -7157,9 +6994,8 @@ def encode_SessionStopReq(x: int, m: SessionStopReq) -> int:
     """Append SessionStopReq and its end."""
     if type(m) is not SessionStopReq:
         raise invalid(m, "a SessionStopReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ChargingSession"
         charging_session = m.charging_session
@@ -7186,13 +7022,11 @@ def encode_SessionStopReq(x: int, m: SessionStopReq) -> int:
 
 def decode_SessionStopRes(n: int, e: int) -> tuple[SessionStopRes, int]:
     """SessionStopRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -7216,9 +7050,8 @@ def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
     """Append SessionStopRes and its end."""
     if type(m) is not SessionStopRes:
         raise invalid(m, "a SessionStopRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -7232,19 +7065,16 @@ def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
 def decode_SignedCertificateChain(n: int, e: int) -> tuple[SignedCertificateChain, int]:
     """SignedCertificateChain up to its end."""
     sub_certificates: SubCertificates | None = None
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Certificate"
         certificate, e = read_binary(n, e, 0, 1600)
         e -= 2
         c = (n >> e & 3) + 2
@@ -7265,9 +7095,8 @@ def encode_SignedCertificateChain(x: int, m: SignedCertificateChain) -> int:
     """Append SignedCertificateChain and its end."""
     if type(m) is not SignedCertificateChain:
         raise invalid(m, "a SignedCertificateChain")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "Certificate"
         x = put_binary(x << 2, m.certificate, 0, 1600)
@@ -7293,7 +7122,6 @@ def decode_EMAIDList(n: int, e: int) -> tuple[EMAIDList, int]:
             raise unexpected(e)
         at = "EMAID"
         while True:
-            at = "EMAID"
             one, e = read_string(n, e, 255)
             emaid.append(one)
             if len(emaid) == 8:
@@ -7342,25 +7170,21 @@ def encode_EMAIDList(x: int, m: EMAIDList) -> int:
 def decode_CertificateInstallationReq(n: int, e: int) -> tuple[CertificateInstallationReq, int]:
     """CertificateInstallationReq up to its end."""
     prioritized_emaids: EMAIDList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "OEMProvisioningCertificateChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "OEMProvisioningCertificateChain"
         oem_provisioning_certificate_chain, e = decode_SignedCertificateChain(n, e)
         at = "ListOfRootCertificateIDs"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ListOfRootCertificateIDs"
         list_of_root_certificate_ids, e = decode_ListOfRootCertificateIDs(n, e)
         at = "MaximumContractCertificateChains"
         e -= 13
@@ -7389,9 +7213,8 @@ def encode_CertificateInstallationReq(x: int, m: CertificateInstallationReq) -> 
     """Append CertificateInstallationReq and its end."""
     if type(m) is not CertificateInstallationReq:
         raise invalid(m, "a CertificateInstallationReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "OEMProvisioningCertificateChain"
         x = encode_SignedCertificateChain(x << 1, m.oem_provisioning_certificate_chain)
@@ -7416,13 +7239,11 @@ def encode_CertificateInstallationReq(x: int, m: CertificateInstallationReq) -> 
 def decode_CertificateChain(n: int, e: int) -> tuple[CertificateChain, int]:
     """CertificateChain up to its end."""
     sub_certificates: SubCertificates | None = None
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Certificate"
         certificate, e = read_binary(n, e, 0, 1600)
         e -= 2
         c = (n >> e & 3) + 1
@@ -7443,9 +7264,8 @@ def encode_CertificateChain(x: int, m: CertificateChain) -> int:
     """Append CertificateChain and its end."""
     if type(m) is not CertificateChain:
         raise invalid(m, "a CertificateChain")
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         x = put_binary(x << 2, m.certificate, 0, 1600)
         x = x << 1
         w, b = 2, 1
@@ -7464,19 +7284,16 @@ def decode_SignedInstallationData(n: int, e: int) -> tuple[SignedInstallationDat
     secp521_encrypted_private_key: bytes | None = None
     x448_encrypted_private_key: bytes | None = None
     tpm_encrypted_private_key: bytes | None = None
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "ContractCertificateChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractCertificateChain"
         contract_certificate_chain, e = decode_ContractCertificateChain(n, e)
         at = "ECDHCurve"
         e -= 5
@@ -7520,9 +7337,8 @@ def encode_SignedInstallationData(x: int, m: SignedInstallationData) -> int:
     """Append SignedInstallationData and its end."""
     if type(m) is not SignedInstallationData:
         raise invalid(m, "a SignedInstallationData")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "ContractCertificateChain"
         x = encode_ContractCertificateChain(x << 1, m.contract_certificate_chain)
@@ -7558,13 +7374,11 @@ def encode_SignedInstallationData(x: int, m: SignedInstallationData) -> int:
 
 def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstallationRes, int]:
     """CertificateInstallationRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -7589,13 +7403,11 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "CPSCertificateChain"))
-        at = "CPSCertificateChain"
         cps_certificate_chain, e = decode_CertificateChain(n, e)
         at = "SignedInstallationData"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SignedInstallationData"
         signed_installation_data, e = decode_SignedInstallationData(n, e)
         at = "RemainingContractCertificateChains"
         e -= 12
@@ -7615,9 +7427,8 @@ def encode_CertificateInstallationRes(x: int, m: CertificateInstallationRes) -> 
     """Append CertificateInstallationRes and its end."""
     if type(m) is not CertificateInstallationRes:
         raise invalid(m, "a CertificateInstallationRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -7645,13 +7456,11 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
     vehicle_frame: int | None = None
     device_offset: int | None = None
     vehicle_travel: int | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVCheckInStatus"
         e -= 4
@@ -7749,9 +7558,8 @@ def encode_VehicleCheckInReq(x: int, m: VehicleCheckInReq) -> int:
     """Append VehicleCheckInReq and its end."""
     if type(m) is not VehicleCheckInReq:
         raise invalid(m, "a VehicleCheckInReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVCheckInStatus"
         ev_check_in_status = m.ev_check_in_status
@@ -7803,13 +7611,11 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
     parking_space: int | None = None
     device_location: int | None = None
     target_distance: int | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -7896,9 +7702,8 @@ def encode_VehicleCheckInRes(x: int, m: VehicleCheckInRes) -> int:
     """Append VehicleCheckInRes and its end."""
     if type(m) is not VehicleCheckInRes:
         raise invalid(m, "a VehicleCheckInRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -7943,13 +7748,11 @@ def encode_VehicleCheckInRes(x: int, m: VehicleCheckInRes) -> int:
 
 def decode_VehicleCheckOutReq(n: int, e: int) -> tuple[VehicleCheckOutReq, int]:
     """VehicleCheckOutReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVCheckOutStatus"
         e -= 4
@@ -7983,9 +7786,8 @@ def encode_VehicleCheckOutReq(x: int, m: VehicleCheckOutReq) -> int:
     """Append VehicleCheckOutReq and its end."""
     if type(m) is not VehicleCheckOutReq:
         raise invalid(m, "a VehicleCheckOutReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVCheckOutStatus"
         ev_check_out_status = m.ev_check_out_status
@@ -8003,13 +7805,11 @@ def encode_VehicleCheckOutReq(x: int, m: VehicleCheckOutReq) -> int:
 
 def decode_VehicleCheckOutRes(n: int, e: int) -> tuple[VehicleCheckOutRes, int]:
     """VehicleCheckOutRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -8035,9 +7835,8 @@ def encode_VehicleCheckOutRes(x: int, m: VehicleCheckOutRes) -> int:
     """Append VehicleCheckOutRes and its end."""
     if type(m) is not VehicleCheckOutRes:
         raise invalid(m, "a VehicleCheckOutRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -8054,9 +7853,8 @@ def encode_VehicleCheckOutRes(x: int, m: VehicleCheckOutRes) -> int:
 
 def decode_TargetPosition(n: int, e: int) -> tuple[TargetPosition, int]:
     """TargetPosition up to its end."""
-    at = ""
+    at = "TargetOffsetX"
     try:
-        at = "TargetOffsetX"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -8089,9 +7887,8 @@ def encode_TargetPosition(x: int, m: TargetPosition) -> int:
     """Append TargetPosition and its end."""
     if type(m) is not TargetPosition:
         raise invalid(m, "a TargetPosition")
-    at = ""
+    at = "TargetOffsetX"
     try:
-        at = "TargetOffsetX"
         target_offset_x = m.target_offset_x
         if type(target_offset_x) is not int or not 0 <= target_offset_x <= 65535:
             raise invalid(target_offset_x, "an integer (0..65535)")

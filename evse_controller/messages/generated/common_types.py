@@ -406,13 +406,11 @@ class ListOfRootCertificateIDs(Node):
 def decode_MessageHeader(n: int, e: int) -> tuple[MessageHeader, int]:
     """MessageHeader up to its end."""
     signature: Signature | None = None
-    at = ""
+    at = "SessionID"
     try:
-        at = "SessionID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SessionID"
         session_id, e = read_binary(n, e, 8, 8)
         at = "TimeStamp"
         e -= 10
@@ -446,9 +444,8 @@ def encode_MessageHeader(x: int, m: MessageHeader) -> int:
     """Append MessageHeader and its end."""
     if type(m) is not MessageHeader:
         raise invalid(m, "a MessageHeader")
-    at = ""
+    at = "SessionID"
     try:
-        at = "SessionID"
         x = put_binary(x << 2, m.session_id, 8, 8)
         at = "TimeStamp"
         time_stamp = m.time_stamp
@@ -469,9 +466,8 @@ def encode_MessageHeader(x: int, m: MessageHeader) -> int:
 
 def decode_RationalNumber(n: int, e: int) -> tuple[RationalNumber, int]:
     """RationalNumber up to its end."""
-    at = ""
+    at = "Exponent"
     try:
-        at = "Exponent"
         e -= 22
         v = n >> e & 0x3fffff
         if v & 0x300e00:
@@ -498,9 +494,8 @@ def encode_RationalNumber(x: int, m: RationalNumber) -> int:
     """Append RationalNumber and its end."""
     if type(m) is not RationalNumber:
         raise invalid(m, "a RationalNumber")
-    at = ""
+    at = "Exponent"
     try:
-        at = "Exponent"
         exponent = m.exponent
         if type(exponent) is not int or not -128 <= exponent <= 127:
             raise invalid(exponent, "an integer (-128..127)")
@@ -761,9 +756,8 @@ def encode_DisplayParameters(x: int, m: DisplayParameters) -> int:
 
 def decode_EVSEStatus(n: int, e: int) -> tuple[EVSEStatus, int]:
     """EVSEStatus up to its end."""
-    at = ""
+    at = "NotificationMaxDelay"
     try:
-        at = "NotificationMaxDelay"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -795,9 +789,8 @@ def encode_EVSEStatus(x: int, m: EVSEStatus) -> int:
     """Append EVSEStatus and its end."""
     if type(m) is not EVSEStatus:
         raise invalid(m, "a EVSEStatus")
-    at = ""
+    at = "NotificationMaxDelay"
     try:
-        at = "NotificationMaxDelay"
         notification_max_delay = m.notification_max_delay
         if type(notification_max_delay) is not int or not 0 <= notification_max_delay <= 65535:
             raise invalid(notification_max_delay, "an integer (0..65535)")
@@ -819,13 +812,11 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
     meter_signature: bytes | None = None
     meter_status: int | None = None
     meter_timestamp: int | None = None
-    at = ""
+    at = "MeterID"
     try:
-        at = "MeterID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "MeterID"
         meter_id, e = read_string(n, e, 32)
         at = "ChargedEnergyReadingWh"
         e -= 10
@@ -953,9 +944,8 @@ def encode_MeterInfo(x: int, m: MeterInfo) -> int:
     """Append MeterInfo and its end."""
     if type(m) is not MeterInfo:
         raise invalid(m, "a MeterInfo")
-    at = ""
+    at = "MeterID"
     try:
-        at = "MeterID"
         x = put_string(x << 2, m.meter_id, 32)
         at = "ChargedEnergyReadingWh"
         charged_energy_reading_wh = m.charged_energy_reading_wh
@@ -1023,19 +1013,16 @@ def encode_MeterInfo(x: int, m: MeterInfo) -> int:
 
 def decode_DetailedCost(n: int, e: int) -> tuple[DetailedCost, int]:
     """DetailedCost up to its end."""
-    at = ""
+    at = "Amount"
     try:
-        at = "Amount"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Amount"
         amount, e = decode_RationalNumber(n, e)
         at = "CostPerUnit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "CostPerUnit"
         cost_per_unit, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1049,9 +1036,8 @@ def encode_DetailedCost(x: int, m: DetailedCost) -> int:
     """Append DetailedCost and its end."""
     if type(m) is not DetailedCost:
         raise invalid(m, "a DetailedCost")
-    at = ""
+    at = "Amount"
     try:
-        at = "Amount"
         x = encode_RationalNumber(x << 1, m.amount)
         at = "CostPerUnit"
         x = encode_RationalNumber(x << 1, m.cost_per_unit)
@@ -1062,9 +1048,8 @@ def encode_DetailedCost(x: int, m: DetailedCost) -> int:
 
 def decode_DetailedTax(n: int, e: int) -> tuple[DetailedTax, int]:
     """DetailedTax up to its end."""
-    at = ""
+    at = "TaxRuleID"
     try:
-        at = "TaxRuleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -1079,7 +1064,6 @@ def decode_DetailedTax(n: int, e: int) -> tuple[DetailedTax, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "Amount"))
-        at = "Amount"
         amount, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1093,9 +1077,8 @@ def encode_DetailedTax(x: int, m: DetailedTax) -> int:
     """Append DetailedTax and its end."""
     if type(m) is not DetailedTax:
         raise invalid(m, "a DetailedTax")
-    at = ""
+    at = "TaxRuleID"
     try:
-        at = "TaxRuleID"
         tax_rule_id = m.tax_rule_id
         if type(tax_rule_id) is not int or not 1 <= tax_rule_id <= 4294967295:
             raise invalid(tax_rule_id, "an integer (1..4294967295)")
@@ -1114,9 +1097,8 @@ def decode_Receipt(n: int, e: int) -> tuple[Receipt, int]:
     additional_services_costs: DetailedCost | None = None
     overstay_costs: DetailedCost | None = None
     tax_costs: list[DetailedTax] | None = None
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -1165,7 +1147,6 @@ def decode_Receipt(n: int, e: int) -> tuple[Receipt, int]:
             at = "TaxCosts"
             tax_costs = []
             while True:
-                at = "TaxCosts"
                 one, e = decode_DetailedTax(n, e)
                 tax_costs.append(one)
                 if len(tax_costs) == 10:
@@ -1188,9 +1169,8 @@ def encode_Receipt(x: int, m: Receipt) -> int:
     """Append Receipt and its end."""
     if type(m) is not Receipt:
         raise invalid(m, "a Receipt")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -1255,7 +1235,6 @@ def decode_ListOfRootCertificateIDs(n: int, e: int) -> tuple[ListOfRootCertifica
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "RootCertificateID"
             one, e = decode_X509IssuerSerial(n, e)
             root_certificate_id.append(one)
             if len(root_certificate_id) == 20:

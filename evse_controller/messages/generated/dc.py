@@ -1076,43 +1076,36 @@ class DC_WeldingDetectionRes(Message):
 def decode_BPT_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDReqEnergyTransferMode, int]:
     """BPT_DC_CPDReqEnergyTransferMode up to its end."""
     target_soc: int | None = None
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargeCurrent"
         ev_minimum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumVoltage"
         ev_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -1133,19 +1126,16 @@ def decode_BPT_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDRe
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumDischargePower"
         ev_minimum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumDischargeCurrent"
         ev_maximum_discharge_current, e = decode_RationalNumber(n, e)
         at = "EVMinimumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumDischargeCurrent"
         ev_minimum_discharge_current, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1163,9 +1153,8 @@ def encode_BPT_DC_CPDReqEnergyTransferMode(x: int, m: BPT_DC_CPDReqEnergyTransfe
     """Append BPT_DC_CPDReqEnergyTransferMode and its end."""
     if type(m) is not BPT_DC_CPDReqEnergyTransferMode:
         raise invalid(m, "a BPT_DC_CPDReqEnergyTransferMode")
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_maximum_charge_power)
         at = "EVMinimumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_minimum_charge_power)
@@ -1203,43 +1192,36 @@ def encode_BPT_DC_CPDReqEnergyTransferMode(x: int, m: BPT_DC_CPDReqEnergyTransfe
 def decode_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[DC_CPDReqEnergyTransferMode, int]:
     """DC_CPDReqEnergyTransferMode up to its end."""
     target_soc: int | None = None
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargeCurrent"
         ev_minimum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumVoltage"
         ev_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -1266,9 +1248,8 @@ def encode_DC_CPDReqEnergyTransferMode(x: int, m: DC_CPDReqEnergyTransferMode) -
     """Append DC_CPDReqEnergyTransferMode and its end."""
     if type(m) is not DC_CPDReqEnergyTransferMode:
         raise invalid(m, "a DC_CPDReqEnergyTransferMode")
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_maximum_charge_power)
         at = "EVMinimumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_minimum_charge_power)
@@ -1297,13 +1278,11 @@ def encode_DC_CPDReqEnergyTransferMode(x: int, m: DC_CPDReqEnergyTransferMode) -
 def decode_DC_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[DC_ChargeParameterDiscoveryReq, int]:
     """DC_ChargeParameterDiscoveryReq up to its end."""
     dc_cpd_req_energy_transfer_mode: BPT_DC_CPDReqEnergyTransferMode | DC_CPDReqEnergyTransferMode
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1330,9 +1309,8 @@ def encode_DC_ChargeParameterDiscoveryReq(x: int, m: DC_ChargeParameterDiscovery
     """Append DC_ChargeParameterDiscoveryReq and its end."""
     if type(m) is not DC_ChargeParameterDiscoveryReq:
         raise invalid(m, "a DC_ChargeParameterDiscoveryReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         dc_cpd_req_energy_transfer_mode = m.dc_cpd_req_energy_transfer_mode
         if type(dc_cpd_req_energy_transfer_mode) is BPT_DC_CPDReqEnergyTransferMode:
@@ -1352,43 +1330,36 @@ def encode_DC_ChargeParameterDiscoveryReq(x: int, m: DC_ChargeParameterDiscovery
 def decode_BPT_DC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDResEnergyTransferMode, int]:
     """BPT_DC_CPDResEnergyTransferMode up to its end."""
     evse_power_ramp_limitation: RationalNumber | None = None
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargeCurrent"
         evse_minimum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumVoltage"
         evse_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -1406,19 +1377,16 @@ def decode_BPT_DC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDRe
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumDischargePower"
         evse_minimum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumDischargeCurrent"
         evse_maximum_discharge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumDischargeCurrent"
         evse_minimum_discharge_current, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1436,9 +1404,8 @@ def encode_BPT_DC_CPDResEnergyTransferMode(x: int, m: BPT_DC_CPDResEnergyTransfe
     """Append BPT_DC_CPDResEnergyTransferMode and its end."""
     if type(m) is not BPT_DC_CPDResEnergyTransferMode:
         raise invalid(m, "a BPT_DC_CPDResEnergyTransferMode")
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_maximum_charge_power)
         at = "EVSEMinimumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_minimum_charge_power)
@@ -1473,43 +1440,36 @@ def encode_BPT_DC_CPDResEnergyTransferMode(x: int, m: BPT_DC_CPDResEnergyTransfe
 def decode_DC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[DC_CPDResEnergyTransferMode, int]:
     """DC_CPDResEnergyTransferMode up to its end."""
     evse_power_ramp_limitation: RationalNumber | None = None
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargeCurrent"
         evse_minimum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumVoltage"
         evse_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -1533,9 +1493,8 @@ def encode_DC_CPDResEnergyTransferMode(x: int, m: DC_CPDResEnergyTransferMode) -
     """Append DC_CPDResEnergyTransferMode and its end."""
     if type(m) is not DC_CPDResEnergyTransferMode:
         raise invalid(m, "a DC_CPDResEnergyTransferMode")
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_maximum_charge_power)
         at = "EVSEMinimumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_minimum_charge_power)
@@ -1561,13 +1520,11 @@ def encode_DC_CPDResEnergyTransferMode(x: int, m: DC_CPDResEnergyTransferMode) -
 def decode_DC_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[DC_ChargeParameterDiscoveryRes, int]:
     """DC_ChargeParameterDiscoveryRes up to its end."""
     dc_cpd_res_energy_transfer_mode: BPT_DC_CPDResEnergyTransferMode | DC_CPDResEnergyTransferMode
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -1606,9 +1563,8 @@ def encode_DC_ChargeParameterDiscoveryRes(x: int, m: DC_ChargeParameterDiscovery
     """Append DC_ChargeParameterDiscoveryRes and its end."""
     if type(m) is not DC_ChargeParameterDiscoveryRes:
         raise invalid(m, "a DC_ChargeParameterDiscoveryRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -1632,13 +1588,11 @@ def encode_DC_ChargeParameterDiscoveryRes(x: int, m: DC_ChargeParameterDiscovery
 
 def decode_DC_CableCheckReq(n: int, e: int) -> tuple[DC_CableCheckReq, int]:
     """DC_CableCheckReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 1
         if n >> e & 1:
@@ -1652,9 +1606,8 @@ def encode_DC_CableCheckReq(x: int, m: DC_CableCheckReq) -> int:
     """Append DC_CableCheckReq and its end."""
     if type(m) is not DC_CableCheckReq:
         raise invalid(m, "a DC_CableCheckReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         return x << 1
     except ValueError as error:
@@ -1663,13 +1616,11 @@ def encode_DC_CableCheckReq(x: int, m: DC_CableCheckReq) -> int:
 
 def decode_DC_CableCheckRes(n: int, e: int) -> tuple[DC_CableCheckRes, int]:
     """DC_CableCheckRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -1702,9 +1653,8 @@ def encode_DC_CableCheckRes(x: int, m: DC_CableCheckRes) -> int:
     """Append DC_CableCheckRes and its end."""
     if type(m) is not DC_CableCheckRes:
         raise invalid(m, "a DC_CableCheckRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -1721,13 +1671,11 @@ def encode_DC_CableCheckRes(x: int, m: DC_CableCheckRes) -> int:
 
 def decode_DC_PreChargeReq(n: int, e: int) -> tuple[DC_PreChargeReq, int]:
     """DC_PreChargeReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
@@ -1743,13 +1691,11 @@ def decode_DC_PreChargeReq(n: int, e: int) -> tuple[DC_PreChargeReq, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVPresentVoltage"))
-        at = "EVPresentVoltage"
         ev_present_voltage, e = decode_RationalNumber(n, e)
         at = "EVTargetVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetVoltage"
         ev_target_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1763,9 +1709,8 @@ def encode_DC_PreChargeReq(x: int, m: DC_PreChargeReq) -> int:
     """Append DC_PreChargeReq and its end."""
     if type(m) is not DC_PreChargeReq:
         raise invalid(m, "a DC_PreChargeReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -1782,13 +1727,11 @@ def encode_DC_PreChargeReq(x: int, m: DC_PreChargeReq) -> int:
 
 def decode_DC_PreChargeRes(n: int, e: int) -> tuple[DC_PreChargeRes, int]:
     """DC_PreChargeRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -1804,7 +1747,6 @@ def decode_DC_PreChargeRes(n: int, e: int) -> tuple[DC_PreChargeRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVSEPresentVoltage"))
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1818,9 +1760,8 @@ def encode_DC_PreChargeRes(x: int, m: DC_PreChargeRes) -> int:
     """Append DC_PreChargeRes and its end."""
     if type(m) is not DC_PreChargeRes:
         raise invalid(m, "a DC_PreChargeRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -1865,61 +1806,51 @@ def decode_BPT_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumVoltage"
         ev_minimum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMaximumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumDischargePower"
         ev_maximum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumDischargePower"
         ev_minimum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumDischargeCurrent"
         ev_maximum_discharge_current, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 12
@@ -2048,7 +1979,6 @@ def decode_BPT_Scheduled_DC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Schedu
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetVoltage"
         ev_target_voltage, e = decode_RationalNumber(n, e)
         e -= 4
         c = (n >> e & 15) + 5
@@ -2222,43 +2152,36 @@ def decode_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLReq
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumVoltage"
         ev_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -2351,7 +2274,6 @@ def decode_Scheduled_DC_CLReqControlMode(n: int, e: int) -> tuple[Scheduled_DC_C
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetVoltage"
         ev_target_voltage, e = decode_RationalNumber(n, e)
         e -= 3
         c = (n >> e & 7) + 5
@@ -2467,13 +2389,11 @@ def decode_DC_ChargeLoopReq(n: int, e: int) -> tuple[DC_ChargeLoopReq, int]:
         | Dynamic_DC_CLReqControlMode
         | Scheduled_DC_CLReqControlMode
     )
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -2535,9 +2455,8 @@ def encode_DC_ChargeLoopReq(x: int, m: DC_ChargeLoopReq) -> int:
     """Append DC_ChargeLoopReq and its end."""
     if type(m) is not DC_ChargeLoopReq:
         raise invalid(m, "a DC_ChargeLoopReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         w, b = 2, 1
         if m.display_parameters is not None:
@@ -2648,43 +2567,36 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumDischargePower"
         evse_maximum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumDischargePower"
         evse_minimum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumDischargeCurrent"
         evse_maximum_discharge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumVoltage"
         evse_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -2968,19 +2880,16 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -3137,13 +3046,11 @@ def decode_DC_ChargeLoopRes(n: int, e: int) -> tuple[DC_ChargeLoopRes, int]:
         | Dynamic_DC_CLResControlMode
         | Scheduled_DC_CLResControlMode
     )
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3187,7 +3094,6 @@ def decode_DC_ChargeLoopRes(n: int, e: int) -> tuple[DC_ChargeLoopRes, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_RationalNumber(n, e)
         at = "EVSEPowerLimitAchieved"
         e -= 15
@@ -3240,9 +3146,8 @@ def encode_DC_ChargeLoopRes(x: int, m: DC_ChargeLoopRes) -> int:
     """Append DC_ChargeLoopRes and its end."""
     if type(m) is not DC_ChargeLoopRes:
         raise invalid(m, "a DC_ChargeLoopRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3306,13 +3211,11 @@ def encode_DC_ChargeLoopRes(x: int, m: DC_ChargeLoopRes) -> int:
 
 def decode_DC_WeldingDetectionReq(n: int, e: int) -> tuple[DC_WeldingDetectionReq, int]:
     """DC_WeldingDetectionReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
@@ -3336,9 +3239,8 @@ def encode_DC_WeldingDetectionReq(x: int, m: DC_WeldingDetectionReq) -> int:
     """Append DC_WeldingDetectionReq and its end."""
     if type(m) is not DC_WeldingDetectionReq:
         raise invalid(m, "a DC_WeldingDetectionReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -3351,13 +3253,11 @@ def encode_DC_WeldingDetectionReq(x: int, m: DC_WeldingDetectionReq) -> int:
 
 def decode_DC_WeldingDetectionRes(n: int, e: int) -> tuple[DC_WeldingDetectionRes, int]:
     """DC_WeldingDetectionRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3373,7 +3273,6 @@ def decode_DC_WeldingDetectionRes(n: int, e: int) -> tuple[DC_WeldingDetectionRe
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVSEPresentVoltage"))
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -3387,9 +3286,8 @@ def encode_DC_WeldingDetectionRes(x: int, m: DC_WeldingDetectionRes) -> int:
     """Append DC_WeldingDetectionRes and its end."""
     if type(m) is not DC_WeldingDetectionRes:
         raise invalid(m, "a DC_WeldingDetectionRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code

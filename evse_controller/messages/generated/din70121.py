@@ -2325,9 +2325,8 @@ def decode_DC_EVStatus(n: int, e: int) -> tuple[DC_EVStatus, int]:
     """DC_EVStatus up to its end."""
     ev_cabin_conditioning: bool | None = None
     ev_ress_conditioning: bool | None = None
-    at = ""
+    at = "EVReady"
     try:
-        at = "EVReady"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x34:
@@ -2379,9 +2378,8 @@ def encode_DC_EVStatus(x: int, m: DC_EVStatus) -> int:
     """Append DC_EVStatus and its end."""
     if type(m) is not DC_EVStatus:
         raise invalid(m, "a DC_EVStatus")
-    at = ""
+    at = "EVReady"
     try:
-        at = "EVReady"
         ev_ready = m.ev_ready
         if type(ev_ready) is not bool:
             raise invalid(ev_ready, "True or False")
@@ -2419,13 +2417,11 @@ def encode_DC_EVStatus(x: int, m: DC_EVStatus) -> int:
 
 def decode_CableCheckReq(n: int, e: int) -> tuple[CableCheckReq, int]:
     """CableCheckReq up to its end."""
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         e -= 1
         if n >> e & 1:
@@ -2439,9 +2435,8 @@ def encode_CableCheckReq(x: int, m: CableCheckReq) -> int:
     """Append CableCheckReq and its end."""
     if type(m) is not CableCheckReq:
         raise invalid(m, "a CableCheckReq")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         return x << 1
     except ValueError as error:
@@ -2537,9 +2532,8 @@ def encode_DC_EVSEStatus(x: int, m: DC_EVSEStatus) -> int:
 
 def decode_CableCheckRes(n: int, e: int) -> tuple[CableCheckRes, int]:
     """CableCheckRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -2553,7 +2547,6 @@ def decode_CableCheckRes(n: int, e: int) -> tuple[CableCheckRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEProcessing"
         e -= 5
@@ -2570,9 +2563,8 @@ def encode_CableCheckRes(x: int, m: CableCheckRes) -> int:
     """Append CableCheckRes and its end."""
     if type(m) is not CableCheckRes:
         raise invalid(m, "a CableCheckRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -2605,7 +2597,6 @@ def decode_ListOfRootCertificateIDs(n: int, e: int) -> tuple[ListOfRootCertifica
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "RootCertificateID"
             one, e = read_string(n, e, 40)
             root_certificate_id.append(one)
             if len(root_certificate_id) > 128:
@@ -2675,13 +2666,11 @@ def decode_CertificateInstallationReq(n: int, e: int) -> tuple[CertificateInstal
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ListOfRootCertificateIDs"
         list_of_root_certificate_ids, e = decode_ListOfRootCertificateIDs(n, e)
         at = "DHParams"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DHParams"
         dh_params, e = read_binary(n, e, 0, 256)
         e -= 1
         if n >> e & 1:
@@ -2733,7 +2722,6 @@ def decode_SubCertificates(n: int, e: int) -> tuple[SubCertificates, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Certificate"
             one, e = read_binary(n, e, 0, 1200)
             certificate.append(one)
             if len(certificate) > 128:
@@ -2785,13 +2773,11 @@ def encode_SubCertificates(x: int, m: SubCertificates) -> int:
 def decode_CertificateChain(n: int, e: int) -> tuple[CertificateChain, int]:
     """CertificateChain up to its end."""
     sub_certificates: SubCertificates | None = None
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Certificate"
         certificate, e = read_binary(n, e, 0, 1200)
         e -= 2
         c = (n >> e & 3) + 1
@@ -2812,9 +2798,8 @@ def encode_CertificateChain(x: int, m: CertificateChain) -> int:
     """Append CertificateChain and its end."""
     if type(m) is not CertificateChain:
         raise invalid(m, "a CertificateChain")
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         x = put_binary(x << 2, m.certificate, 0, 1200)
         x = x << 1
         w, b = 2, 1
@@ -2830,13 +2815,11 @@ def encode_CertificateChain(x: int, m: CertificateChain) -> int:
 
 def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstallationRes, int]:
     """CertificateInstallationRes up to its end."""
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "ResponseCode"
         e -= 7
@@ -2852,25 +2835,21 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "ContractSignatureCertChain"))
-        at = "ContractSignatureCertChain"
         contract_signature_cert_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureEncryptedPrivateKey"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractSignatureEncryptedPrivateKey"
         contract_signature_encrypted_private_key, e = read_binary(n, e, 0, 128)
         at = "DHParams"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DHParams"
         dh_params, e = read_binary(n, e, 0, 256)
         at = "ContractID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractID"
         contract_id, e = read_string(n, e, 24)
         e -= 1
         if n >> e & 1:
@@ -2887,9 +2866,8 @@ def encode_CertificateInstallationRes(x: int, m: CertificateInstallationRes) -> 
     """Append CertificateInstallationRes and its end."""
     if type(m) is not CertificateInstallationRes:
         raise invalid(m, "a CertificateInstallationRes")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "ResponseCode"
         response_code = m.response_code
@@ -2929,19 +2907,16 @@ def decode_CertificateUpdateReq(n: int, e: int) -> tuple[CertificateUpdateReq, i
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractID"
         contract_id, e = read_string(n, e, 24)
         at = "ListOfRootCertificateIDs"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ListOfRootCertificateIDs"
         list_of_root_certificate_ids, e = decode_ListOfRootCertificateIDs(n, e)
         at = "DHParams"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DHParams"
         dh_params, e = read_binary(n, e, 0, 256)
         e -= 1
         if n >> e & 1:
@@ -2981,13 +2956,11 @@ def encode_CertificateUpdateReq(x: int, m: CertificateUpdateReq) -> int:
 
 def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, int]:
     """CertificateUpdateRes up to its end."""
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "ResponseCode"
         e -= 7
@@ -3003,25 +2976,21 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "ContractSignatureCertChain"))
-        at = "ContractSignatureCertChain"
         contract_signature_cert_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureEncryptedPrivateKey"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractSignatureEncryptedPrivateKey"
         contract_signature_encrypted_private_key, e = read_binary(n, e, 0, 128)
         at = "DHParams"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DHParams"
         dh_params, e = read_binary(n, e, 0, 256)
         at = "ContractID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractID"
         contract_id, e = read_string(n, e, 24)
         at = "RetryCounter"
         e -= 11
@@ -3052,9 +3021,8 @@ def encode_CertificateUpdateRes(x: int, m: CertificateUpdateRes) -> int:
     """Append CertificateUpdateRes and its end."""
     if type(m) is not CertificateUpdateRes:
         raise invalid(m, "a CertificateUpdateRes")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3082,9 +3050,8 @@ def encode_CertificateUpdateRes(x: int, m: CertificateUpdateRes) -> int:
 def decode_PhysicalValue(n: int, e: int) -> tuple[PhysicalValue, int]:
     """PhysicalValue up to its end."""
     unit: UnitSymbol | None = None
-    at = ""
+    at = "Multiplier"
     try:
-        at = "Multiplier"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc4:
@@ -3135,9 +3102,8 @@ def encode_PhysicalValue(x: int, m: PhysicalValue) -> int:
     """Append PhysicalValue and its end."""
     if type(m) is not PhysicalValue:
         raise invalid(m, "a PhysicalValue")
-    at = ""
+    at = "Multiplier"
     try:
-        at = "Multiplier"
         multiplier = m.multiplier
         if type(multiplier) is not int or not -3 <= multiplier <= 3:
             raise invalid(multiplier, "an integer (-3..3)")
@@ -3165,9 +3131,8 @@ def encode_PhysicalValue(x: int, m: PhysicalValue) -> int:
 
 def decode_AC_EVChargeParameter(n: int, e: int) -> tuple[AC_EVChargeParameter, int]:
     """AC_EVChargeParameter up to its end."""
-    at = ""
+    at = "DepartureTime"
     try:
-        at = "DepartureTime"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3182,25 +3147,21 @@ def decode_AC_EVChargeParameter(n: int, e: int) -> tuple[AC_EVChargeParameter, i
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EAmount"))
-        at = "EAmount"
         e_amount, e = decode_PhysicalValue(n, e)
         at = "EVMaxVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaxVoltage"
         ev_max_voltage, e = decode_PhysicalValue(n, e)
         at = "EVMaxCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaxCurrent"
         ev_max_current, e = decode_PhysicalValue(n, e)
         at = "EVMinCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinCurrent"
         ev_min_current, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -3214,9 +3175,8 @@ def encode_AC_EVChargeParameter(x: int, m: AC_EVChargeParameter) -> int:
     """Append AC_EVChargeParameter and its end."""
     if type(m) is not AC_EVChargeParameter:
         raise invalid(m, "a AC_EVChargeParameter")
-    at = ""
+    at = "DepartureTime"
     try:
-        at = "DepartureTime"
         departure_time = m.departure_time
         if type(departure_time) is not int or not 0 <= departure_time <= 4294967295:
             raise invalid(departure_time, "an integer (0..4294967295)")
@@ -3241,19 +3201,16 @@ def decode_DC_EVChargeParameter(n: int, e: int) -> tuple[DC_EVChargeParameter, i
     ev_energy_request: PhysicalValue | None = None
     full_soc: int | None = None
     bulk_soc: int | None = None
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         at = "EVMaximumCurrentLimit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumCurrentLimit"
         ev_maximum_current_limit, e = decode_PhysicalValue(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -3318,9 +3275,8 @@ def encode_DC_EVChargeParameter(x: int, m: DC_EVChargeParameter) -> int:
     """Append DC_EVChargeParameter and its end."""
     if type(m) is not DC_EVChargeParameter:
         raise invalid(m, "a DC_EVChargeParameter")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         at = "EVMaximumCurrentLimit"
         x = encode_PhysicalValue(x << 1, m.ev_maximum_current_limit)
@@ -3368,9 +3324,8 @@ def encode_DC_EVChargeParameter(x: int, m: DC_EVChargeParameter) -> int:
 def decode_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[ChargeParameterDiscoveryReq, int]:
     """ChargeParameterDiscoveryReq up to its end."""
     ev_charge_parameter: AC_EVChargeParameter | DC_EVChargeParameter
-    at = ""
+    at = "EVRequestedEnergyTransferType"
     try:
-        at = "EVRequestedEnergyTransferType"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x18:
@@ -3410,9 +3365,8 @@ def encode_ChargeParameterDiscoveryReq(x: int, m: ChargeParameterDiscoveryReq) -
     """Append ChargeParameterDiscoveryReq and its end."""
     if type(m) is not ChargeParameterDiscoveryReq:
         raise invalid(m, "a ChargeParameterDiscoveryReq")
-    at = ""
+    at = "EVRequestedEnergyTransferType"
     try:
-        at = "EVRequestedEnergyTransferType"
         ev_requested_energy_transfer_type = m.ev_requested_energy_transfer_type
         if type(ev_requested_energy_transfer_type) is not EVRequestedEnergyTransfer:
             raise invalid(ev_requested_energy_transfer_type, "a EVRequestedEnergyTransfer")
@@ -3435,9 +3389,8 @@ def encode_ChargeParameterDiscoveryReq(x: int, m: ChargeParameterDiscoveryReq) -
 def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, int]:
     """RelativeTimeInterval up to its end."""
     duration: int | None = None
-    at = ""
+    at = "start"
     try:
-        at = "start"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3478,9 +3431,8 @@ def encode_RelativeTimeInterval(x: int, m: RelativeTimeInterval) -> int:
     """Append RelativeTimeInterval and its end."""
     if type(m) is not RelativeTimeInterval:
         raise invalid(m, "a RelativeTimeInterval")
-    at = ""
+    at = "start"
     try:
-        at = "start"
         start = m.start
         if type(start) is not int or not 0 <= start <= 4294967295:
             raise invalid(start, "an integer (0..4294967295)")
@@ -3569,9 +3521,8 @@ def decode_PMaxSchedule(n: int, e: int) -> tuple[PMaxSchedule, int]:
     """PMaxSchedule up to its end."""
     p_max_schedule_entry: list[PMaxScheduleEntry] = []
     base = 0
-    at = ""
+    at = "PMaxScheduleID"
     try:
-        at = "PMaxScheduleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
@@ -3597,7 +3548,6 @@ def decode_PMaxSchedule(n: int, e: int) -> tuple[PMaxSchedule, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "PMaxScheduleEntry"
             one, e = decode_PMaxScheduleEntry(n, e)
             p_max_schedule_entry.append(one)
             if len(p_max_schedule_entry) > 128:
@@ -3620,9 +3570,8 @@ def encode_PMaxSchedule(x: int, m: PMaxSchedule) -> int:
     """Append PMaxSchedule and its end."""
     if type(m) is not PMaxSchedule:
         raise invalid(m, "a PMaxSchedule")
-    at = ""
+    at = "PMaxScheduleID"
     try:
-        at = "PMaxScheduleID"
         p_max_schedule_id = m.p_max_schedule_id
         if type(p_max_schedule_id) is not int or not -32768 <= p_max_schedule_id <= 32767:
             raise invalid(p_max_schedule_id, "an integer (-32768..32767)")
@@ -3655,9 +3604,8 @@ def encode_PMaxSchedule(x: int, m: PMaxSchedule) -> int:
 def decode_Cost(n: int, e: int) -> tuple[Cost, int]:
     """Cost up to its end."""
     amount_multiplier: int | None = None
-    at = ""
+    at = "costKind"
     try:
-        at = "costKind"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -3701,9 +3649,8 @@ def encode_Cost(x: int, m: Cost) -> int:
     """Append Cost and its end."""
     if type(m) is not Cost:
         raise invalid(m, "a Cost")
-    at = ""
+    at = "costKind"
     try:
-        at = "costKind"
         cost_kind = m.cost_kind
         if type(cost_kind) is not CostKind:
             raise invalid(cost_kind, "a CostKind")
@@ -3731,9 +3678,8 @@ def decode_ConsumptionCost(n: int, e: int) -> tuple[ConsumptionCost, int]:
     """ConsumptionCost up to its end."""
     cost: list[Cost] | None = None
     base = 0
-    at = ""
+    at = "startValue"
     try:
-        at = "startValue"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3761,7 +3707,6 @@ def decode_ConsumptionCost(n: int, e: int) -> tuple[ConsumptionCost, int]:
                 if e < need and base:
                     n, e = window.slide(e)
                     base = window.base
-                at = "Cost"
                 one, e = decode_Cost(n, e)
                 cost.append(one)
                 if len(cost) > 128:
@@ -3784,9 +3729,8 @@ def encode_ConsumptionCost(x: int, m: ConsumptionCost) -> int:
     """Append ConsumptionCost and its end."""
     if type(m) is not ConsumptionCost:
         raise invalid(m, "a ConsumptionCost")
-    at = ""
+    at = "startValue"
     try:
-        at = "startValue"
         start_value = m.start_value
         if type(start_value) is not int or not 0 <= start_value <= 4294967295:
             raise invalid(start_value, "an integer (0..4294967295)")
@@ -3856,7 +3800,6 @@ def decode_SalesTariffEntry(n: int, e: int) -> tuple[SalesTariffEntry, int]:
                 if e < need and base:
                     n, e = window.slide(e)
                     base = window.base
-                at = "ConsumptionCost"
                 one, e = decode_ConsumptionCost(n, e)
                 consumption_cost.append(one)
                 if len(consumption_cost) > 128:
@@ -3922,13 +3865,11 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
     sales_tariff_description: str | None = None
     sales_tariff_entry: list[SalesTariffEntry] = []
     base = 0
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "SalesTariffID"
         e -= 11
@@ -3971,7 +3912,6 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "SalesTariffEntry"
             one, e = decode_SalesTariffEntry(n, e)
             sales_tariff_entry.append(one)
             if len(sales_tariff_entry) > 128:
@@ -3994,9 +3934,8 @@ def encode_SalesTariff(x: int, m: SalesTariff) -> int:
     """Append SalesTariff and its end."""
     if type(m) is not SalesTariff:
         raise invalid(m, "a SalesTariff")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "SalesTariffID"
         sales_tariff_id = m.sales_tariff_id
@@ -4044,9 +3983,8 @@ def encode_SalesTariff(x: int, m: SalesTariff) -> int:
 def decode_SAScheduleTuple(n: int, e: int) -> tuple[SAScheduleTuple, int]:
     """SAScheduleTuple up to its end."""
     sales_tariff: SalesTariff | None = None
-    at = ""
+    at = "SAScheduleTupleID"
     try:
-        at = "SAScheduleTupleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
@@ -4064,7 +4002,6 @@ def decode_SAScheduleTuple(n: int, e: int) -> tuple[SAScheduleTuple, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "PMaxSchedule"))
-        at = "PMaxSchedule"
         p_max_schedule, e = decode_PMaxSchedule(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -4085,9 +4022,8 @@ def encode_SAScheduleTuple(x: int, m: SAScheduleTuple) -> int:
     """Append SAScheduleTuple and its end."""
     if type(m) is not SAScheduleTuple:
         raise invalid(m, "a SAScheduleTuple")
-    at = ""
+    at = "SAScheduleTupleID"
     try:
-        at = "SAScheduleTupleID"
         sa_schedule_tuple_id = m.sa_schedule_tuple_id
         if type(sa_schedule_tuple_id) is not int or not -32768 <= sa_schedule_tuple_id <= 32767:
             raise invalid(sa_schedule_tuple_id, "an integer (-32768..32767)")
@@ -4124,7 +4060,6 @@ def decode_SAScheduleList(n: int, e: int) -> tuple[SAScheduleList, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "SAScheduleTuple"
             one, e = decode_SAScheduleTuple(n, e)
             sa_schedule_tuple.append(one)
             if len(sa_schedule_tuple) > 128:
@@ -4174,9 +4109,8 @@ def encode_SAScheduleList(x: int, m: SAScheduleList) -> int:
 
 def decode_AC_EVSEStatus(n: int, e: int) -> tuple[AC_EVSEStatus, int]:
     """AC_EVSEStatus up to its end."""
-    at = ""
+    at = "PowerSwitchClosed"
     try:
-        at = "PowerSwitchClosed"
         e -= 18
         v = n >> e & 0x3ffff
         if v & 0x37700:
@@ -4210,9 +4144,8 @@ def encode_AC_EVSEStatus(x: int, m: AC_EVSEStatus) -> int:
     """Append AC_EVSEStatus and its end."""
     if type(m) is not AC_EVSEStatus:
         raise invalid(m, "a AC_EVSEStatus")
-    at = ""
+    at = "PowerSwitchClosed"
     try:
-        at = "PowerSwitchClosed"
         power_switch_closed = m.power_switch_closed
         if type(power_switch_closed) is not bool:
             raise invalid(power_switch_closed, "True or False")
@@ -4236,31 +4169,26 @@ def encode_AC_EVSEStatus(x: int, m: AC_EVSEStatus) -> int:
 
 def decode_AC_EVSEChargeParameter(n: int, e: int) -> tuple[AC_EVSEChargeParameter, int]:
     """AC_EVSEChargeParameter up to its end."""
-    at = ""
+    at = "AC_EVSEStatus"
     try:
-        at = "AC_EVSEStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "AC_EVSEStatus"
         ac_evse_status, e = decode_AC_EVSEStatus(n, e)
         at = "EVSEMaxVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaxVoltage"
         evse_max_voltage, e = decode_PhysicalValue(n, e)
         at = "EVSEMaxCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaxCurrent"
         evse_max_current, e = decode_PhysicalValue(n, e)
         at = "EVSEMinCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinCurrent"
         evse_min_current, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -4274,9 +4202,8 @@ def encode_AC_EVSEChargeParameter(x: int, m: AC_EVSEChargeParameter) -> int:
     """Append AC_EVSEChargeParameter and its end."""
     if type(m) is not AC_EVSEChargeParameter:
         raise invalid(m, "a AC_EVSEChargeParameter")
-    at = ""
+    at = "AC_EVSEStatus"
     try:
-        at = "AC_EVSEStatus"
         x = encode_AC_EVSEStatus(x << 1, m.ac_evse_status)
         at = "EVSEMaxVoltage"
         x = encode_PhysicalValue(x << 1, m.evse_max_voltage)
@@ -4294,19 +4221,16 @@ def decode_DC_EVSEChargeParameter(n: int, e: int) -> tuple[DC_EVSEChargeParamete
     evse_maximum_power_limit: PhysicalValue | None = None
     evse_current_regulation_tolerance: PhysicalValue | None = None
     evse_energy_to_be_delivered: PhysicalValue | None = None
-    at = ""
+    at = "DC_EVSEStatus"
     try:
-        at = "DC_EVSEStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEMaximumCurrentLimit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumCurrentLimit"
         evse_maximum_current_limit, e = decode_PhysicalValue(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -4324,13 +4248,11 @@ def decode_DC_EVSEChargeParameter(n: int, e: int) -> tuple[DC_EVSEChargeParamete
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumCurrentLimit"
         evse_minimum_current_limit, e = decode_PhysicalValue(n, e)
         at = "EVSEMinimumVoltageLimit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumVoltageLimit"
         evse_minimum_voltage_limit, e = decode_PhysicalValue(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -4367,9 +4289,8 @@ def encode_DC_EVSEChargeParameter(x: int, m: DC_EVSEChargeParameter) -> int:
     """Append DC_EVSEChargeParameter and its end."""
     if type(m) is not DC_EVSEChargeParameter:
         raise invalid(m, "a DC_EVSEChargeParameter")
-    at = ""
+    at = "DC_EVSEStatus"
     try:
-        at = "DC_EVSEStatus"
         x = encode_DC_EVSEStatus(x << 1, m.dc_evse_status)
         at = "EVSEMaximumCurrentLimit"
         x = encode_PhysicalValue(x << 1, m.evse_maximum_current_limit)
@@ -4410,9 +4331,8 @@ def decode_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[ChargeParameterD
     """ChargeParameterDiscoveryRes up to its end."""
     sa_schedules: SAScheduleList
     evse_charge_parameter: AC_EVSEChargeParameter | DC_EVSEChargeParameter
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -4464,9 +4384,8 @@ def encode_ChargeParameterDiscoveryRes(x: int, m: ChargeParameterDiscoveryRes) -
     """Append ChargeParameterDiscoveryRes and its end."""
     if type(m) is not ChargeParameterDiscoveryRes:
         raise invalid(m, "a ChargeParameterDiscoveryRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -4518,13 +4437,11 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
     sig_meter_reading: bytes | None = None
     meter_status: int | None = None
     t_meter: int | None = None
-    at = ""
+    at = "MeterID"
     try:
-        at = "MeterID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "MeterID"
         meter_id, e = read_string(n, e, 32)
         e -= 3
         c = (n >> e & 7) + 1
@@ -4592,9 +4509,8 @@ def encode_MeterInfo(x: int, m: MeterInfo) -> int:
     """Append MeterInfo and its end."""
     if type(m) is not MeterInfo:
         raise invalid(m, "a MeterInfo")
-    at = ""
+    at = "MeterID"
     try:
-        at = "MeterID"
         x = put_string(x << 2, m.meter_id, 32)
         x = x << 1
         w, b = 3, 1
@@ -4638,9 +4554,8 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
     """ChargingStatusRes up to its end."""
     evse_max_current: PhysicalValue | None = None
     meter_info: MeterInfo | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -4654,7 +4569,6 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVSEID"))
-        at = "EVSEID"
         evseid, e = read_binary(n, e, 0, 32)
         at = "SAScheduleTupleID"
         e -= 11
@@ -4711,9 +4625,8 @@ def encode_ChargingStatusRes(x: int, m: ChargingStatusRes) -> int:
     """Append ChargingStatusRes and its end."""
     if type(m) is not ChargingStatusRes:
         raise invalid(m, "a ChargingStatusRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -4802,9 +4715,8 @@ def encode_ContractAuthenticationReq(x: int, m: ContractAuthenticationReq) -> in
 
 def decode_ContractAuthenticationRes(n: int, e: int) -> tuple[ContractAuthenticationRes, int]:
     """ContractAuthenticationRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -4828,9 +4740,8 @@ def encode_ContractAuthenticationRes(x: int, m: ContractAuthenticationRes) -> in
     """Append ContractAuthenticationRes and its end."""
     if type(m) is not ContractAuthenticationRes:
         raise invalid(m, "a ContractAuthenticationRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -4851,19 +4762,16 @@ def decode_CurrentDemandReq(n: int, e: int) -> tuple[CurrentDemandReq, int]:
     bulk_charging_complete: bool | None = None
     remaining_time_to_full_soc: PhysicalValue | None = None
     remaining_time_to_bulk_soc: PhysicalValue | None = None
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         at = "EVTargetCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetCurrent"
         ev_target_current, e = decode_PhysicalValue(n, e)
         e -= 3
         c = (n >> e & 7) + 2
@@ -4937,9 +4845,8 @@ def encode_CurrentDemandReq(x: int, m: CurrentDemandReq) -> int:
     """Append CurrentDemandReq and its end."""
     if type(m) is not CurrentDemandReq:
         raise invalid(m, "a CurrentDemandReq")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         at = "EVTargetCurrent"
         x = encode_PhysicalValue(x << 1, m.ev_target_current)
@@ -4997,9 +4904,8 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
     evse_maximum_voltage_limit: PhysicalValue | None = None
     evse_maximum_current_limit: PhysicalValue | None = None
     evse_maximum_power_limit: PhysicalValue | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5013,19 +4919,16 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_PhysicalValue(n, e)
         at = "EVSEPresentCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentCurrent"
         evse_present_current, e = decode_PhysicalValue(n, e)
         at = "EVSECurrentLimitAchieved"
         e -= 15
@@ -5071,9 +4974,8 @@ def encode_CurrentDemandRes(x: int, m: CurrentDemandRes) -> int:
     """Append CurrentDemandRes and its end."""
     if type(m) is not CurrentDemandRes:
         raise invalid(m, "a CurrentDemandRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5204,9 +5106,8 @@ def encode_MeteringReceiptReq(x: int, m: MeteringReceiptReq) -> int:
 
 def decode_MeteringReceiptRes(n: int, e: int) -> tuple[MeteringReceiptRes, int]:
     """MeteringReceiptRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5220,7 +5121,6 @@ def decode_MeteringReceiptRes(n: int, e: int) -> tuple[MeteringReceiptRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "AC_EVSEStatus"))
-        at = "AC_EVSEStatus"
         ac_evse_status, e = decode_AC_EVSEStatus(n, e)
         e -= 1
         if n >> e & 1:
@@ -5234,9 +5134,8 @@ def encode_MeteringReceiptRes(x: int, m: MeteringReceiptRes) -> int:
     """Append MeteringReceiptRes and its end."""
     if type(m) is not MeteringReceiptRes:
         raise invalid(m, "a MeteringReceiptRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5249,19 +5148,16 @@ def encode_MeteringReceiptRes(x: int, m: MeteringReceiptRes) -> int:
 
 def decode_PaymentDetailsReq(n: int, e: int) -> tuple[PaymentDetailsReq, int]:
     """PaymentDetailsReq up to its end."""
-    at = ""
+    at = "ContractID"
     try:
-        at = "ContractID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractID"
         contract_id, e = read_string(n, e, 24)
         at = "ContractSignatureCertChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractSignatureCertChain"
         contract_signature_cert_chain, e = decode_CertificateChain(n, e)
         e -= 1
         if n >> e & 1:
@@ -5275,9 +5171,8 @@ def encode_PaymentDetailsReq(x: int, m: PaymentDetailsReq) -> int:
     """Append PaymentDetailsReq and its end."""
     if type(m) is not PaymentDetailsReq:
         raise invalid(m, "a PaymentDetailsReq")
-    at = ""
+    at = "ContractID"
     try:
-        at = "ContractID"
         x = put_string(x << 2, m.contract_id, 24)
         at = "ContractSignatureCertChain"
         x = encode_CertificateChain(x << 2, m.contract_signature_cert_chain)
@@ -5288,9 +5183,8 @@ def encode_PaymentDetailsReq(x: int, m: PaymentDetailsReq) -> int:
 
 def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
     """PaymentDetailsRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5304,7 +5198,6 @@ def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "GenChallenge"))
-        at = "GenChallenge"
         gen_challenge, e = read_string(n, e, 4096)
         at = "DateTimeNow"
         e -= 11
@@ -5332,9 +5225,8 @@ def encode_PaymentDetailsRes(x: int, m: PaymentDetailsRes) -> int:
     """Append PaymentDetailsRes and its end."""
     if type(m) is not PaymentDetailsRes:
         raise invalid(m, "a PaymentDetailsRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5353,9 +5245,8 @@ def encode_PaymentDetailsRes(x: int, m: PaymentDetailsRes) -> int:
 
 def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
     """ProfileEntry up to its end."""
-    at = ""
+    at = "ChargingProfileEntryStart"
     try:
-        at = "ChargingProfileEntryStart"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5391,9 +5282,8 @@ def encode_ProfileEntry(x: int, m: ProfileEntry) -> int:
     """Append ProfileEntry and its end."""
     if type(m) is not ProfileEntry:
         raise invalid(m, "a ProfileEntry")
-    at = ""
+    at = "ChargingProfileEntryStart"
     try:
-        at = "ChargingProfileEntryStart"
         charging_profile_entry_start = m.charging_profile_entry_start
         if type(charging_profile_entry_start) is not int or not 0 <= charging_profile_entry_start <= 4294967295:
             raise invalid(charging_profile_entry_start, "an integer (0..4294967295)")
@@ -5413,9 +5303,8 @@ def decode_ChargingProfile(n: int, e: int) -> tuple[ChargingProfile, int]:
     """ChargingProfile up to its end."""
     profile_entry: list[ProfileEntry] = []
     base = 0
-    at = ""
+    at = "SAScheduleTupleID"
     try:
-        at = "SAScheduleTupleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
@@ -5441,7 +5330,6 @@ def decode_ChargingProfile(n: int, e: int) -> tuple[ChargingProfile, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "ProfileEntry"
             one, e = decode_ProfileEntry(n, e)
             profile_entry.append(one)
             if len(profile_entry) > 128:
@@ -5464,9 +5352,8 @@ def encode_ChargingProfile(x: int, m: ChargingProfile) -> int:
     """Append ChargingProfile and its end."""
     if type(m) is not ChargingProfile:
         raise invalid(m, "a ChargingProfile")
-    at = ""
+    at = "SAScheduleTupleID"
     try:
-        at = "SAScheduleTupleID"
         sa_schedule_tuple_id = m.sa_schedule_tuple_id
         if type(sa_schedule_tuple_id) is not int or not -32768 <= sa_schedule_tuple_id <= 32767:
             raise invalid(sa_schedule_tuple_id, "an integer (-32768..32767)")
@@ -5499,13 +5386,11 @@ def encode_ChargingProfile(x: int, m: ChargingProfile) -> int:
 def decode_DC_EVPowerDeliveryParameter(n: int, e: int) -> tuple[DC_EVPowerDeliveryParameter, int]:
     """DC_EVPowerDeliveryParameter up to its end."""
     bulk_charging_complete: bool | None = None
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -5533,9 +5418,8 @@ def encode_DC_EVPowerDeliveryParameter(x: int, m: DC_EVPowerDeliveryParameter) -
     """Append DC_EVPowerDeliveryParameter and its end."""
     if type(m) is not DC_EVPowerDeliveryParameter:
         raise invalid(m, "a DC_EVPowerDeliveryParameter")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         w, b = 2, 1
         if m.bulk_charging_complete is not None:
@@ -5560,9 +5444,8 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
     """PowerDeliveryReq up to its end."""
     charging_profile: ChargingProfile | None = None
     ev_power_delivery_parameter: DC_EVPowerDeliveryParameter | None = None
-    at = ""
+    at = "ReadyToChargeState"
     try:
-        at = "ReadyToChargeState"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x68:
@@ -5596,9 +5479,8 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
     """Append PowerDeliveryReq and its end."""
     if type(m) is not PowerDeliveryReq:
         raise invalid(m, "a PowerDeliveryReq")
-    at = ""
+    at = "ReadyToChargeState"
     try:
-        at = "ReadyToChargeState"
         ready_to_charge_state = m.ready_to_charge_state
         if type(ready_to_charge_state) is not bool:
             raise invalid(ready_to_charge_state, "True or False")
@@ -5626,9 +5508,8 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
 def decode_PowerDeliveryRes(n: int, e: int) -> tuple[PowerDeliveryRes, int]:
     """PowerDeliveryRes up to its end."""
     evse_status: AC_EVSEStatus | DC_EVSEStatus
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5668,9 +5549,8 @@ def encode_PowerDeliveryRes(x: int, m: PowerDeliveryRes) -> int:
     """Append PowerDeliveryRes and its end."""
     if type(m) is not PowerDeliveryRes:
         raise invalid(m, "a PowerDeliveryRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5692,25 +5572,21 @@ def encode_PowerDeliveryRes(x: int, m: PowerDeliveryRes) -> int:
 
 def decode_PreChargeReq(n: int, e: int) -> tuple[PreChargeReq, int]:
     """PreChargeReq up to its end."""
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         at = "EVTargetVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetVoltage"
         ev_target_voltage, e = decode_PhysicalValue(n, e)
         at = "EVTargetCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetCurrent"
         ev_target_current, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -5724,9 +5600,8 @@ def encode_PreChargeReq(x: int, m: PreChargeReq) -> int:
     """Append PreChargeReq and its end."""
     if type(m) is not PreChargeReq:
         raise invalid(m, "a PreChargeReq")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         at = "EVTargetVoltage"
         x = encode_PhysicalValue(x << 1, m.ev_target_voltage)
@@ -5739,9 +5614,8 @@ def encode_PreChargeReq(x: int, m: PreChargeReq) -> int:
 
 def decode_PreChargeRes(n: int, e: int) -> tuple[PreChargeRes, int]:
     """PreChargeRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5755,13 +5629,11 @@ def decode_PreChargeRes(n: int, e: int) -> tuple[PreChargeRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -5775,9 +5647,8 @@ def encode_PreChargeRes(x: int, m: PreChargeRes) -> int:
     """Append PreChargeRes and its end."""
     if type(m) is not PreChargeRes:
         raise invalid(m, "a PreChargeRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5792,9 +5663,8 @@ def encode_PreChargeRes(x: int, m: PreChargeRes) -> int:
 
 def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
     """ServiceDetailReq up to its end."""
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5817,9 +5687,8 @@ def encode_ServiceDetailReq(x: int, m: ServiceDetailReq) -> int:
     """Append ServiceDetailReq and its end."""
     if type(m) is not ServiceDetailReq:
         raise invalid(m, "a ServiceDetailReq")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -5837,13 +5706,11 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
     int_value: int | None = None
     physical_value: PhysicalValue | None = None
     string_value: str | None = None
-    at = ""
+    at = "Name"
     try:
-        at = "Name"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Name"
         name, e = read_characters(n, e, 4096)
         at = "ValueType"
         e -= 4
@@ -5929,9 +5796,8 @@ def encode_Parameter(x: int, m: Parameter) -> int:
     """Append Parameter and its end."""
     if type(m) is not Parameter:
         raise invalid(m, "a Parameter")
-    at = ""
+    at = "Name"
     try:
-        at = "Name"
         x = put_string(x << 1, m.name, 4096)
         at = "ValueType"
         value_type = m.value_type
@@ -5988,9 +5854,8 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
     """ParameterSet up to its end."""
     parameter: list[Parameter] = []
     base = 0
-    at = ""
+    at = "ParameterSetID"
     try:
-        at = "ParameterSetID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
@@ -6016,7 +5881,6 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Parameter"
             one, e = decode_Parameter(n, e)
             parameter.append(one)
             if len(parameter) > 128:
@@ -6039,9 +5903,8 @@ def encode_ParameterSet(x: int, m: ParameterSet) -> int:
     """Append ParameterSet and its end."""
     if type(m) is not ParameterSet:
         raise invalid(m, "a ParameterSet")
-    at = ""
+    at = "ParameterSetID"
     try:
-        at = "ParameterSetID"
         parameter_set_id = m.parameter_set_id
         if type(parameter_set_id) is not int or not -32768 <= parameter_set_id <= 32767:
             raise invalid(parameter_set_id, "an integer (-32768..32767)")
@@ -6089,7 +5952,6 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "ParameterSet"
             one, e = decode_ParameterSet(n, e)
             parameter_set.append(one)
             if len(parameter_set) > 128:
@@ -6140,9 +6002,8 @@ def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
 def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
     """ServiceDetailRes up to its end."""
     service_parameter_list: ServiceParameterList | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -6183,9 +6044,8 @@ def encode_ServiceDetailRes(x: int, m: ServiceDetailRes) -> int:
     """Append ServiceDetailRes and its end."""
     if type(m) is not ServiceDetailRes:
         raise invalid(m, "a ServiceDetailRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -6336,9 +6196,8 @@ def decode_ServiceTag(n: int, e: int) -> tuple[ServiceTag, int]:
     """ServiceTag up to its end."""
     service_name: str | None = None
     service_scope: str | None = None
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6385,9 +6244,8 @@ def encode_ServiceTag(x: int, m: ServiceTag) -> int:
     """Append ServiceTag and its end."""
     if type(m) is not ServiceTag:
         raise invalid(m, "a ServiceTag")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -6420,13 +6278,11 @@ def encode_ServiceTag(x: int, m: ServiceTag) -> int:
 
 def decode_ServiceCharge(n: int, e: int) -> tuple[ServiceCharge, int]:
     """ServiceCharge up to its end."""
-    at = ""
+    at = "ServiceTag"
     try:
-        at = "ServiceTag"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ServiceTag"
         service_tag, e = decode_ServiceTag(n, e)
         at = "FreeService"
         e -= 10
@@ -6451,9 +6307,8 @@ def encode_ServiceCharge(x: int, m: ServiceCharge) -> int:
     """Append ServiceCharge and its end."""
     if type(m) is not ServiceCharge:
         raise invalid(m, "a ServiceCharge")
-    at = ""
+    at = "ServiceTag"
     try:
-        at = "ServiceTag"
         x = encode_ServiceTag(x << 1, m.service_tag)
         at = "FreeService"
         free_service = m.free_service
@@ -6470,13 +6325,11 @@ def encode_ServiceCharge(x: int, m: ServiceCharge) -> int:
 
 def decode_Service(n: int, e: int) -> tuple[Service, int]:
     """Service up to its end."""
-    at = ""
+    at = "ServiceTag"
     try:
-        at = "ServiceTag"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ServiceTag"
         service_tag, e = decode_ServiceTag(n, e)
         at = "FreeService"
         e -= 5
@@ -6493,9 +6346,8 @@ def encode_Service(x: int, m: Service) -> int:
     """Append Service and its end."""
     if type(m) is not Service:
         raise invalid(m, "a Service")
-    at = ""
+    at = "ServiceTag"
     try:
-        at = "ServiceTag"
         x = encode_ServiceTag(x << 1, m.service_tag)
         at = "FreeService"
         free_service = m.free_service
@@ -6524,7 +6376,6 @@ def decode_ServiceTagList(n: int, e: int) -> tuple[ServiceTagList, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Service"
             one, e = decode_Service(n, e)
             service.append(one)
             if len(service) > 128:
@@ -6575,9 +6426,8 @@ def encode_ServiceTagList(x: int, m: ServiceTagList) -> int:
 def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int]:
     """ServiceDiscoveryRes up to its end."""
     service_list: ServiceTagList | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -6591,13 +6441,11 @@ def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "PaymentOptions"))
-        at = "PaymentOptions"
         payment_options, e = decode_PaymentOptions(n, e)
         at = "ChargeService"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ChargeService"
         charge_service, e = decode_ServiceCharge(n, e)
         e -= 2
         c = (n >> e & 3) + 3
@@ -6618,9 +6466,8 @@ def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
     """Append ServiceDiscoveryRes and its end."""
     if type(m) is not ServiceDiscoveryRes:
         raise invalid(m, "a ServiceDiscoveryRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -6642,9 +6489,8 @@ def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
 def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
     """SelectedService up to its end."""
     parameter_set_id: int | None = None
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6688,9 +6534,8 @@ def encode_SelectedService(x: int, m: SelectedService) -> int:
     """Append SelectedService and its end."""
     if type(m) is not SelectedService:
         raise invalid(m, "a SelectedService")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -6730,7 +6575,6 @@ def decode_SelectedServiceList(n: int, e: int) -> tuple[SelectedServiceList, int
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "SelectedService"
             one, e = decode_SelectedService(n, e)
             selected_service.append(one)
             if len(selected_service) > 128:
@@ -6780,9 +6624,8 @@ def encode_SelectedServiceList(x: int, m: SelectedServiceList) -> int:
 
 def decode_ServicePaymentSelectionReq(n: int, e: int) -> tuple[ServicePaymentSelectionReq, int]:
     """ServicePaymentSelectionReq up to its end."""
-    at = ""
+    at = "SelectedPaymentOption"
     try:
-        at = "SelectedPaymentOption"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
@@ -6802,9 +6645,8 @@ def encode_ServicePaymentSelectionReq(x: int, m: ServicePaymentSelectionReq) -> 
     """Append ServicePaymentSelectionReq and its end."""
     if type(m) is not ServicePaymentSelectionReq:
         raise invalid(m, "a ServicePaymentSelectionReq")
-    at = ""
+    at = "SelectedPaymentOption"
     try:
-        at = "SelectedPaymentOption"
         selected_payment_option = m.selected_payment_option
         if type(selected_payment_option) is not PaymentOption:
             raise invalid(selected_payment_option, "a PaymentOption")
@@ -6817,9 +6659,8 @@ def encode_ServicePaymentSelectionReq(x: int, m: ServicePaymentSelectionReq) -> 
 
 def decode_ServicePaymentSelectionRes(n: int, e: int) -> tuple[ServicePaymentSelectionRes, int]:
     """ServicePaymentSelectionRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -6841,9 +6682,8 @@ def encode_ServicePaymentSelectionRes(x: int, m: ServicePaymentSelectionRes) -> 
     """Append ServicePaymentSelectionRes and its end."""
     if type(m) is not ServicePaymentSelectionRes:
         raise invalid(m, "a ServicePaymentSelectionRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -6854,13 +6694,11 @@ def encode_ServicePaymentSelectionRes(x: int, m: ServicePaymentSelectionRes) -> 
 
 def decode_SessionSetupReq(n: int, e: int) -> tuple[SessionSetupReq, int]:
     """SessionSetupReq up to its end."""
-    at = ""
+    at = "EVCCID"
     try:
-        at = "EVCCID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVCCID"
         evccid, e = read_binary(n, e, 0, 8)
         e -= 1
         if n >> e & 1:
@@ -6874,9 +6712,8 @@ def encode_SessionSetupReq(x: int, m: SessionSetupReq) -> int:
     """Append SessionSetupReq and its end."""
     if type(m) is not SessionSetupReq:
         raise invalid(m, "a SessionSetupReq")
-    at = ""
+    at = "EVCCID"
     try:
-        at = "EVCCID"
         x = put_binary(x << 2, m.evccid, 0, 8)
         return x << 2
     except ValueError as error:
@@ -6886,9 +6723,8 @@ def encode_SessionSetupReq(x: int, m: SessionSetupReq) -> int:
 def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
     """SessionSetupRes up to its end."""
     date_time_now: int | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -6902,7 +6738,6 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVSEID"))
-        at = "EVSEID"
         evseid, e = read_binary(n, e, 0, 32)
         e -= 2
         c = (n >> e & 3) + 2
@@ -6935,9 +6770,8 @@ def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
     """Append SessionSetupRes and its end."""
     if type(m) is not SessionSetupRes:
         raise invalid(m, "a SessionSetupRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -6977,9 +6811,8 @@ def encode_SessionStop(x: int, m: SessionStop) -> int:
 
 def decode_SessionStopRes(n: int, e: int) -> tuple[SessionStopRes, int]:
     """SessionStopRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -7001,9 +6834,8 @@ def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
     """Append SessionStopRes and its end."""
     if type(m) is not SessionStopRes:
         raise invalid(m, "a SessionStopRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -7014,13 +6846,11 @@ def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
 
 def decode_WeldingDetectionReq(n: int, e: int) -> tuple[WeldingDetectionReq, int]:
     """WeldingDetectionReq up to its end."""
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         e -= 1
         if n >> e & 1:
@@ -7034,9 +6864,8 @@ def encode_WeldingDetectionReq(x: int, m: WeldingDetectionReq) -> int:
     """Append WeldingDetectionReq and its end."""
     if type(m) is not WeldingDetectionReq:
         raise invalid(m, "a WeldingDetectionReq")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         return x << 1
     except ValueError as error:
@@ -7045,9 +6874,8 @@ def encode_WeldingDetectionReq(x: int, m: WeldingDetectionReq) -> int:
 
 def decode_WeldingDetectionRes(n: int, e: int) -> tuple[WeldingDetectionRes, int]:
     """WeldingDetectionRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -7061,13 +6889,11 @@ def decode_WeldingDetectionRes(n: int, e: int) -> tuple[WeldingDetectionRes, int
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -7081,9 +6907,8 @@ def encode_WeldingDetectionRes(x: int, m: WeldingDetectionRes) -> int:
     """Append WeldingDetectionRes and its end."""
     if type(m) is not WeldingDetectionRes:
         raise invalid(m, "a WeldingDetectionRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -7542,9 +7367,8 @@ def encode_Body(x: int, m: Body) -> int:
 def decode_Notification(n: int, e: int) -> tuple[Notification, int]:
     """Notification up to its end."""
     fault_msg: str | None = None
-    at = ""
+    at = "FaultCode"
     try:
-        at = "FaultCode"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -7575,9 +7399,8 @@ def encode_Notification(x: int, m: Notification) -> int:
     """Append Notification and its end."""
     if type(m) is not Notification:
         raise invalid(m, "a Notification")
-    at = ""
+    at = "FaultCode"
     try:
-        at = "FaultCode"
         fault_code = m.fault_code
         if type(fault_code) is not FaultCode:
             raise invalid(fault_code, "a FaultCode")
@@ -7598,13 +7421,11 @@ def decode_MessageHeader(n: int, e: int) -> tuple[MessageHeader, int]:
     """MessageHeader up to its end."""
     notification: Notification | None = None
     signature: Signature | None = None
-    at = ""
+    at = "SessionID"
     try:
-        at = "SessionID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SessionID"
         session_id, e = read_binary(n, e, 0, 8)
         e -= 2
         c = (n >> e & 3) + 1
@@ -7632,9 +7453,8 @@ def encode_MessageHeader(x: int, m: MessageHeader) -> int:
     """Append MessageHeader and its end."""
     if type(m) is not MessageHeader:
         raise invalid(m, "a MessageHeader")
-    at = ""
+    at = "SessionID"
     try:
-        at = "SessionID"
         x = put_binary(x << 2, m.session_id, 0, 8)
         x = x << 1
         w, b = 2, 1
@@ -7655,19 +7475,16 @@ def encode_MessageHeader(x: int, m: MessageHeader) -> int:
 
 def decode_V2G_Message(n: int, e: int) -> tuple[V2G_Message, int]:
     """V2G_Message up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "Body"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Body"
         body, e = decode_Body(n, e)
         e -= 1
         if n >> e & 1:
@@ -7681,9 +7498,8 @@ def encode_V2G_Message(x: int, m: V2G_Message) -> int:
     """Append V2G_Message and its end."""
     if type(m) is not V2G_Message:
         raise invalid(m, "a V2G_Message")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "Body"
         x = encode_Body(x << 1, m.body)

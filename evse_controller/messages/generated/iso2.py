@@ -2414,9 +2414,8 @@ class V2G_Message(Message):
 def decode_Notification(n: int, e: int) -> tuple[Notification, int]:
     """Notification up to its end."""
     fault_msg: str | None = None
-    at = ""
+    at = "FaultCode"
     try:
-        at = "FaultCode"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -2447,9 +2446,8 @@ def encode_Notification(x: int, m: Notification) -> int:
     """Append Notification and its end."""
     if type(m) is not Notification:
         raise invalid(m, "a Notification")
-    at = ""
+    at = "FaultCode"
     try:
-        at = "FaultCode"
         fault_code = m.fault_code
         if type(fault_code) is not FaultCode:
             raise invalid(fault_code, "a FaultCode")
@@ -2470,13 +2468,11 @@ def decode_MessageHeader(n: int, e: int) -> tuple[MessageHeader, int]:
     """MessageHeader up to its end."""
     notification: Notification | None = None
     signature: Signature | None = None
-    at = ""
+    at = "SessionID"
     try:
-        at = "SessionID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SessionID"
         session_id, e = read_binary(n, e, 0, 8)
         e -= 2
         c = (n >> e & 3) + 1
@@ -2504,9 +2500,8 @@ def encode_MessageHeader(x: int, m: MessageHeader) -> int:
     """Append MessageHeader and its end."""
     if type(m) is not MessageHeader:
         raise invalid(m, "a MessageHeader")
-    at = ""
+    at = "SessionID"
     try:
-        at = "SessionID"
         x = put_binary(x << 2, m.session_id, 0, 8)
         x = x << 1
         w, b = 2, 1
@@ -2578,9 +2573,8 @@ def encode_AuthorizationReq(x: int, m: AuthorizationReq) -> int:
 
 def decode_AuthorizationRes(n: int, e: int) -> tuple[AuthorizationRes, int]:
     """AuthorizationRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -2611,9 +2605,8 @@ def encode_AuthorizationRes(x: int, m: AuthorizationRes) -> int:
     """Append AuthorizationRes and its end."""
     if type(m) is not AuthorizationRes:
         raise invalid(m, "a AuthorizationRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -2628,9 +2621,8 @@ def encode_AuthorizationRes(x: int, m: AuthorizationRes) -> int:
 
 def decode_DC_EVStatus(n: int, e: int) -> tuple[DC_EVStatus, int]:
     """DC_EVStatus up to its end."""
-    at = ""
+    at = "EVReady"
     try:
-        at = "EVReady"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x370:
@@ -2657,9 +2649,8 @@ def encode_DC_EVStatus(x: int, m: DC_EVStatus) -> int:
     """Append DC_EVStatus and its end."""
     if type(m) is not DC_EVStatus:
         raise invalid(m, "a DC_EVStatus")
-    at = ""
+    at = "EVReady"
     try:
-        at = "EVReady"
         ev_ready = m.ev_ready
         if type(ev_ready) is not bool:
             raise invalid(ev_ready, "True or False")
@@ -2678,13 +2669,11 @@ def encode_DC_EVStatus(x: int, m: DC_EVStatus) -> int:
 
 def decode_CableCheckReq(n: int, e: int) -> tuple[CableCheckReq, int]:
     """CableCheckReq up to its end."""
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         e -= 1
         if n >> e & 1:
@@ -2698,9 +2687,8 @@ def encode_CableCheckReq(x: int, m: CableCheckReq) -> int:
     """Append CableCheckReq and its end."""
     if type(m) is not CableCheckReq:
         raise invalid(m, "a CableCheckReq")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         return x << 1
     except ValueError as error:
@@ -2710,9 +2698,8 @@ def encode_CableCheckReq(x: int, m: CableCheckReq) -> int:
 def decode_DC_EVSEStatus(n: int, e: int) -> tuple[DC_EVSEStatus, int]:
     """DC_EVSEStatus up to its end."""
     evse_isolation_status: IsolationLevel | None = None
-    at = ""
+    at = "NotificationMaxDelay"
     try:
-        at = "NotificationMaxDelay"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -2774,9 +2761,8 @@ def encode_DC_EVSEStatus(x: int, m: DC_EVSEStatus) -> int:
     """Append DC_EVSEStatus and its end."""
     if type(m) is not DC_EVSEStatus:
         raise invalid(m, "a DC_EVSEStatus")
-    at = ""
+    at = "NotificationMaxDelay"
     try:
-        at = "NotificationMaxDelay"
         notification_max_delay = m.notification_max_delay
         if type(notification_max_delay) is not int or not 0 <= notification_max_delay <= 65535:
             raise invalid(notification_max_delay, "an integer (0..65535)")
@@ -2807,9 +2793,8 @@ def encode_DC_EVSEStatus(x: int, m: DC_EVSEStatus) -> int:
 
 def decode_CableCheckRes(n: int, e: int) -> tuple[CableCheckRes, int]:
     """CableCheckRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -2823,7 +2808,6 @@ def decode_CableCheckRes(n: int, e: int) -> tuple[CableCheckRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEProcessing"
         e -= 4
@@ -2847,9 +2831,8 @@ def encode_CableCheckRes(x: int, m: CableCheckRes) -> int:
     """Append CableCheckRes and its end."""
     if type(m) is not CableCheckRes:
         raise invalid(m, "a CableCheckRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -2882,7 +2865,6 @@ def decode_ListOfRootCertificateIDs(n: int, e: int) -> tuple[ListOfRootCertifica
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "RootCertificateID"
             one, e = decode_X509IssuerSerial(n, e)
             root_certificate_id.append(one)
             if len(root_certificate_id) == 20:
@@ -2936,25 +2918,21 @@ def encode_ListOfRootCertificateIDs(x: int, m: ListOfRootCertificateIDs) -> int:
 
 def decode_CertificateInstallationReq(n: int, e: int) -> tuple[CertificateInstallationReq, int]:
     """CertificateInstallationReq up to its end."""
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "OEMProvisioningCert"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "OEMProvisioningCert"
         oem_provisioning_cert, e = read_binary(n, e, 0, 800)
         at = "ListOfRootCertificateIDs"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ListOfRootCertificateIDs"
         list_of_root_certificate_ids, e = decode_ListOfRootCertificateIDs(n, e)
         e -= 1
         if n >> e & 1:
@@ -2968,9 +2946,8 @@ def encode_CertificateInstallationReq(x: int, m: CertificateInstallationReq) -> 
     """Append CertificateInstallationReq and its end."""
     if type(m) is not CertificateInstallationReq:
         raise invalid(m, "a CertificateInstallationReq")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "OEMProvisioningCert"
         x = put_binary(x << 2, m.oem_provisioning_cert, 0, 800)
@@ -2991,7 +2968,6 @@ def decode_SubCertificates(n: int, e: int) -> tuple[SubCertificates, int]:
             raise unexpected(e)
         at = "Certificate"
         while True:
-            at = "Certificate"
             one, e = read_binary(n, e, 0, 800)
             certificate.append(one)
             if len(certificate) == 4:
@@ -3099,13 +3075,11 @@ def encode_CertificateChain(x: int, m: CertificateChain) -> int:
 
 def decode_ContractSignatureEncryptedPrivateKey(n: int, e: int) -> tuple[ContractSignatureEncryptedPrivateKey, int]:
     """ContractSignatureEncryptedPrivateKey up to its end."""
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         e -= 1
         c = (n >> e & 1) + 1
@@ -3126,9 +3100,8 @@ def encode_ContractSignatureEncryptedPrivateKey(x: int, m: ContractSignatureEncr
     """Append ContractSignatureEncryptedPrivateKey and its end."""
     if type(m) is not ContractSignatureEncryptedPrivateKey:
         raise invalid(m, "a ContractSignatureEncryptedPrivateKey")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "value"
         x = put_binary(x << 1, m.value, 0, 48)
@@ -3139,13 +3112,11 @@ def encode_ContractSignatureEncryptedPrivateKey(x: int, m: ContractSignatureEncr
 
 def decode_DiffieHellmanPublickey(n: int, e: int) -> tuple[DiffieHellmanPublickey, int]:
     """DiffieHellmanPublickey up to its end."""
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         e -= 1
         c = (n >> e & 1) + 1
@@ -3166,9 +3137,8 @@ def encode_DiffieHellmanPublickey(x: int, m: DiffieHellmanPublickey) -> int:
     """Append DiffieHellmanPublickey and its end."""
     if type(m) is not DiffieHellmanPublickey:
         raise invalid(m, "a DiffieHellmanPublickey")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "value"
         x = put_binary(x << 1, m.value, 0, 65)
@@ -3179,13 +3149,11 @@ def encode_DiffieHellmanPublickey(x: int, m: DiffieHellmanPublickey) -> int:
 
 def decode_EMAID(n: int, e: int) -> tuple[EMAID, int]:
     """EMAID up to its end."""
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         e -= 1
         c = (n >> e & 1) + 1
@@ -3206,9 +3174,8 @@ def encode_EMAID(x: int, m: EMAID) -> int:
     """Append EMAID and its end."""
     if type(m) is not EMAID:
         raise invalid(m, "a EMAID")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "value"
         x = put_string(x << 1, m.value, 15, 14)
@@ -3219,9 +3186,8 @@ def encode_EMAID(x: int, m: EMAID) -> int:
 
 def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstallationRes, int]:
     """CertificateInstallationRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -3235,31 +3201,26 @@ def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstal
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "SAProvisioningCertificateChain"))
-        at = "SAProvisioningCertificateChain"
         sa_provisioning_certificate_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureCertChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractSignatureCertChain"
         contract_signature_cert_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureEncryptedPrivateKey"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractSignatureEncryptedPrivateKey"
         contract_signature_encrypted_private_key, e = decode_ContractSignatureEncryptedPrivateKey(n, e)
         at = "DHpublickey"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DHpublickey"
         dh_publickey, e = decode_DiffieHellmanPublickey(n, e)
         at = "eMAID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "eMAID"
         emaid, e = decode_EMAID(n, e)
         e -= 1
         if n >> e & 1:
@@ -3276,9 +3237,8 @@ def encode_CertificateInstallationRes(x: int, m: CertificateInstallationRes) -> 
     """Append CertificateInstallationRes and its end."""
     if type(m) is not CertificateInstallationRes:
         raise invalid(m, "a CertificateInstallationRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -3299,31 +3259,26 @@ def encode_CertificateInstallationRes(x: int, m: CertificateInstallationRes) -> 
 
 def decode_CertificateUpdateReq(n: int, e: int) -> tuple[CertificateUpdateReq, int]:
     """CertificateUpdateReq up to its end."""
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "ContractSignatureCertChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractSignatureCertChain"
         contract_signature_cert_chain, e = decode_CertificateChain(n, e)
         at = "eMAID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "eMAID"
         emaid, e = read_string(n, e, 15, 14)
         at = "ListOfRootCertificateIDs"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ListOfRootCertificateIDs"
         list_of_root_certificate_ids, e = decode_ListOfRootCertificateIDs(n, e)
         e -= 1
         if n >> e & 1:
@@ -3337,9 +3292,8 @@ def encode_CertificateUpdateReq(x: int, m: CertificateUpdateReq) -> int:
     """Append CertificateUpdateReq and its end."""
     if type(m) is not CertificateUpdateReq:
         raise invalid(m, "a CertificateUpdateReq")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "ContractSignatureCertChain"
         x = encode_CertificateChain(x << 1, m.contract_signature_cert_chain)
@@ -3355,9 +3309,8 @@ def encode_CertificateUpdateReq(x: int, m: CertificateUpdateReq) -> int:
 def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, int]:
     """CertificateUpdateRes up to its end."""
     retry_counter: int | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -3371,31 +3324,26 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "SAProvisioningCertificateChain"))
-        at = "SAProvisioningCertificateChain"
         sa_provisioning_certificate_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureCertChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractSignatureCertChain"
         contract_signature_cert_chain, e = decode_CertificateChain(n, e)
         at = "ContractSignatureEncryptedPrivateKey"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractSignatureEncryptedPrivateKey"
         contract_signature_encrypted_private_key, e = decode_ContractSignatureEncryptedPrivateKey(n, e)
         at = "DHpublickey"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DHpublickey"
         dh_publickey, e = decode_DiffieHellmanPublickey(n, e)
         at = "eMAID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "eMAID"
         emaid, e = decode_EMAID(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -3431,9 +3379,8 @@ def encode_CertificateUpdateRes(x: int, m: CertificateUpdateRes) -> int:
     """Append CertificateUpdateRes and its end."""
     if type(m) is not CertificateUpdateRes:
         raise invalid(m, "a CertificateUpdateRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -3465,9 +3412,8 @@ def encode_CertificateUpdateRes(x: int, m: CertificateUpdateRes) -> int:
 
 def decode_PhysicalValue(n: int, e: int) -> tuple[PhysicalValue, int]:
     """PhysicalValue up to its end."""
-    at = ""
+    at = "Multiplier"
     try:
-        at = "Multiplier"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x638:
@@ -3505,9 +3451,8 @@ def encode_PhysicalValue(x: int, m: PhysicalValue) -> int:
     """Append PhysicalValue and its end."""
     if type(m) is not PhysicalValue:
         raise invalid(m, "a PhysicalValue")
-    at = ""
+    at = "Multiplier"
     try:
-        at = "Multiplier"
         multiplier = m.multiplier
         if type(multiplier) is not int or not -3 <= multiplier <= 3:
             raise invalid(multiplier, "an integer (-3..3)")
@@ -3556,19 +3501,16 @@ def decode_AC_EVChargeParameter(n: int, e: int) -> tuple[AC_EVChargeParameter, i
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaxVoltage"
         ev_max_voltage, e = decode_PhysicalValue(n, e)
         at = "EVMaxCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaxCurrent"
         ev_max_current, e = decode_PhysicalValue(n, e)
         at = "EVMinCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinCurrent"
         ev_min_current, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -3643,7 +3585,6 @@ def decode_DC_EVChargeParameter(n: int, e: int) -> tuple[DC_EVChargeParameter, i
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumCurrentLimit"
         ev_maximum_current_limit, e = decode_PhysicalValue(n, e)
         e -= 2
         c = (n >> e & 3) + 3
@@ -3869,9 +3810,8 @@ def encode_ChargeParameterDiscoveryReq(x: int, m: ChargeParameterDiscoveryReq) -
 def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, int]:
     """RelativeTimeInterval up to its end."""
     duration: int | None = None
-    at = ""
+    at = "start"
     try:
-        at = "start"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -3912,9 +3852,8 @@ def encode_RelativeTimeInterval(x: int, m: RelativeTimeInterval) -> int:
     """Append RelativeTimeInterval and its end."""
     if type(m) is not RelativeTimeInterval:
         raise invalid(m, "a RelativeTimeInterval")
-    at = ""
+    at = "start"
     try:
-        at = "start"
         start = m.start
         if type(start) is not int or not 0 <= start <= 16777214:
             raise invalid(start, "an integer (0..16777214)")
@@ -4001,7 +3940,6 @@ def decode_PMaxSchedule(n: int, e: int) -> tuple[PMaxSchedule, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "PMaxScheduleEntry"
             one, e = decode_PMaxScheduleEntry(n, e)
             p_max_schedule_entry.append(one)
             if len(p_max_schedule_entry) == 1024:
@@ -4056,9 +3994,8 @@ def encode_PMaxSchedule(x: int, m: PMaxSchedule) -> int:
 def decode_Cost(n: int, e: int) -> tuple[Cost, int]:
     """Cost up to its end."""
     amount_multiplier: int | None = None
-    at = ""
+    at = "costKind"
     try:
-        at = "costKind"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -4102,9 +4039,8 @@ def encode_Cost(x: int, m: Cost) -> int:
     """Append Cost and its end."""
     if type(m) is not Cost:
         raise invalid(m, "a Cost")
-    at = ""
+    at = "costKind"
     try:
-        at = "costKind"
         cost_kind = m.cost_kind
         if type(cost_kind) is not CostKind:
             raise invalid(cost_kind, "a CostKind")
@@ -4131,20 +4067,17 @@ def encode_Cost(x: int, m: Cost) -> int:
 def decode_ConsumptionCost(n: int, e: int) -> tuple[ConsumptionCost, int]:
     """ConsumptionCost up to its end."""
     cost: list[Cost] = []
-    at = ""
+    at = "startValue"
     try:
-        at = "startValue"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "startValue"
         start_value, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Cost"
         while True:
-            at = "Cost"
             one, e = decode_Cost(n, e)
             cost.append(one)
             if len(cost) == 3:
@@ -4167,9 +4100,8 @@ def encode_ConsumptionCost(x: int, m: ConsumptionCost) -> int:
     """Append ConsumptionCost and its end."""
     if type(m) is not ConsumptionCost:
         raise invalid(m, "a ConsumptionCost")
-    at = ""
+    at = "startValue"
     try:
-        at = "startValue"
         x = encode_PhysicalValue(x << 1, m.start_value)
         w, b = 1, 1
         cost = m.cost
@@ -4226,7 +4158,6 @@ def decode_SalesTariffEntry(n: int, e: int) -> tuple[SalesTariffEntry, int]:
             at = "ConsumptionCost"
             consumption_cost = []
             while True:
-                at = "ConsumptionCost"
                 one, e = decode_ConsumptionCost(n, e)
                 consumption_cost.append(one)
                 if len(consumption_cost) == 3:
@@ -4340,7 +4271,6 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "SalesTariffEntry"
             one, e = decode_SalesTariffEntry(n, e)
             sales_tariff_entry.append(one)
             if len(sales_tariff_entry) == 1024:
@@ -4421,9 +4351,8 @@ def encode_SalesTariff(x: int, m: SalesTariff) -> int:
 def decode_SAScheduleTuple(n: int, e: int) -> tuple[SAScheduleTuple, int]:
     """SAScheduleTuple up to its end."""
     sales_tariff: SalesTariff | None = None
-    at = ""
+    at = "SAScheduleTupleID"
     try:
-        at = "SAScheduleTupleID"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
@@ -4452,9 +4381,8 @@ def encode_SAScheduleTuple(x: int, m: SAScheduleTuple) -> int:
     """Append SAScheduleTuple and its end."""
     if type(m) is not SAScheduleTuple:
         raise invalid(m, "a SAScheduleTuple")
-    at = ""
+    at = "SAScheduleTupleID"
     try:
-        at = "SAScheduleTupleID"
         sa_schedule_tuple_id = m.sa_schedule_tuple_id
         if type(sa_schedule_tuple_id) is not int or not 1 <= sa_schedule_tuple_id <= 255:
             raise invalid(sa_schedule_tuple_id, "an integer (1..255)")
@@ -4481,7 +4409,6 @@ def decode_SAScheduleList(n: int, e: int) -> tuple[SAScheduleList, int]:
             raise unexpected(e)
         at = "SAScheduleTuple"
         while True:
-            at = "SAScheduleTuple"
             one, e = decode_SAScheduleTuple(n, e)
             sa_schedule_tuple.append(one)
             if len(sa_schedule_tuple) == 3:
@@ -4528,9 +4455,8 @@ def encode_SAScheduleList(x: int, m: SAScheduleList) -> int:
 
 def decode_AC_EVSEStatus(n: int, e: int) -> tuple[AC_EVSEStatus, int]:
     """AC_EVSEStatus up to its end."""
-    at = ""
+    at = "NotificationMaxDelay"
     try:
-        at = "NotificationMaxDelay"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -4564,9 +4490,8 @@ def encode_AC_EVSEStatus(x: int, m: AC_EVSEStatus) -> int:
     """Append AC_EVSEStatus and its end."""
     if type(m) is not AC_EVSEStatus:
         raise invalid(m, "a AC_EVSEStatus")
-    at = ""
+    at = "NotificationMaxDelay"
     try:
-        at = "NotificationMaxDelay"
         notification_max_delay = m.notification_max_delay
         if type(notification_max_delay) is not int or not 0 <= notification_max_delay <= 65535:
             raise invalid(notification_max_delay, "an integer (0..65535)")
@@ -4586,25 +4511,21 @@ def encode_AC_EVSEStatus(x: int, m: AC_EVSEStatus) -> int:
 
 def decode_AC_EVSEChargeParameter(n: int, e: int) -> tuple[AC_EVSEChargeParameter, int]:
     """AC_EVSEChargeParameter up to its end."""
-    at = ""
+    at = "AC_EVSEStatus"
     try:
-        at = "AC_EVSEStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "AC_EVSEStatus"
         ac_evse_status, e = decode_AC_EVSEStatus(n, e)
         at = "EVSENominalVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSENominalVoltage"
         evse_nominal_voltage, e = decode_PhysicalValue(n, e)
         at = "EVSEMaxCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaxCurrent"
         evse_max_current, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -4618,9 +4539,8 @@ def encode_AC_EVSEChargeParameter(x: int, m: AC_EVSEChargeParameter) -> int:
     """Append AC_EVSEChargeParameter and its end."""
     if type(m) is not AC_EVSEChargeParameter:
         raise invalid(m, "a AC_EVSEChargeParameter")
-    at = ""
+    at = "AC_EVSEStatus"
     try:
-        at = "AC_EVSEStatus"
         x = encode_AC_EVSEStatus(x << 1, m.ac_evse_status)
         at = "EVSENominalVoltage"
         x = encode_PhysicalValue(x << 1, m.evse_nominal_voltage)
@@ -4635,43 +4555,36 @@ def decode_DC_EVSEChargeParameter(n: int, e: int) -> tuple[DC_EVSEChargeParamete
     """DC_EVSEChargeParameter up to its end."""
     evse_current_regulation_tolerance: PhysicalValue | None = None
     evse_energy_to_be_delivered: PhysicalValue | None = None
-    at = ""
+    at = "DC_EVSEStatus"
     try:
-        at = "DC_EVSEStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEMaximumCurrentLimit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumCurrentLimit"
         evse_maximum_current_limit, e = decode_PhysicalValue(n, e)
         at = "EVSEMaximumPowerLimit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumPowerLimit"
         evse_maximum_power_limit, e = decode_PhysicalValue(n, e)
         at = "EVSEMaximumVoltageLimit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumVoltageLimit"
         evse_maximum_voltage_limit, e = decode_PhysicalValue(n, e)
         at = "EVSEMinimumCurrentLimit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumCurrentLimit"
         evse_minimum_current_limit, e = decode_PhysicalValue(n, e)
         at = "EVSEMinimumVoltageLimit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumVoltageLimit"
         evse_minimum_voltage_limit, e = decode_PhysicalValue(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -4708,9 +4621,8 @@ def encode_DC_EVSEChargeParameter(x: int, m: DC_EVSEChargeParameter) -> int:
     """Append DC_EVSEChargeParameter and its end."""
     if type(m) is not DC_EVSEChargeParameter:
         raise invalid(m, "a DC_EVSEChargeParameter")
-    at = ""
+    at = "DC_EVSEStatus"
     try:
-        at = "DC_EVSEStatus"
         x = encode_DC_EVSEStatus(x << 1, m.dc_evse_status)
         at = "EVSEMaximumCurrentLimit"
         x = encode_PhysicalValue(x << 1, m.evse_maximum_current_limit)
@@ -4746,9 +4658,8 @@ def decode_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[ChargeParameterD
     """ChargeParameterDiscoveryRes up to its end."""
     sa_schedules: SAScheduleList | None = None
     evse_charge_parameter: AC_EVSEChargeParameter | DC_EVSEChargeParameter
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -4807,9 +4718,8 @@ def encode_ChargeParameterDiscoveryRes(x: int, m: ChargeParameterDiscoveryRes) -
     """Append ChargeParameterDiscoveryRes and its end."""
     if type(m) is not ChargeParameterDiscoveryRes:
         raise invalid(m, "a ChargeParameterDiscoveryRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -4866,13 +4776,11 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
     sig_meter_reading: bytes | None = None
     meter_status: int | None = None
     t_meter: int | None = None
-    at = ""
+    at = "MeterID"
     try:
-        at = "MeterID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "MeterID"
         meter_id, e = read_string(n, e, 32)
         e -= 3
         c = (n >> e & 7) + 1
@@ -4951,9 +4859,8 @@ def encode_MeterInfo(x: int, m: MeterInfo) -> int:
     """Append MeterInfo and its end."""
     if type(m) is not MeterInfo:
         raise invalid(m, "a MeterInfo")
-    at = ""
+    at = "MeterID"
     try:
-        at = "MeterID"
         x = put_string(x << 2, m.meter_id, 32)
         x = x << 1
         w, b = 3, 1
@@ -5002,9 +4909,8 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
     evse_max_current: PhysicalValue | None = None
     meter_info: MeterInfo | None = None
     receipt_required: bool | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5018,7 +4924,6 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVSEID"))
-        at = "EVSEID"
         evseid, e = read_string(n, e, 37, 7)
         at = "SAScheduleTupleID"
         e -= 14
@@ -5068,9 +4973,8 @@ def encode_ChargingStatusRes(x: int, m: ChargingStatusRes) -> int:
     """Append ChargingStatusRes and its end."""
     if type(m) is not ChargingStatusRes:
         raise invalid(m, "a ChargingStatusRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5116,19 +5020,16 @@ def decode_CurrentDemandReq(n: int, e: int) -> tuple[CurrentDemandReq, int]:
     bulk_charging_complete: bool | None = None
     remaining_time_to_full_soc: PhysicalValue | None = None
     remaining_time_to_bulk_soc: PhysicalValue | None = None
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         at = "EVTargetCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetCurrent"
         ev_target_current, e = decode_PhysicalValue(n, e)
         e -= 3
         c = (n >> e & 7) + 2
@@ -5202,9 +5103,8 @@ def encode_CurrentDemandReq(x: int, m: CurrentDemandReq) -> int:
     """Append CurrentDemandReq and its end."""
     if type(m) is not CurrentDemandReq:
         raise invalid(m, "a CurrentDemandReq")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         at = "EVTargetCurrent"
         x = encode_PhysicalValue(x << 1, m.ev_target_current)
@@ -5264,9 +5164,8 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
     evse_maximum_power_limit: PhysicalValue | None = None
     meter_info: MeterInfo | None = None
     receipt_required: bool | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5280,19 +5179,16 @@ def decode_CurrentDemandRes(n: int, e: int) -> tuple[CurrentDemandRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_PhysicalValue(n, e)
         at = "EVSEPresentCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentCurrent"
         evse_present_current, e = decode_PhysicalValue(n, e)
         at = "EVSECurrentLimitAchieved"
         e -= 15
@@ -5365,9 +5261,8 @@ def encode_CurrentDemandRes(x: int, m: CurrentDemandRes) -> int:
     """Append CurrentDemandRes and its end."""
     if type(m) is not CurrentDemandRes:
         raise invalid(m, "a CurrentDemandRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5510,9 +5405,8 @@ def encode_MeteringReceiptReq(x: int, m: MeteringReceiptReq) -> int:
 def decode_MeteringReceiptRes(n: int, e: int) -> tuple[MeteringReceiptRes, int]:
     """MeteringReceiptRes up to its end."""
     evse_status: AC_EVSEStatus | DC_EVSEStatus
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5552,9 +5446,8 @@ def encode_MeteringReceiptRes(x: int, m: MeteringReceiptRes) -> int:
     """Append MeteringReceiptRes and its end."""
     if type(m) is not MeteringReceiptRes:
         raise invalid(m, "a MeteringReceiptRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5576,19 +5469,16 @@ def encode_MeteringReceiptRes(x: int, m: MeteringReceiptRes) -> int:
 
 def decode_PaymentDetailsReq(n: int, e: int) -> tuple[PaymentDetailsReq, int]:
     """PaymentDetailsReq up to its end."""
-    at = ""
+    at = "eMAID"
     try:
-        at = "eMAID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "eMAID"
         emaid, e = read_string(n, e, 15, 14)
         at = "ContractSignatureCertChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractSignatureCertChain"
         contract_signature_cert_chain, e = decode_CertificateChain(n, e)
         e -= 1
         if n >> e & 1:
@@ -5602,9 +5492,8 @@ def encode_PaymentDetailsReq(x: int, m: PaymentDetailsReq) -> int:
     """Append PaymentDetailsReq and its end."""
     if type(m) is not PaymentDetailsReq:
         raise invalid(m, "a PaymentDetailsReq")
-    at = ""
+    at = "eMAID"
     try:
-        at = "eMAID"
         x = put_string(x << 2, m.emaid, 15, 14)
         at = "ContractSignatureCertChain"
         x = encode_CertificateChain(x << 2, m.contract_signature_cert_chain)
@@ -5615,9 +5504,8 @@ def encode_PaymentDetailsReq(x: int, m: PaymentDetailsReq) -> int:
 
 def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
     """PaymentDetailsRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5631,7 +5519,6 @@ def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "GenChallenge"))
-        at = "GenChallenge"
         gen_challenge, e = read_binary(n, e, 16, 16)
         at = "EVSETimeStamp"
         e -= 11
@@ -5659,9 +5546,8 @@ def encode_PaymentDetailsRes(x: int, m: PaymentDetailsRes) -> int:
     """Append PaymentDetailsRes and its end."""
     if type(m) is not PaymentDetailsRes:
         raise invalid(m, "a PaymentDetailsRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5681,9 +5567,8 @@ def encode_PaymentDetailsRes(x: int, m: PaymentDetailsRes) -> int:
 def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
     """SelectedService up to its end."""
     parameter_set_id: int | None = None
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5727,9 +5612,8 @@ def encode_SelectedService(x: int, m: SelectedService) -> int:
     """Append SelectedService and its end."""
     if type(m) is not SelectedService:
         raise invalid(m, "a SelectedService")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -5761,7 +5645,6 @@ def decode_SelectedServiceList(n: int, e: int) -> tuple[SelectedServiceList, int
             raise unexpected(e)
         at = "SelectedService"
         while True:
-            at = "SelectedService"
             one, e = decode_SelectedService(n, e)
             selected_service.append(one)
             if len(selected_service) == 16:
@@ -5808,9 +5691,8 @@ def encode_SelectedServiceList(x: int, m: SelectedServiceList) -> int:
 
 def decode_PaymentServiceSelectionReq(n: int, e: int) -> tuple[PaymentServiceSelectionReq, int]:
     """PaymentServiceSelectionReq up to its end."""
-    at = ""
+    at = "SelectedPaymentOption"
     try:
-        at = "SelectedPaymentOption"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
@@ -5830,9 +5712,8 @@ def encode_PaymentServiceSelectionReq(x: int, m: PaymentServiceSelectionReq) -> 
     """Append PaymentServiceSelectionReq and its end."""
     if type(m) is not PaymentServiceSelectionReq:
         raise invalid(m, "a PaymentServiceSelectionReq")
-    at = ""
+    at = "SelectedPaymentOption"
     try:
-        at = "SelectedPaymentOption"
         selected_payment_option = m.selected_payment_option
         if type(selected_payment_option) is not PaymentOption:
             raise invalid(selected_payment_option, "a PaymentOption")
@@ -5845,9 +5726,8 @@ def encode_PaymentServiceSelectionReq(x: int, m: PaymentServiceSelectionReq) -> 
 
 def decode_PaymentServiceSelectionRes(n: int, e: int) -> tuple[PaymentServiceSelectionRes, int]:
     """PaymentServiceSelectionRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -5869,9 +5749,8 @@ def encode_PaymentServiceSelectionRes(x: int, m: PaymentServiceSelectionRes) -> 
     """Append PaymentServiceSelectionRes and its end."""
     if type(m) is not PaymentServiceSelectionRes:
         raise invalid(m, "a PaymentServiceSelectionRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -5883,9 +5762,8 @@ def encode_PaymentServiceSelectionRes(x: int, m: PaymentServiceSelectionRes) -> 
 def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
     """ProfileEntry up to its end."""
     charging_profile_entry_max_number_of_phases_in_use: int | None = None
-    at = ""
+    at = "ChargingProfileEntryStart"
     try:
-        at = "ChargingProfileEntryStart"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -5900,7 +5778,6 @@ def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "ChargingProfileEntryMaxPower"))
-        at = "ChargingProfileEntryMaxPower"
         charging_profile_entry_max_power, e = decode_PhysicalValue(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -5927,9 +5804,8 @@ def encode_ProfileEntry(x: int, m: ProfileEntry) -> int:
     """Append ProfileEntry and its end."""
     if type(m) is not ProfileEntry:
         raise invalid(m, "a ProfileEntry")
-    at = ""
+    at = "ChargingProfileEntryStart"
     try:
-        at = "ChargingProfileEntryStart"
         charging_profile_entry_start = m.charging_profile_entry_start
         if type(charging_profile_entry_start) is not int or not 0 <= charging_profile_entry_start <= 4294967295:
             raise invalid(charging_profile_entry_start, "an integer (0..4294967295)")
@@ -5968,7 +5844,6 @@ def decode_ChargingProfile(n: int, e: int) -> tuple[ChargingProfile, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "ProfileEntry"
             one, e = decode_ProfileEntry(n, e)
             profile_entry.append(one)
             if len(profile_entry) == 24:
@@ -6023,13 +5898,11 @@ def encode_ChargingProfile(x: int, m: ChargingProfile) -> int:
 def decode_DC_EVPowerDeliveryParameter(n: int, e: int) -> tuple[DC_EVPowerDeliveryParameter, int]:
     """DC_EVPowerDeliveryParameter up to its end."""
     bulk_charging_complete: bool | None = None
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -6057,9 +5930,8 @@ def encode_DC_EVPowerDeliveryParameter(x: int, m: DC_EVPowerDeliveryParameter) -
     """Append DC_EVPowerDeliveryParameter and its end."""
     if type(m) is not DC_EVPowerDeliveryParameter:
         raise invalid(m, "a DC_EVPowerDeliveryParameter")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         w, b = 2, 1
         if m.bulk_charging_complete is not None:
@@ -6084,9 +5956,8 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
     """PowerDeliveryReq up to its end."""
     charging_profile: ChargingProfile | None = None
     ev_power_delivery_parameter: DC_EVPowerDeliveryParameter | None = None
-    at = ""
+    at = "ChargeProgress"
     try:
-        at = "ChargeProgress"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
@@ -6131,9 +6002,8 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
     """Append PowerDeliveryReq and its end."""
     if type(m) is not PowerDeliveryReq:
         raise invalid(m, "a PowerDeliveryReq")
-    at = ""
+    at = "ChargeProgress"
     try:
-        at = "ChargeProgress"
         charge_progress = m.charge_progress
         if type(charge_progress) is not ChargeProgress:
             raise invalid(charge_progress, "a ChargeProgress")
@@ -6165,9 +6035,8 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
 def decode_PowerDeliveryRes(n: int, e: int) -> tuple[PowerDeliveryRes, int]:
     """PowerDeliveryRes up to its end."""
     evse_status: AC_EVSEStatus | DC_EVSEStatus
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -6207,9 +6076,8 @@ def encode_PowerDeliveryRes(x: int, m: PowerDeliveryRes) -> int:
     """Append PowerDeliveryRes and its end."""
     if type(m) is not PowerDeliveryRes:
         raise invalid(m, "a PowerDeliveryRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -6231,25 +6099,21 @@ def encode_PowerDeliveryRes(x: int, m: PowerDeliveryRes) -> int:
 
 def decode_PreChargeReq(n: int, e: int) -> tuple[PreChargeReq, int]:
     """PreChargeReq up to its end."""
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         at = "EVTargetVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetVoltage"
         ev_target_voltage, e = decode_PhysicalValue(n, e)
         at = "EVTargetCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetCurrent"
         ev_target_current, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -6263,9 +6127,8 @@ def encode_PreChargeReq(x: int, m: PreChargeReq) -> int:
     """Append PreChargeReq and its end."""
     if type(m) is not PreChargeReq:
         raise invalid(m, "a PreChargeReq")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         at = "EVTargetVoltage"
         x = encode_PhysicalValue(x << 1, m.ev_target_voltage)
@@ -6278,9 +6141,8 @@ def encode_PreChargeReq(x: int, m: PreChargeReq) -> int:
 
 def decode_PreChargeRes(n: int, e: int) -> tuple[PreChargeRes, int]:
     """PreChargeRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -6294,13 +6156,11 @@ def decode_PreChargeRes(n: int, e: int) -> tuple[PreChargeRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -6314,9 +6174,8 @@ def encode_PreChargeRes(x: int, m: PreChargeRes) -> int:
     """Append PreChargeRes and its end."""
     if type(m) is not PreChargeRes:
         raise invalid(m, "a PreChargeRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -6331,9 +6190,8 @@ def encode_PreChargeRes(x: int, m: PreChargeRes) -> int:
 
 def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
     """ServiceDetailReq up to its end."""
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6356,9 +6214,8 @@ def encode_ServiceDetailReq(x: int, m: ServiceDetailReq) -> int:
     """Append ServiceDetailReq and its end."""
     if type(m) is not ServiceDetailReq:
         raise invalid(m, "a ServiceDetailReq")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -6376,13 +6233,11 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
     int_value: int | None = None
     physical_value: PhysicalValue | None = None
     string_value: str | None = None
-    at = ""
+    at = "Name"
     try:
-        at = "Name"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Name"
         name, e = read_characters(n, e, 4096)
         e -= 3
         c = (n >> e & 7) + 1
@@ -6459,9 +6314,8 @@ def encode_Parameter(x: int, m: Parameter) -> int:
     """Append Parameter and its end."""
     if type(m) is not Parameter:
         raise invalid(m, "a Parameter")
-    at = ""
+    at = "Name"
     try:
-        at = "Name"
         x = put_string(x << 1, m.name, 4096)
         at = ""
         chosen = count_set(m.bool_value, m.byte_value, m.short_value, m.int_value, m.physical_value, m.string_value)
@@ -6512,9 +6366,8 @@ def encode_Parameter(x: int, m: Parameter) -> int:
 def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
     """ParameterSet up to its end."""
     parameter: list[Parameter] = []
-    at = ""
+    at = "ParameterSetID"
     try:
-        at = "ParameterSetID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
@@ -6533,7 +6386,6 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
             raise unexpected(e, v & 0x3)
         at = "Parameter"
         while True:
-            at = "Parameter"
             one, e = decode_Parameter(n, e)
             parameter.append(one)
             if len(parameter) == 16:
@@ -6556,9 +6408,8 @@ def encode_ParameterSet(x: int, m: ParameterSet) -> int:
     """Append ParameterSet and its end."""
     if type(m) is not ParameterSet:
         raise invalid(m, "a ParameterSet")
-    at = ""
+    at = "ParameterSetID"
     try:
-        at = "ParameterSetID"
         parameter_set_id = m.parameter_set_id
         if type(parameter_set_id) is not int or not -32768 <= parameter_set_id <= 32767:
             raise invalid(parameter_set_id, "an integer (-32768..32767)")
@@ -6603,7 +6454,6 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "ParameterSet"
             one, e = decode_ParameterSet(n, e)
             parameter_set.append(one)
             if len(parameter_set) == 255:
@@ -6658,9 +6508,8 @@ def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
 def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
     """ServiceDetailRes up to its end."""
     service_parameter_list: ServiceParameterList | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -6701,9 +6550,8 @@ def encode_ServiceDetailRes(x: int, m: ServiceDetailRes) -> int:
     """Append ServiceDetailRes and its end."""
     if type(m) is not ServiceDetailRes:
         raise invalid(m, "a ServiceDetailRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -6909,9 +6757,8 @@ def decode_ChargeService(n: int, e: int) -> tuple[ChargeService, int]:
     """ChargeService up to its end."""
     service_name: str | None = None
     service_scope: str | None = None
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -6971,9 +6818,8 @@ def encode_ChargeService(x: int, m: ChargeService) -> int:
     """Append ChargeService and its end."""
     if type(m) is not ChargeService:
         raise invalid(m, "a ChargeService")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -7015,9 +6861,8 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
     """Service up to its end."""
     service_name: str | None = None
     service_scope: str | None = None
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -7070,9 +6915,8 @@ def encode_Service(x: int, m: Service) -> int:
     """Append Service and its end."""
     if type(m) is not Service:
         raise invalid(m, "a Service")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -7118,7 +6962,6 @@ def decode_ServiceList(n: int, e: int) -> tuple[ServiceList, int]:
             raise unexpected(e)
         at = "Service"
         while True:
-            at = "Service"
             one, e = decode_Service(n, e)
             service.append(one)
             if len(service) == 8:
@@ -7166,9 +7009,8 @@ def encode_ServiceList(x: int, m: ServiceList) -> int:
 def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int]:
     """ServiceDiscoveryRes up to its end."""
     service_list: ServiceList | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -7182,13 +7024,11 @@ def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "PaymentOptionList"))
-        at = "PaymentOptionList"
         payment_option_list, e = decode_PaymentOptionList(n, e)
         at = "ChargeService"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ChargeService"
         charge_service, e = decode_ChargeService(n, e)
         e -= 2
         c = (n >> e & 3) + 3
@@ -7209,9 +7049,8 @@ def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
     """Append ServiceDiscoveryRes and its end."""
     if type(m) is not ServiceDiscoveryRes:
         raise invalid(m, "a ServiceDiscoveryRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -7232,13 +7071,11 @@ def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
 
 def decode_SessionSetupReq(n: int, e: int) -> tuple[SessionSetupReq, int]:
     """SessionSetupReq up to its end."""
-    at = ""
+    at = "EVCCID"
     try:
-        at = "EVCCID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVCCID"
         evccid, e = read_binary(n, e, 0, 6)
         e -= 1
         if n >> e & 1:
@@ -7252,9 +7089,8 @@ def encode_SessionSetupReq(x: int, m: SessionSetupReq) -> int:
     """Append SessionSetupReq and its end."""
     if type(m) is not SessionSetupReq:
         raise invalid(m, "a SessionSetupReq")
-    at = ""
+    at = "EVCCID"
     try:
-        at = "EVCCID"
         x = put_binary(x << 2, m.evccid, 0, 6)
         return x << 2
     except ValueError as error:
@@ -7264,9 +7100,8 @@ def encode_SessionSetupReq(x: int, m: SessionSetupReq) -> int:
 def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
     """SessionSetupRes up to its end."""
     evse_time_stamp: int | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -7280,7 +7115,6 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVSEID"))
-        at = "EVSEID"
         evseid, e = read_string(n, e, 37, 7)
         e -= 2
         c = (n >> e & 3) + 2
@@ -7313,9 +7147,8 @@ def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
     """Append SessionSetupRes and its end."""
     if type(m) is not SessionSetupRes:
         raise invalid(m, "a SessionSetupRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -7340,9 +7173,8 @@ def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
 
 def decode_SessionStopReq(n: int, e: int) -> tuple[SessionStopReq, int]:
     """SessionStopReq up to its end."""
-    at = ""
+    at = "ChargingSession"
     try:
-        at = "ChargingSession"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
@@ -7357,9 +7189,8 @@ def encode_SessionStopReq(x: int, m: SessionStopReq) -> int:
     """Append SessionStopReq and its end."""
     if type(m) is not SessionStopReq:
         raise invalid(m, "a SessionStopReq")
-    at = ""
+    at = "ChargingSession"
     try:
-        at = "ChargingSession"
         charging_session = m.charging_session
         if type(charging_session) is not ChargingSession:
             raise invalid(charging_session, "a ChargingSession")
@@ -7370,9 +7201,8 @@ def encode_SessionStopReq(x: int, m: SessionStopReq) -> int:
 
 def decode_SessionStopRes(n: int, e: int) -> tuple[SessionStopRes, int]:
     """SessionStopRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -7394,9 +7224,8 @@ def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
     """Append SessionStopRes and its end."""
     if type(m) is not SessionStopRes:
         raise invalid(m, "a SessionStopRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -7407,13 +7236,11 @@ def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
 
 def decode_WeldingDetectionReq(n: int, e: int) -> tuple[WeldingDetectionReq, int]:
     """WeldingDetectionReq up to its end."""
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DC_EVStatus"
         dc_ev_status, e = decode_DC_EVStatus(n, e)
         e -= 1
         if n >> e & 1:
@@ -7427,9 +7254,8 @@ def encode_WeldingDetectionReq(x: int, m: WeldingDetectionReq) -> int:
     """Append WeldingDetectionReq and its end."""
     if type(m) is not WeldingDetectionReq:
         raise invalid(m, "a WeldingDetectionReq")
-    at = ""
+    at = "DC_EVStatus"
     try:
-        at = "DC_EVStatus"
         x = encode_DC_EVStatus(x << 1, m.dc_ev_status)
         return x << 1
     except ValueError as error:
@@ -7438,9 +7264,8 @@ def encode_WeldingDetectionReq(x: int, m: WeldingDetectionReq) -> int:
 
 def decode_WeldingDetectionRes(n: int, e: int) -> tuple[WeldingDetectionRes, int]:
     """WeldingDetectionRes up to its end."""
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 7
         v = n >> e & 0x7f
         if v & 0x60:
@@ -7454,13 +7279,11 @@ def decode_WeldingDetectionRes(n: int, e: int) -> tuple[WeldingDetectionRes, int
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "DC_EVSEStatus"))
-        at = "DC_EVSEStatus"
         dc_evse_status, e = decode_DC_EVSEStatus(n, e)
         at = "EVSEPresentVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_PhysicalValue(n, e)
         e -= 1
         if n >> e & 1:
@@ -7474,9 +7297,8 @@ def encode_WeldingDetectionRes(x: int, m: WeldingDetectionRes) -> int:
     """Append WeldingDetectionRes and its end."""
     if type(m) is not WeldingDetectionRes:
         raise invalid(m, "a WeldingDetectionRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -7934,19 +7756,16 @@ def encode_Body(x: int, m: Body) -> int:
 
 def decode_V2G_Message(n: int, e: int) -> tuple[V2G_Message, int]:
     """V2G_Message up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "Body"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Body"
         body, e = decode_Body(n, e)
         e -= 1
         if n >> e & 1:
@@ -7960,9 +7779,8 @@ def encode_V2G_Message(x: int, m: V2G_Message) -> int:
     """Append V2G_Message and its end."""
     if type(m) is not V2G_Message:
         raise invalid(m, "a V2G_Message")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "Body"
         x = encode_Body(x << 1, m.body)

@@ -1467,9 +1467,8 @@ def encode_WPT_AlignmentCheckMethodList(x: int, m: WPT_AlignmentCheckMethodList)
 
 def decode_WPT_CoordinateXYZ(n: int, e: int) -> tuple[WPT_CoordinateXYZ, int]:
     """WPT_CoordinateXYZ up to its end."""
-    at = ""
+    at = "Coord_X"
     try:
-        at = "Coord_X"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
@@ -1521,9 +1520,8 @@ def encode_WPT_CoordinateXYZ(x: int, m: WPT_CoordinateXYZ) -> int:
     """Append WPT_CoordinateXYZ and its end."""
     if type(m) is not WPT_CoordinateXYZ:
         raise invalid(m, "a WPT_CoordinateXYZ")
-    at = ""
+    at = "Coord_X"
     try:
-        at = "Coord_X"
         coord_x = m.coord_x
         if type(coord_x) is not int or not -32768 <= coord_x <= 32767:
             raise invalid(coord_x, "an integer (-32768..32767)")
@@ -1548,9 +1546,8 @@ def encode_WPT_CoordinateXYZ(x: int, m: WPT_CoordinateXYZ) -> int:
 
 def decode_WPT_TxRxSpecData(n: int, e: int) -> tuple[WPT_TxRxSpecData, int]:
     """WPT_TxRxSpecData up to its end."""
-    at = ""
+    at = "TxRxIdentifier"
     try:
-        at = "TxRxIdentifier"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -1565,13 +1562,11 @@ def decode_WPT_TxRxSpecData(n: int, e: int) -> tuple[WPT_TxRxSpecData, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "TxRxPosition"))
-        at = "TxRxPosition"
         tx_rx_position, e = decode_WPT_CoordinateXYZ(n, e)
         at = "TxRxOrientation"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "TxRxOrientation"
         tx_rx_orientation, e = decode_WPT_CoordinateXYZ(n, e)
         e -= 1
         if n >> e & 1:
@@ -1585,9 +1580,8 @@ def encode_WPT_TxRxSpecData(x: int, m: WPT_TxRxSpecData) -> int:
     """Append WPT_TxRxSpecData and its end."""
     if type(m) is not WPT_TxRxSpecData:
         raise invalid(m, "a WPT_TxRxSpecData")
-    at = ""
+    at = "TxRxIdentifier"
     try:
-        at = "TxRxIdentifier"
         tx_rx_identifier = m.tx_rx_identifier
         if type(tx_rx_identifier) is not int or not 1 <= tx_rx_identifier <= 4294967295:
             raise invalid(tx_rx_identifier, "an integer (1..4294967295)")
@@ -1603,9 +1597,8 @@ def encode_WPT_TxRxSpecData(x: int, m: WPT_TxRxSpecData) -> int:
 
 def decode_WPT_TxRxPulseOrder(n: int, e: int) -> tuple[WPT_TxRxPulseOrder, int]:
     """WPT_TxRxPulseOrder up to its end."""
-    at = ""
+    at = "IndexNumber"
     try:
-        at = "IndexNumber"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -1638,9 +1631,8 @@ def encode_WPT_TxRxPulseOrder(x: int, m: WPT_TxRxPulseOrder) -> int:
     """Append WPT_TxRxPulseOrder and its end."""
     if type(m) is not WPT_TxRxPulseOrder:
         raise invalid(m, "a WPT_TxRxPulseOrder")
-    at = ""
+    at = "IndexNumber"
     try:
-        at = "IndexNumber"
         index_number = m.index_number
         if type(index_number) is not int or not 0 <= index_number <= 65535:
             raise invalid(index_number, "an integer (0..65535)")
@@ -1673,7 +1665,6 @@ def decode_WPT_TxRxPackageSpecData(n: int, e: int) -> tuple[WPT_TxRxPackageSpecD
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "PulseSequenceOrder"
             one, e = decode_WPT_TxRxPulseOrder(n, e)
             pulse_sequence_order.append(one)
             if len(pulse_sequence_order) == 255:
@@ -1787,9 +1778,8 @@ def decode_WPT_LF_TransmitterData(n: int, e: int) -> tuple[WPT_LF_TransmitterDat
     tx_spec_data: list[WPT_TxRxSpecData] = []
     tx_package_spec_data: WPT_TxRxPackageSpecData | None = None
     base = 0
-    at = ""
+    at = "NumberOfTransmitters"
     try:
-        at = "NumberOfTransmitters"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
@@ -1809,7 +1799,6 @@ def decode_WPT_LF_TransmitterData(n: int, e: int) -> tuple[WPT_LF_TransmitterDat
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "TxSpecData"
             one, e = decode_WPT_TxRxSpecData(n, e)
             tx_spec_data.append(one)
             if len(tx_spec_data) == 255:
@@ -1846,9 +1835,8 @@ def encode_WPT_LF_TransmitterData(x: int, m: WPT_LF_TransmitterData) -> int:
     """Append WPT_LF_TransmitterData and its end."""
     if type(m) is not WPT_LF_TransmitterData:
         raise invalid(m, "a WPT_LF_TransmitterData")
-    at = ""
+    at = "NumberOfTransmitters"
     try:
-        at = "NumberOfTransmitters"
         number_of_transmitters = m.number_of_transmitters
         if type(number_of_transmitters) is not int or not 0 <= number_of_transmitters <= 255:
             raise invalid(number_of_transmitters, "an integer (0..255)")
@@ -1889,9 +1877,8 @@ def decode_WPT_LF_ReceiverData(n: int, e: int) -> tuple[WPT_LF_ReceiverData, int
     """WPT_LF_ReceiverData up to its end."""
     rx_spec_data: list[WPT_TxRxSpecData] = []
     base = 0
-    at = ""
+    at = "NumberOfReceivers"
     try:
-        at = "NumberOfReceivers"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
@@ -1906,7 +1893,6 @@ def decode_WPT_LF_ReceiverData(n: int, e: int) -> tuple[WPT_LF_ReceiverData, int
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "RxSpecData"
             one, e = decode_WPT_TxRxSpecData(n, e)
             rx_spec_data.append(one)
             if len(rx_spec_data) == 255:
@@ -1935,9 +1921,8 @@ def encode_WPT_LF_ReceiverData(x: int, m: WPT_LF_ReceiverData) -> int:
     """Append WPT_LF_ReceiverData and its end."""
     if type(m) is not WPT_LF_ReceiverData:
         raise invalid(m, "a WPT_LF_ReceiverData")
-    at = ""
+    at = "NumberOfReceivers"
     try:
-        at = "NumberOfReceivers"
         number_of_receivers = m.number_of_receivers
         if type(number_of_receivers) is not int or not 0 <= number_of_receivers <= 255:
             raise invalid(number_of_receivers, "an integer (0..255)")
@@ -2001,7 +1986,6 @@ def encode_WPT_LF_SystemSetupData(x: int, m: WPT_LF_SystemSetupData) -> int:
         raise invalid(m, "a WPT_LF_SystemSetupData")
     at = ""
     try:
-        at = ""
         chosen = count_set(m.lf_transmitter_setup_data, m.lf_receiver_setup_data)
         if chosen != 1:
             raise wrong_choice("exactly", "LF_TransmitterSetupData", "LF_ReceiverSetupData")
@@ -2020,13 +2004,11 @@ def decode_WPT_FinePositioningSetupReq(n: int, e: int) -> tuple[WPT_FinePosition
     """WPT_FinePositioningSetupReq up to its end."""
     vendor_specific_data_container: list[bytes] | None = None
     lf_system_setup_data: WPT_LF_SystemSetupData | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
@@ -2042,19 +2024,16 @@ def decode_WPT_FinePositioningSetupReq(n: int, e: int) -> tuple[WPT_FinePosition
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVDeviceFinePositioningMethodList"))
-        at = "EVDeviceFinePositioningMethodList"
         ev_device_fine_positioning_method_list, e = decode_WPT_FinePositioningMethodList(n, e)
         at = "EVDevicePairingMethodList"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVDevicePairingMethodList"
         ev_device_pairing_method_list, e = decode_WPT_PairingMethodList(n, e)
         at = "EVDeviceAlignmentCheckMethodList"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVDeviceAlignmentCheckMethodList"
         ev_device_alignment_check_method_list, e = decode_WPT_AlignmentCheckMethodList(n, e)
         at = "NaturalOffset"
         e -= 10
@@ -2077,7 +2056,6 @@ def decode_WPT_FinePositioningSetupReq(n: int, e: int) -> tuple[WPT_FinePosition
             at = "VendorSpecificDataContainer"
             vendor_specific_data_container = []
             while True:
-                at = "VendorSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
@@ -2111,9 +2089,8 @@ def encode_WPT_FinePositioningSetupReq(x: int, m: WPT_FinePositioningSetupReq) -
     """Append WPT_FinePositioningSetupReq and its end."""
     if type(m) is not WPT_FinePositioningSetupReq:
         raise invalid(m, "a WPT_FinePositioningSetupReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -2162,13 +2139,11 @@ def decode_WPT_FinePositioningSetupRes(n: int, e: int) -> tuple[WPT_FinePosition
     """WPT_FinePositioningSetupRes up to its end."""
     vendor_specific_data_container: list[bytes] | None = None
     lf_system_setup_data: WPT_LF_SystemSetupData | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -2184,19 +2159,16 @@ def decode_WPT_FinePositioningSetupRes(n: int, e: int) -> tuple[WPT_FinePosition
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "PrimaryDeviceFinePositioningMethodList"))
-        at = "PrimaryDeviceFinePositioningMethodList"
         primary_device_fine_positioning_method_list, e = decode_WPT_FinePositioningMethodList(n, e)
         at = "PrimaryDevicePairingMethodList"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PrimaryDevicePairingMethodList"
         primary_device_pairing_method_list, e = decode_WPT_PairingMethodList(n, e)
         at = "PrimaryDeviceAlignmentCheckMethodList"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PrimaryDeviceAlignmentCheckMethodList"
         primary_device_alignment_check_method_list, e = decode_WPT_AlignmentCheckMethodList(n, e)
         at = "NaturalOffset"
         e -= 10
@@ -2219,7 +2191,6 @@ def decode_WPT_FinePositioningSetupRes(n: int, e: int) -> tuple[WPT_FinePosition
             at = "VendorSpecificDataContainer"
             vendor_specific_data_container = []
             while True:
-                at = "VendorSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
@@ -2254,9 +2225,8 @@ def encode_WPT_FinePositioningSetupRes(x: int, m: WPT_FinePositioningSetupRes) -
     """Append WPT_FinePositioningSetupRes and its end."""
     if type(m) is not WPT_FinePositioningSetupRes:
         raise invalid(m, "a WPT_FinePositioningSetupRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -2303,9 +2273,8 @@ def encode_WPT_FinePositioningSetupRes(x: int, m: WPT_FinePositioningSetupRes) -
 
 def decode_WPT_LF_TxData(n: int, e: int) -> tuple[WPT_LF_TxData, int]:
     """WPT_LF_TxData up to its end."""
-    at = ""
+    at = "TxIdentifier"
     try:
-        at = "TxIdentifier"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -2320,7 +2289,6 @@ def decode_WPT_LF_TxData(n: int, e: int) -> tuple[WPT_LF_TxData, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EIRP"))
-        at = "EIRP"
         eirp, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -2334,9 +2302,8 @@ def encode_WPT_LF_TxData(x: int, m: WPT_LF_TxData) -> int:
     """Append WPT_LF_TxData and its end."""
     if type(m) is not WPT_LF_TxData:
         raise invalid(m, "a WPT_LF_TxData")
-    at = ""
+    at = "TxIdentifier"
     try:
-        at = "TxIdentifier"
         tx_identifier = m.tx_identifier
         if type(tx_identifier) is not int or not 1 <= tx_identifier <= 4294967295:
             raise invalid(tx_identifier, "an integer (1..4294967295)")
@@ -2350,13 +2317,11 @@ def encode_WPT_LF_TxData(x: int, m: WPT_LF_TxData) -> int:
 
 def decode_WPT_LF_TxDataList(n: int, e: int) -> tuple[WPT_LF_TxDataList, int]:
     """WPT_LF_TxDataList up to its end."""
-    at = ""
+    at = "WPT_LF_TxDataList"
     try:
-        at = "WPT_LF_TxDataList"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "WPT_LF_TxDataList"
         wpt_lf_tx_data_list, e = decode_WPT_LF_TxData(n, e)
         e -= 1
         if n >> e & 1:
@@ -2370,9 +2335,8 @@ def encode_WPT_LF_TxDataList(x: int, m: WPT_LF_TxDataList) -> int:
     """Append WPT_LF_TxDataList and its end."""
     if type(m) is not WPT_LF_TxDataList:
         raise invalid(m, "a WPT_LF_TxDataList")
-    at = ""
+    at = "WPT_LF_TxDataList"
     try:
-        at = "WPT_LF_TxDataList"
         x = encode_WPT_LF_TxData(x << 1, m.wpt_lf_tx_data_list)
         return x << 1
     except ValueError as error:
@@ -2381,9 +2345,8 @@ def encode_WPT_LF_TxDataList(x: int, m: WPT_LF_TxDataList) -> int:
 
 def decode_WPT_LF_RxRSSI(n: int, e: int) -> tuple[WPT_LF_RxRSSI, int]:
     """WPT_LF_RxRSSI up to its end."""
-    at = ""
+    at = "TxIdentifier"
     try:
-        at = "TxIdentifier"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -2398,7 +2361,6 @@ def decode_WPT_LF_RxRSSI(n: int, e: int) -> tuple[WPT_LF_RxRSSI, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "RSSI"))
-        at = "RSSI"
         rssi, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -2412,9 +2374,8 @@ def encode_WPT_LF_RxRSSI(x: int, m: WPT_LF_RxRSSI) -> int:
     """Append WPT_LF_RxRSSI and its end."""
     if type(m) is not WPT_LF_RxRSSI:
         raise invalid(m, "a WPT_LF_RxRSSI")
-    at = ""
+    at = "TxIdentifier"
     try:
-        at = "TxIdentifier"
         tx_identifier = m.tx_identifier
         if type(tx_identifier) is not int or not 1 <= tx_identifier <= 4294967295:
             raise invalid(tx_identifier, "an integer (1..4294967295)")
@@ -2428,13 +2389,11 @@ def encode_WPT_LF_RxRSSI(x: int, m: WPT_LF_RxRSSI) -> int:
 
 def decode_WPT_LF_RxRSSIList(n: int, e: int) -> tuple[WPT_LF_RxRSSIList, int]:
     """WPT_LF_RxRSSIList up to its end."""
-    at = ""
+    at = "RSSIDataList"
     try:
-        at = "RSSIDataList"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "RSSIDataList"
         rssi_data_list, e = decode_WPT_LF_RxRSSI(n, e)
         e -= 1
         if n >> e & 1:
@@ -2448,9 +2407,8 @@ def encode_WPT_LF_RxRSSIList(x: int, m: WPT_LF_RxRSSIList) -> int:
     """Append WPT_LF_RxRSSIList and its end."""
     if type(m) is not WPT_LF_RxRSSIList:
         raise invalid(m, "a WPT_LF_RxRSSIList")
-    at = ""
+    at = "RSSIDataList"
     try:
-        at = "RSSIDataList"
         x = encode_WPT_LF_RxRSSI(x << 1, m.rssi_data_list)
         return x << 1
     except ValueError as error:
@@ -2459,9 +2417,8 @@ def encode_WPT_LF_RxRSSIList(x: int, m: WPT_LF_RxRSSIList) -> int:
 
 def decode_WPT_LF_RxData(n: int, e: int) -> tuple[WPT_LF_RxData, int]:
     """WPT_LF_RxData up to its end."""
-    at = ""
+    at = "RxIdentifier"
     try:
-        at = "RxIdentifier"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
@@ -2476,7 +2433,6 @@ def decode_WPT_LF_RxData(n: int, e: int) -> tuple[WPT_LF_RxData, int]:
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "RSSIData"))
-        at = "RSSIData"
         rssi_data, e = decode_WPT_LF_RxRSSIList(n, e)
         e -= 1
         if n >> e & 1:
@@ -2490,9 +2446,8 @@ def encode_WPT_LF_RxData(x: int, m: WPT_LF_RxData) -> int:
     """Append WPT_LF_RxData and its end."""
     if type(m) is not WPT_LF_RxData:
         raise invalid(m, "a WPT_LF_RxData")
-    at = ""
+    at = "RxIdentifier"
     try:
-        at = "RxIdentifier"
         rx_identifier = m.rx_identifier
         if type(rx_identifier) is not int or not 1 <= rx_identifier <= 4294967295:
             raise invalid(rx_identifier, "an integer (1..4294967295)")
@@ -2506,13 +2461,11 @@ def encode_WPT_LF_RxData(x: int, m: WPT_LF_RxData) -> int:
 
 def decode_WPT_LF_RxDataList(n: int, e: int) -> tuple[WPT_LF_RxDataList, int]:
     """WPT_LF_RxDataList up to its end."""
-    at = ""
+    at = "WPT_LF_RxDataList"
     try:
-        at = "WPT_LF_RxDataList"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "WPT_LF_RxDataList"
         wpt_lf_rx_data_list, e = decode_WPT_LF_RxData(n, e)
         e -= 1
         if n >> e & 1:
@@ -2526,9 +2479,8 @@ def encode_WPT_LF_RxDataList(x: int, m: WPT_LF_RxDataList) -> int:
     """Append WPT_LF_RxDataList and its end."""
     if type(m) is not WPT_LF_RxDataList:
         raise invalid(m, "a WPT_LF_RxDataList")
-    at = ""
+    at = "WPT_LF_RxDataList"
     try:
-        at = "WPT_LF_RxDataList"
         x = encode_WPT_LF_RxData(x << 1, m.wpt_lf_rx_data_list)
         return x << 1
     except ValueError as error:
@@ -2539,9 +2491,8 @@ def decode_WPT_LF_DataPackage(n: int, e: int) -> tuple[WPT_LF_DataPackage, int]:
     """WPT_LF_DataPackage up to its end."""
     lf_tx_data: WPT_LF_TxDataList | None = None
     lf_rx_data: WPT_LF_RxDataList | None = None
-    at = ""
+    at = "PackageIndex"
     try:
-        at = "PackageIndex"
         e -= 13
         v = n >> e & 0x1fff
         if v & 0x1804:
@@ -2571,9 +2522,8 @@ def encode_WPT_LF_DataPackage(x: int, m: WPT_LF_DataPackage) -> int:
     """Append WPT_LF_DataPackage and its end."""
     if type(m) is not WPT_LF_DataPackage:
         raise invalid(m, "a WPT_LF_DataPackage")
-    at = ""
+    at = "PackageIndex"
     try:
-        at = "PackageIndex"
         package_index = m.package_index
         if type(package_index) is not int or not 0 <= package_index <= 255:
             raise invalid(package_index, "an integer (0..255)")
@@ -2595,9 +2545,8 @@ def encode_WPT_LF_DataPackage(x: int, m: WPT_LF_DataPackage) -> int:
 
 def decode_WPT_LF_DataPackageList(n: int, e: int) -> tuple[WPT_LF_DataPackageList, int]:
     """WPT_LF_DataPackageList up to its end."""
-    at = ""
+    at = "NumPackages"
     try:
-        at = "NumPackages"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
@@ -2617,9 +2566,8 @@ def encode_WPT_LF_DataPackageList(x: int, m: WPT_LF_DataPackageList) -> int:
     """Append WPT_LF_DataPackageList and its end."""
     if type(m) is not WPT_LF_DataPackageList:
         raise invalid(m, "a WPT_LF_DataPackageList")
-    at = ""
+    at = "NumPackages"
     try:
-        at = "NumPackages"
         num_packages = m.num_packages
         if type(num_packages) is not int or not 0 <= num_packages <= 255:
             raise invalid(num_packages, "an integer (0..255)")
@@ -2634,13 +2582,11 @@ def decode_WPT_FinePositioningReq(n: int, e: int) -> tuple[WPT_FinePositioningRe
     """WPT_FinePositioningReq up to its end."""
     vendor_specific_data_container: list[bytes] | None = None
     wpt_lf_data_package_list: WPT_LF_DataPackageList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
@@ -2671,7 +2617,6 @@ def decode_WPT_FinePositioningReq(n: int, e: int) -> tuple[WPT_FinePositioningRe
             at = "VendorSpecificDataContainer"
             vendor_specific_data_container = []
             while True:
-                at = "VendorSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
@@ -2704,9 +2649,8 @@ def encode_WPT_FinePositioningReq(x: int, m: WPT_FinePositioningReq) -> int:
     """Append WPT_FinePositioningReq and its end."""
     if type(m) is not WPT_FinePositioningReq:
         raise invalid(m, "a WPT_FinePositioningReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -2748,13 +2692,11 @@ def decode_WPT_FinePositioningRes(n: int, e: int) -> tuple[WPT_FinePositioningRe
     """WPT_FinePositioningRes up to its end."""
     vendor_specific_data_container: list[bytes] | None = None
     wpt_lf_data_package_list: WPT_LF_DataPackageList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -2785,7 +2727,6 @@ def decode_WPT_FinePositioningRes(n: int, e: int) -> tuple[WPT_FinePositioningRe
             at = "VendorSpecificDataContainer"
             vendor_specific_data_container = []
             while True:
-                at = "VendorSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
@@ -2818,9 +2759,8 @@ def encode_WPT_FinePositioningRes(x: int, m: WPT_FinePositioningRes) -> int:
     """Append WPT_FinePositioningRes and its end."""
     if type(m) is not WPT_FinePositioningRes:
         raise invalid(m, "a WPT_FinePositioningRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -2862,13 +2802,11 @@ def decode_WPT_PairingReq(n: int, e: int) -> tuple[WPT_PairingReq, int]:
     """WPT_PairingReq up to its end."""
     observed_id_code: int | None = None
     vendor_specific_data_container: list[bytes] | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
@@ -2921,7 +2859,6 @@ def decode_WPT_PairingReq(n: int, e: int) -> tuple[WPT_PairingReq, int]:
             at = "VendorSpecificDataContainer"
             vendor_specific_data_container = []
             while True:
-                at = "VendorSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
@@ -2944,9 +2881,8 @@ def encode_WPT_PairingReq(x: int, m: WPT_PairingReq) -> int:
     """Append WPT_PairingReq and its end."""
     if type(m) is not WPT_PairingReq:
         raise invalid(m, "a WPT_PairingReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -3093,7 +3029,6 @@ def decode_AlternativeSECCList(n: int, e: int) -> tuple[AlternativeSECCList, int
             raise unexpected(e)
         at = "AlternativeSECC"
         while True:
-            at = "AlternativeSECC"
             one, e = decode_AlternativeSECC(n, e)
             alternative_secc.append(one)
             if len(alternative_secc) == 8:
@@ -3143,13 +3078,11 @@ def decode_WPT_PairingRes(n: int, e: int) -> tuple[WPT_PairingRes, int]:
     observed_id_code: int | None = None
     alternative_secc_list: AlternativeSECCList | None = None
     vendor_specific_data_container: list[bytes] | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3205,7 +3138,6 @@ def decode_WPT_PairingRes(n: int, e: int) -> tuple[WPT_PairingRes, int]:
             at = "VendorSpecificDataContainer"
             vendor_specific_data_container = []
             while True:
-                at = "VendorSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
@@ -3231,9 +3163,8 @@ def encode_WPT_PairingRes(x: int, m: WPT_PairingRes) -> int:
     """Append WPT_PairingRes and its end."""
     if type(m) is not WPT_PairingRes:
         raise invalid(m, "a WPT_PairingRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3283,19 +3214,16 @@ def encode_WPT_PairingRes(x: int, m: WPT_PairingRes) -> int:
 def decode_WPT_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[WPT_ChargeParameterDiscoveryReq, int]:
     """WPT_ChargeParameterDiscoveryReq up to its end."""
     vendor_specific_data_container: list[bytes] | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVPCMaxReceivablePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPCMaxReceivablePower"
         evpc_max_receivable_power, e = decode_RationalNumber(n, e)
         at = "SDMaxGroundClearence"
         e -= 10
@@ -3322,7 +3250,6 @@ def decode_WPT_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[WPT_ChargePa
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "EVPCNaturalFrequency"))
-        at = "EVPCNaturalFrequency"
         evpc_natural_frequency, e = decode_RationalNumber(n, e)
         at = "EVPCDeviceLocalControl"
         e -= 6
@@ -3337,7 +3264,6 @@ def decode_WPT_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[WPT_ChargePa
             at = "VendorSpecificDataContainer"
             vendor_specific_data_container = []
             while True:
-                at = "VendorSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
@@ -3363,9 +3289,8 @@ def encode_WPT_ChargeParameterDiscoveryReq(x: int, m: WPT_ChargeParameterDiscove
     """Append WPT_ChargeParameterDiscoveryReq and its end."""
     if type(m) is not WPT_ChargeParameterDiscoveryReq:
         raise invalid(m, "a WPT_ChargeParameterDiscoveryReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVPCMaxReceivablePower"
         x = encode_RationalNumber(x << 1, m.evpc_max_receivable_power)
@@ -3411,13 +3336,11 @@ def encode_WPT_ChargeParameterDiscoveryReq(x: int, m: WPT_ChargeParameterDiscove
 def decode_WPT_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[WPT_ChargeParameterDiscoveryRes, int]:
     """WPT_ChargeParameterDiscoveryRes up to its end."""
     sd_manufacturer_specific_data_container: list[bytes] | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3440,7 +3363,6 @@ def decode_WPT_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[WPT_ChargePa
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SDMaxOutputPower"
         sd_max_output_power, e = decode_RationalNumber(n, e)
         at = "SDMaxGroundClearanceSupport"
         e -= 10
@@ -3467,13 +3389,11 @@ def decode_WPT_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[WPT_ChargePa
         v = n >> e & 0x3
         if v & 0x3:
             raise unexpected(e, v & 0x3, (1, "PDMinCoilCurrent"))
-        at = "PDMinCoilCurrent"
         pd_min_coil_current, e = decode_RationalNumber(n, e)
         at = "PDMaxCoilCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PDMaxCoilCurrent"
         pd_max_coil_current, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 9
@@ -3483,7 +3403,6 @@ def decode_WPT_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[WPT_ChargePa
             at = "SDManufacturerSpecificDataContainer"
             sd_manufacturer_specific_data_container = []
             while True:
-                at = "SDManufacturerSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 sd_manufacturer_specific_data_container.append(one)
                 if len(sd_manufacturer_specific_data_container) == 16:
@@ -3510,9 +3429,8 @@ def encode_WPT_ChargeParameterDiscoveryRes(x: int, m: WPT_ChargeParameterDiscove
     """Append WPT_ChargeParameterDiscoveryRes and its end."""
     if type(m) is not WPT_ChargeParameterDiscoveryRes:
         raise invalid(m, "a WPT_ChargeParameterDiscoveryRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3566,13 +3484,11 @@ def decode_WPT_AlignmentCheckReq(n: int, e: int) -> tuple[WPT_AlignmentCheckReq,
     """WPT_AlignmentCheckReq up to its end."""
     target_coil_current: RationalNumber | None = None
     vendor_specific_data_container: list[bytes] | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
@@ -3616,7 +3532,6 @@ def decode_WPT_AlignmentCheckReq(n: int, e: int) -> tuple[WPT_AlignmentCheckReq,
             at = "VendorSpecificDataContainer"
             vendor_specific_data_container = []
             while True:
-                at = "VendorSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
@@ -3641,9 +3556,8 @@ def encode_WPT_AlignmentCheckReq(x: int, m: WPT_AlignmentCheckReq) -> int:
     """Append WPT_AlignmentCheckReq and its end."""
     if type(m) is not WPT_AlignmentCheckReq:
         raise invalid(m, "a WPT_AlignmentCheckReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -3689,13 +3603,11 @@ def decode_WPT_AlignmentCheckRes(n: int, e: int) -> tuple[WPT_AlignmentCheckRes,
     power_transmitted: RationalNumber | None = None
     supply_device_current: RationalNumber | None = None
     vendor_specific_data_container: list[bytes] | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -3740,7 +3652,6 @@ def decode_WPT_AlignmentCheckRes(n: int, e: int) -> tuple[WPT_AlignmentCheckRes,
             at = "VendorSpecificDataContainer"
             vendor_specific_data_container = []
             while True:
-                at = "VendorSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 vendor_specific_data_container.append(one)
                 if len(vendor_specific_data_container) == 16:
@@ -3766,9 +3677,8 @@ def encode_WPT_AlignmentCheckRes(x: int, m: WPT_AlignmentCheckRes) -> int:
     """Append WPT_AlignmentCheckRes and its end."""
     if type(m) is not WPT_AlignmentCheckRes:
         raise invalid(m, "a WPT_AlignmentCheckRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3813,31 +3723,26 @@ def encode_WPT_AlignmentCheckRes(x: int, m: WPT_AlignmentCheckRes) -> int:
 
 def decode_WPT_EVPCPowerControlParameter(n: int, e: int) -> tuple[WPT_EVPCPowerControlParameter, int]:
     """WPT_EVPCPowerControlParameter up to its end."""
-    at = ""
+    at = "EVPCCoilCurrentRequest"
     try:
-        at = "EVPCCoilCurrentRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPCCoilCurrentRequest"
         evpc_coil_current_request, e = decode_RationalNumber(n, e)
         at = "EVPCCoilCurrentInformation"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPCCoilCurrentInformation"
         evpc_coil_current_information, e = decode_RationalNumber(n, e)
         at = "EVPCCurrentOutputInformation"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPCCurrentOutputInformation"
         evpc_current_output_information, e = decode_RationalNumber(n, e)
         at = "EVPCVoltageOutputInformation"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPCVoltageOutputInformation"
         evpc_voltage_output_information, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -3854,9 +3759,8 @@ def encode_WPT_EVPCPowerControlParameter(x: int, m: WPT_EVPCPowerControlParamete
     """Append WPT_EVPCPowerControlParameter and its end."""
     if type(m) is not WPT_EVPCPowerControlParameter:
         raise invalid(m, "a WPT_EVPCPowerControlParameter")
-    at = ""
+    at = "EVPCCoilCurrentRequest"
     try:
-        at = "EVPCCoilCurrentRequest"
         x = encode_RationalNumber(x << 1, m.evpc_coil_current_request)
         at = "EVPCCoilCurrentInformation"
         x = encode_RationalNumber(x << 1, m.evpc_coil_current_information)
@@ -3875,13 +3779,11 @@ def decode_WPT_ChargeLoopReq(n: int, e: int) -> tuple[WPT_ChargeLoopReq, int]:
     evpc_operating_frequency: RationalNumber | None = None
     evpc_power_control_parameter: WPT_EVPCPowerControlParameter | None = None
     manufacturer_specific_data_container: list[bytes] | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -3905,7 +3807,6 @@ def decode_WPT_ChargeLoopReq(n: int, e: int) -> tuple[WPT_ChargeLoopReq, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPCPowerOutput"
         evpc_power_output, e = decode_RationalNumber(n, e)
         at = "EVPCChargeDiagnostics"
         e -= 8
@@ -3934,7 +3835,6 @@ def decode_WPT_ChargeLoopReq(n: int, e: int) -> tuple[WPT_ChargeLoopReq, int]:
             at = "ManufacturerSpecificDataContainer"
             manufacturer_specific_data_container = []
             while True:
-                at = "ManufacturerSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 manufacturer_specific_data_container.append(one)
                 if len(manufacturer_specific_data_container) == 16:
@@ -3961,9 +3861,8 @@ def encode_WPT_ChargeLoopReq(x: int, m: WPT_ChargeLoopReq) -> int:
     """Append WPT_ChargeLoopReq and its end."""
     if type(m) is not WPT_ChargeLoopReq:
         raise invalid(m, "a WPT_ChargeLoopReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         w, b = 2, 1
         if m.display_parameters is not None:
@@ -4019,13 +3918,11 @@ def encode_WPT_ChargeLoopReq(x: int, m: WPT_ChargeLoopReq) -> int:
 
 def decode_WPT_SPCPowerControlParameter(n: int, e: int) -> tuple[WPT_SPCPowerControlParameter, int]:
     """WPT_SPCPowerControlParameter up to its end."""
-    at = ""
+    at = "SPCPrimaryDeviceCoilCurrentInformation"
     try:
-        at = "SPCPrimaryDeviceCoilCurrentInformation"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SPCPrimaryDeviceCoilCurrentInformation"
         spc_primary_device_coil_current_information, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -4039,9 +3936,8 @@ def encode_WPT_SPCPowerControlParameter(x: int, m: WPT_SPCPowerControlParameter)
     """Append WPT_SPCPowerControlParameter and its end."""
     if type(m) is not WPT_SPCPowerControlParameter:
         raise invalid(m, "a WPT_SPCPowerControlParameter")
-    at = ""
+    at = "SPCPrimaryDeviceCoilCurrentInformation"
     try:
-        at = "SPCPrimaryDeviceCoilCurrentInformation"
         x = encode_RationalNumber(x << 1, m.spc_primary_device_coil_current_information)
         return x << 1
     except ValueError as error:
@@ -4057,13 +3953,11 @@ def decode_WPT_ChargeLoopRes(n: int, e: int) -> tuple[WPT_ChargeLoopRes, int]:
     spc_operating_frequency: RationalNumber | None = None
     spc_power_control_parameter: WPT_SPCPowerControlParameter | None = None
     manufacturer_specific_data_container: list[bytes] | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
@@ -4119,7 +4013,6 @@ def decode_WPT_ChargeLoopRes(n: int, e: int) -> tuple[WPT_ChargeLoopRes, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SPCMinOutputPowerLimit"
         spc_min_output_power_limit, e = decode_RationalNumber(n, e)
         at = "SPCChargeDiagnostics"
         e -= 5
@@ -4155,7 +4048,6 @@ def decode_WPT_ChargeLoopRes(n: int, e: int) -> tuple[WPT_ChargeLoopRes, int]:
             at = "ManufacturerSpecificDataContainer"
             manufacturer_specific_data_container = []
             while True:
-                at = "ManufacturerSpecificDataContainer"
                 one, e = read_binary(n, e, 0, 256)
                 manufacturer_specific_data_container.append(one)
                 if len(manufacturer_specific_data_container) == 16:
@@ -4182,9 +4074,8 @@ def encode_WPT_ChargeLoopRes(x: int, m: WPT_ChargeLoopRes) -> int:
     """Append WPT_ChargeLoopRes and its end."""
     if type(m) is not WPT_ChargeLoopRes:
         raise invalid(m, "a WPT_ChargeLoopRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code

@@ -824,7 +824,6 @@ def decode_Transforms(n: int, e: int) -> tuple[Transforms, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Transform"
             one, e = decode_Transform(n, e)
             transform.append(one)
             if len(transform) > 128:
@@ -931,7 +930,6 @@ def decode_Reference(n: int, e: int) -> tuple[Reference, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DigestValue"
         digest_value, e = read_binary(n, e, 0, 8192)
         e -= 1
         if n >> e & 1:
@@ -1001,7 +999,6 @@ def decode_SignedInfo(n: int, e: int) -> tuple[SignedInfo, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SignatureMethod"
         signature_method, e = decode_SignatureMethod(n, e)
         e -= 1
         if n >> e & 1:
@@ -1015,7 +1012,6 @@ def decode_SignedInfo(n: int, e: int) -> tuple[SignedInfo, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Reference"
             one, e = decode_Reference(n, e)
             reference.append(one)
             if len(reference) > 128:
@@ -1137,19 +1133,16 @@ def encode_DSAKeyValue(x: int, m: DSAKeyValue) -> int:
 
 def decode_RSAKeyValue(n: int, e: int) -> tuple[RSAKeyValue, int]:
     """RSAKeyValue up to its end."""
-    at = ""
+    at = "Modulus"
     try:
-        at = "Modulus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Modulus"
         modulus, e = read_binary(n, e, 0, 8192)
         at = "Exponent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Exponent"
         exponent, e = read_binary(n, e, 0, 8192)
         e -= 1
         if n >> e & 1:
@@ -1163,9 +1156,8 @@ def encode_RSAKeyValue(x: int, m: RSAKeyValue) -> int:
     """Append RSAKeyValue and its end."""
     if type(m) is not RSAKeyValue:
         raise invalid(m, "a RSAKeyValue")
-    at = ""
+    at = "Modulus"
     try:
-        at = "Modulus"
         x = put_binary(x << 2, m.modulus, 0, 8192)
         at = "Exponent"
         x = put_binary(x << 3, m.exponent, 0, 8192)
@@ -1253,13 +1245,11 @@ def encode_RetrievalMethod(x: int, m: RetrievalMethod) -> int:
 
 def decode_X509IssuerSerial(n: int, e: int) -> tuple[X509IssuerSerial, int]:
     """X509IssuerSerial up to its end."""
-    at = ""
+    at = "X509IssuerName"
     try:
-        at = "X509IssuerName"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "X509IssuerName"
         x509_issuer_name, e = read_string(n, e, 4096)
         at = "X509SerialNumber"
         e -= 11
@@ -1285,9 +1275,8 @@ def encode_X509IssuerSerial(x: int, m: X509IssuerSerial) -> int:
     """Append X509IssuerSerial and its end."""
     if type(m) is not X509IssuerSerial:
         raise invalid(m, "a X509IssuerSerial")
-    at = ""
+    at = "X509IssuerName"
     try:
-        at = "X509IssuerName"
         x = put_string(x << 2, m.x509_issuer_name, 4096)
         at = "X509SerialNumber"
         x509_serial_number = m.x509_serial_number
@@ -1394,7 +1383,6 @@ def decode_Signature(n: int, e: int) -> tuple[Signature, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SignatureValue"
         signature_value, e = decode_SignatureValue(n, e)
         e -= 2
         c = (n >> e & 3) + 3
@@ -1418,7 +1406,6 @@ def decode_Signature(n: int, e: int) -> tuple[Signature, int]:
                 if e < need and base:
                     n, e = window.slide(e)
                     base = window.base
-                at = "Object"
                 one, e = decode_Object(n, e)
                 object.append(one)
                 if len(object) > 128:
@@ -1509,7 +1496,6 @@ def decode_Manifest(n: int, e: int) -> tuple[Manifest, int]:
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Reference"
             one, e = decode_Reference(n, e)
             reference.append(one)
             if len(reference) > 128:
@@ -1602,7 +1588,6 @@ def decode_SignatureProperties(n: int, e: int) -> tuple[SignatureProperties, int
             if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "SignatureProperty"
             one, e = decode_SignatureProperty(n, e)
             signature_property.append(one)
             if len(signature_property) > 128:
