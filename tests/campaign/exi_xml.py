@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evse_controller.exi.generator.grammar import Slot, TypePlan, plan_type
 from evse_controller.exi.generator.xsd import Complex, SchemaFolder, SchemaSet, Simple
-from evse_controller.messages import Message, Schema
+from evse_controller.messages import Message, Node, Schema
 
 
 class XmlWriter:
@@ -27,6 +27,18 @@ class XmlWriter:
         kind = self.schema.type_of(element)
         assert isinstance(kind, Complex)
         return self._element(name.local, name.uri, kind, message)
+
+    def write_fragment(self, element: str, node: Node) -> str:
+        """The XML document of one element, which need not be a global one, of the type that the node has."""
+        queue = [kind for kind in map(self.schema.type_of, self.schema.elements.values()) if isinstance(kind, Complex)]
+        for kind in queue:
+            for slot in self._plan(kind).slots:
+                if slot.element == element and isinstance(slot.type, Complex) \
+                        and self._plan(slot.type).class_name == type(node).__name__:
+                    return self._element(element, slot.uri, slot.type, node)
+            queue += [use for use in self._plan(kind).uses if use not in queue]
+        assert isinstance(node, Message)
+        return self.write(node)
 
     def _plan(self, kind: Complex) -> TypePlan:
         if kind not in self._plans:
