@@ -78,6 +78,7 @@ def _factory(config: Config, outlet: Outlet) -> Callable[[LinkInfo], V2gConnecti
         discharge_schedule_sign=config.protocol.discharge_schedule_sign,
         accept_negative_discharge_limits=config.protocol.accept_negative_discharge_limits,
         max_message_bytes=config.protocol.max_message_kib * 1024,
+        refuse_deviations="lab-refuse-deviations" in c.lab,
         timers=Timers(**slow),
     )
 

@@ -16,6 +16,7 @@ LAB_SWITCHES = {
     "lab-tcp": "ISO 15118-20 is served over plain TCP, without any authentication of the car",
     "lab-keylog": "TLS secrets are written into captures",
     "lab-slow-loop": "the charge loop tolerates a silent EV longer than 0.5 s [V2G20-1502]",
+    "lab-refuse-deviations": "a car whose message breaks its schema is refused, not served: for conformance tests only",
 }
 _EVSEID = re.compile(r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}$")
 DEVICE_ROLES = ("mcu", "power", "meter", "isolation")

@@ -27,6 +27,8 @@ class SeccConfig:
     `local_price_per_kwh` prices the schedule that the session offers by itself when no plan arrived in time.
     `accept_negative_discharge_limits`: quirk of cars that send discharge limits as negative numbers; else refused.
     `max_message_bytes`: a V2GTP frame that declares more is refused before it is stored, and ends the connection.
+    `refuse_deviations`: a message that breaks its schema does not decode, although it could be understood; what
+    conformance tests ask. Cars in the field send such messages, so by default they are served and logged.
     """
 
     lab_tcp: bool = False
@@ -42,6 +44,7 @@ class SeccConfig:
     language: str = "eng"
     local_price_per_kwh: float = 0.0
     max_message_bytes: int = MAX_PAYLOAD
+    refuse_deviations: bool = False
     timers: Timers = field(default_factory=Timers)
 
     def __post_init__(self) -> None:

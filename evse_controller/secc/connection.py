@@ -6,6 +6,9 @@ It calls `on_timer` when `next_deadline_s` has passed and `on_sent` when a respo
 A shell that asks for it codes large messages itself: an output then carries `work`, whose result comes back through
 `coded`. Until then no further request is served, and time goes on counting: the set-up time as ever, and one sequence
 time from when the request had arrived. In the charge loop that is half a second, for so long may an EV be deaf.
+
+A request that deviates from its schema but leaves no doubt is served, and its event says how it deviates: a driver in
+front of a charger is not helped by a refusal. What its values may do is judged by the handlers, as any request's are.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from evse_controller.messages.generated.app_protocol import SupportedAppProtocol
 from evse_controller.model.commands import Command
 from evse_controller.model.snapshot import EvseSnapshot
 from evse_controller.secc import sap
-from evse_controller.secc.coding import Coded, Work, weight
+from evse_controller.secc.coding import FLAWED_BYTES, Coded, Work, weight
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply, Session, Transport
 from evse_controller.secc.v2gtp import (
@@ -36,6 +39,7 @@ from evse_controller.secc.v2gtp import (
 
 _SAP = "SupportedAppProtocol"
 _ENDED = "Ended"
+_TOLD = 8  # deviations of one request that are logged line by line
 _GoOn: TypeAlias = "Callable[[Coded, EvseSnapshot, float], Output]"
 
 
@@ -210,10 +214,17 @@ class Connection:
         else:
             # Some EVs frame CertificateInstallationReq as 0x8001; inside a -20 session that means CommonMessages.
             schema = SCHEMA_OF_PAYLOAD.get(frame.payload_type, Schema.ISO20_COMMON)
-        work = Work(partial(decode, schema, frame.payload, self.config.max_message_bytes))
         go_on = self._negotiate if self._session is None else partial(self._ask, frame.payload_type)
-        if self.large_bytes is None or len(frame.payload) < self.large_bytes:
+        read = partial(decode, schema, frame.payload, self.config.max_message_bytes)
+        strict = self.config.refuse_deviations
+        work = Work(partial(read, strict))
+        if self.large_bytes is None or len(frame.payload) <= min(self.large_bytes - 1, FLAWED_BYTES):
             return go_on(work.run(), snapshot, now_s)
+        if len(frame.payload) < self.large_bytes:
+            # Finding every deviation takes many readings: of this size they are for the shell, a clean one is not.
+            clean = Work(partial(read, True)).run()
+            if strict or isinstance(clean, Message):
+                return go_on(clean, snapshot, now_s)
         self._await(work, go_on, now_s)
         return Output(work=work)
 
@@ -230,6 +241,8 @@ class Connection:
             reply = self._session.handle_undecodable(payload_type, str(request), now_s)
             return self._output(reply, payload_type, None, snapshot, now_s)
         reply = self._session.handle(request, snapshot, now_s)
+        if request.deviations:
+            reply = replace(reply, event=replace(reply.event, deviations=_told(request)))
         return self._output(reply, payload_type, request, snapshot, now_s)
 
     def _negotiate(self, request: Coded, snapshot: EvseSnapshot, now_s: float) -> Output:
@@ -249,7 +262,14 @@ class Connection:
             self._deadline_s = now_s + self.config.timers.sequence_s
             reason = f"{protocol.name} selected"
         event = MessageEvent(
-            request.ELEMENT, response.ELEMENT, response.response_code.name, _SAP, self.state_name, reason, 1.5
+            request.ELEMENT,
+            response.ELEMENT,
+            response.response_code.name,
+            _SAP,
+            self.state_name,
+            reason,
+            1.5,
+            _told(request),
         )
         data = encode_frame(PayloadType.APP_PROTOCOL, encode(response))
         return Output(data, PayloadType.APP_PROTOCOL, response, request, (), event)
@@ -285,8 +305,12 @@ class Connection:
         snapshot: EvseSnapshot,
         now_s: float,
     ) -> Output:
-        """An encoded answer. One of ours that does not encode becomes the session's refusal."""
+        """An encoded answer. One of ours that does not encode becomes the session's refusal, a refusal silence."""
         if not isinstance(coded, bytes):
+            if reply.close is CloseReason.FAILED:
+                self._shut()
+                event = replace(reply.event, response=None, code=None, reason=f"the refusal does not encode: {coded}")
+                return Output(request=request, commands=reply.commands, event=event, close=reply.close)
             assert self._session is not None
             reply = self._session.unsendable(request, reply, str(coded), snapshot, now_s)
             return self._output(reply, payload_type, request, snapshot, now_s)
@@ -318,6 +342,12 @@ class Connection:
         self._shut()
         commands = () if reply is None else reply.commands
         return Output(commands=commands, event=MessageEvent("-", None, None, state, _ENDED, reason), close=close)
+
+
+def _told(request: Message) -> tuple[str, ...]:
+    """How a request deviates, as lines for the log; what came from the EV is escaped."""
+    lines = [f"{found.path}: {found.reason}".encode("unicode_escape").decode() for found in request.deviations]
+    return (*lines[:_TOLD], f"and {len(lines) - _TOLD} more") if len(lines) > _TOLD else tuple(lines)
 
 
 def _open_session(

@@ -70,10 +70,10 @@ def test_other_requests_of_the_peer_wait_and_little_is_read_meanwhile() -> None:
         async with serving() as bench:
             held = Held()
             client = await busy(bench, held)
+            frames = bench.last.frames
             flood = frame(bytes(1000)) * 3000
             sending = asyncio.create_task(client.send(flood))
             await asyncio.sleep(0.1)
-            frames = bench.last.frames
             (link,) = bench.server._links
             assert 0 < len(link._pending) <= READ_BYTES
             await asyncio.sleep(0.1)

@@ -233,3 +233,15 @@ def test_a_message_above_the_usual_limit_is_served_when_configured() -> None:
     assert len(huge) > 256 * 1024
     (output,) = link.receive(huge, SNAPSHOT, 1000.5)
     assert output.close is CloseReason.UNEXPECTED_MESSAGE
+
+
+def test_nothing_is_kept_after_the_end() -> None:
+    link = negotiated()
+    link.abort("over", 1000.5)
+    link.receive(SETUP * 100, SNAPSHOT, 1000.6)
+    assert not link._waiting
+    lingering = patient(4096)
+    lingering.receive(frame(sap_request(("urn:nobody", 1, 0, 3, 1))), SNAPSHOT, 1000.0)
+    lingering.receive(SETUP * 100, SNAPSHOT, 1000.1)
+    assert lingering.state_name == "Ended"
+    assert not lingering._waiting
