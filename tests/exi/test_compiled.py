@@ -27,7 +27,7 @@ from tests.campaign.exi_vectors import read_vectors
 from tests.messages.test_decoding_is_total import profile
 from tests.messages.test_encoding_is_strict import CASES
 
-SOURCE = Path(__file__).resolve().parents[2] / "compiled"
+SOURCE = Path(__file__).resolve().parents[2] / "deploy" / "compiled"
 HEADER = MessageHeader(session_id=bytes(8), time_stamp=2**63)
 
 
