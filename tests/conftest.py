@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.stage import PlayedAgainWarning, Result, Scene, Stage, is_scene
+from tests.stage import Machine, PlayedAgainWarning, Result, Scene, Stage, is_scene
 
 SCENES = ("tests/e2e/", "tests/hil/test_josev_")
 OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception)
@@ -48,8 +48,14 @@ def _is_scene(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """Shared by the processes of this run: each has its own folder inside the same one."""
+    return Machine(tmp_path_factory.getbasetemp().parent)
+
+
+@pytest.fixture(scope="session")
 def results(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, machine: Machine
 ) -> Callable[[], Mapping[str, Result]]:
     """How the scenes of this run ended; played when it is first asked for."""
     scenes = [
@@ -57,15 +63,19 @@ def results(
         for item in request.session.items
         if isinstance(item, pytest.Function) and _is_scene(item)
     ]
-    stage = Stage(lambda: tmp_path_factory.mktemp("scene"), OUTCOMES)
+    stage = Stage(lambda: tmp_path_factory.mktemp("scene"), machine, OUTCOMES)
     return functools.cache(lambda: stage.play(scenes))
 
 
 @pytest.fixture(autouse=True)
-def _staged(request: pytest.FixtureRequest) -> None:
-    """Scenes need the results although they do not name them."""
+def _staged(request: pytest.FixtureRequest, machine: Machine) -> Iterator[None]:
+    """Scenes need the results although they do not name them. What load would spoil has the machine for itself."""
     if _is_scene(request.node):
         request.getfixturevalue("results")
+        yield
+    else:
+        with machine.alone() if request.node.nodeid.startswith(SCENES) else machine.shared():
+            yield
 
 
 @pytest.hookimpl(tryfirst=True)

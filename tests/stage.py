@@ -4,7 +4,8 @@ All selected scenes are played together, `SEATS` at once, when the first of them
 result. A plain function runs alone, for what load would spoil.
 
 The daemon's deadlines are real: where a board is silent for 300 ms it must open the contactors, also when the machine
-that plays the board stood still. So a scene that failed while the machine was overloaded is played once more, alone.
+that plays the board stood still. So a scene that failed while the machine was overloaded is played once more, alone:
+the other process of a whole run waits between two of its tests meanwhile (`Machine`).
 Its second result counts, and pytest's summary of warnings says that there was a first one, and what it was. A scene
 that fails for a reason of its own fails again.
 """
@@ -12,10 +13,12 @@ that fails for a reason of its own fails again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import inspect
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +55,47 @@ class Result:
         return f"played again, {end}; the machine was overloaded ({self.load}) when it failed with: {first}"
 
 
+class Machine:
+    """Who may load the machine: any number of tests side by side, or one scene alone, among all processes of a run.
+
+    `folder` is one that these processes share. Whoever waits to be alone keeps the door, so that nobody new comes in.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._door, self._room = folder / "door.lock", folder / "room.lock"
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[None]:
+        with contextlib.ExitStack() as inside:
+            with _locked(self._door, fcntl.LOCK_EX):
+                inside.enter_context(_locked(self._room, fcntl.LOCK_SH))
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        with _locked(self._door, fcntl.LOCK_EX), _locked(self._room, fcntl.LOCK_EX):
+            yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, how)
+        yield  # closing the file unlocks it
+
+
 class Stage:
     """`folder` makes an empty folder for a scene; `outcomes` are the test framework's own exceptions."""
 
     def __init__(
-        self, folder: Callable[[], Path], outcomes: tuple[type[BaseException], ...] = (), seats: int = SEATS
+        self,
+        folder: Callable[[], Path],
+        machine: Machine,
+        outcomes: tuple[type[BaseException], ...] = (),
+        seats: int = SEATS,
     ) -> None:
         self._folder = folder
+        self._machine = machine
         self._outcomes = outcomes
         self._seats = seats
         self._stalls: list[tuple[float, float]] = []
@@ -82,7 +119,8 @@ class Stage:
         for scene in scenes:
             first = results[scene.name]
             if first.error is not None and first.load:
-                results[scene.name] = Result(await self._play(scene), first.error, first.load)
+                with self._machine.alone():  # this process has nothing else to do while it waits
+                    results[scene.name] = Result(await self._play(scene), first.error, first.load)
         lag.cancel()
         return results
 

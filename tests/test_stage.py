@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.stage import STALL_S, Result, Scene, Stage
+from tests.stage import STALL_S, Machine, Result, Scene, Stage
 
 
 def _stage(tmp_path: Path, seats: int = 5) -> Stage:
-    return Stage(lambda: tmp_path, (pytest.skip.Exception, pytest.fail.Exception), seats)
+    return Stage(lambda: tmp_path, Machine(tmp_path), (pytest.skip.Exception, pytest.fail.Exception), seats)
 
 
 class Script:
@@ -71,3 +72,30 @@ def test_a_stall_before_a_scene_does_not_excuse_it(tmp_path: Path, monkeypatch: 
     assert results["stalling"].error is None
     assert str(results["later"].error) == "real"
     assert later.played == 1
+
+
+def test_a_scene_alone_waits_for_the_others_and_keeps_new_ones_out(tmp_path: Path) -> None:
+    machine, log = Machine(tmp_path), []
+    inside = threading.Event()
+
+    def other() -> None:
+        with machine.shared():
+            inside.set()
+            time.sleep(0.1)
+            log.append("other")
+
+    def late() -> None:
+        time.sleep(0.05)
+        with machine.shared():
+            log.append("late")
+
+    threads = [threading.Thread(target=each) for each in (other, late)]
+    for each in threads:
+        each.start()
+    inside.wait()
+    with machine.alone():
+        time.sleep(0.1)
+        log.append("alone")
+    for each in threads:
+        each.join()
+    assert log == ["other", "alone", "late"]

@@ -1,7 +1,7 @@
 """One charger: builds the rooms, runs the control loop at 20 Hz, serves the car and the technician.
 
-Order at start: journal, devices, network, control loop, control socket. Order at stop: the session is asked to end
-and the outlet brought to its safe state before anything is closed.
+Order at start: imports, journal, devices, control loop, network, control socket. Order at stop: the session is asked
+to end and the outlet brought to its safe state before anything is closed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def ntp_synchronised() -> bool:
 
 
 def load_protocols() -> None:
-    """Import what a car's first messages need while nothing is plugged: an import cannot yield to the control loop."""
+    """What a car's first messages need, imported before the first heartbeat: an import cannot yield to the loop."""
     import evse_controller.messages.generated.dc
     import evse_controller.secc.iso20.session  # noqa: F401
 
@@ -82,6 +82,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        load_protocols()
         with contextlib.ExitStack() as stack:
             journal, devices = self._open(stack)
             try:
@@ -89,6 +90,9 @@ class Daemon:
             except PriceFileError as error:
                 raise StartError(f"energy.prices: {error}") from error
             outlet.step(self.control.now_s())  # the first snapshot: nothing is known, nothing is permitted
+            # From this first heartbeat on the pilot board waits for the next, whatever else there is to be started.
+            loops = asyncio.create_task(self._control_loop(outlet, devices))
+            stack.callback(loops.cancel)
             try:
                 server = build_server(self.config, outlet)
                 await server.start()
@@ -103,9 +107,7 @@ class Daemon:
                 raise StartError(f"{self.config.controller.socket}: {error}") from error
             outlet.event("daemon", f"started, lab switches: {', '.join(self.config.controller.lab) or 'none'}")
             self._announce(server)
-            load_protocols()
             gc.freeze()  # what lives as long as the daemon need not be looked at by every later collection
-            loops = asyncio.create_task(self._control_loop(outlet, devices))
             await self._stopping.wait()
             await self._shut_down(outlet, server, control, loops)
 

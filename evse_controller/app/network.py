@@ -11,6 +11,7 @@ from evse_controller.net.capture import Capture
 from evse_controller.net.ports import LinkInfo, V2gConnection
 from evse_controller.net.server import ServerConfig, V2gServer
 from evse_controller.net.tls import PROFILES, Side, TlsContext, TlsError, load_credential, load_roots
+from evse_controller.secc.coding import LARGE_BYTES
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.connection import Connection
 from evse_controller.secc.iso20.timers import Timers
@@ -76,12 +77,15 @@ def _factory(config: Config, outlet: Outlet) -> Callable[[LinkInfo], V2gConnecti
         dc_connector=config.protocol.dc_connector,
         discharge_schedule_sign=config.protocol.discharge_schedule_sign,
         accept_negative_discharge_limits=config.protocol.accept_negative_discharge_limits,
+        max_message_bytes=config.protocol.max_message_kib * 1024,
+        refuse_deviations="lab-refuse-deviations" in c.lab,
         timers=Timers(**slow),
     )
 
     def connect(link: LinkInfo) -> V2gConnection:
         transport = Transport.TLS_1_3_MUTUAL if link.tls else Transport.TCP
-        connection = Connection(secc, transport, secrets.token_bytes, link.opened_s, link.setup_deadline_s)
+        opened_s, setup_s = link.opened_s, link.setup_deadline_s
+        connection = Connection(secc, transport, secrets.token_bytes, opened_s, setup_s, LARGE_BYTES)
         outlet.connection = connection
         return connection
 

@@ -112,7 +112,12 @@ class Outlet:
         event = getattr(output, "event", None)
         if event is not None:
             text = f"{event.request} -> {event.response} {event.code}"
-            self.event("message", text + (f": {event.reason}" if event.reason else ""), {"state": event.state})
+            text += f": {event.reason}" if event.reason else ""
+            data: dict[str, Any] = {"state": event.state}
+            if event.deviations:
+                text += f"; breaks its schema, served: {'; '.join(event.deviations)}"
+                data["deviations"] = list(event.deviations)
+            self.event("message", text, data)
 
     def on_event(self, event: NetEvent) -> None:
         self.event(event.kind, event.text)

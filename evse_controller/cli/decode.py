@@ -1,42 +1,40 @@
-"""`evsectl decode`: V2G messages as JSON with the schema's own element names, without a daemon."""
+"""`evsectl decode`: V2G messages as JSON with the schema's own element names, without a daemon.
+
+Beside the message, the object of a line (`--json`) has its schema, the payload type of its frame, in captures time and
+sender, and `deviations`, if the data deviate from the schema in a way that is read nevertheless. `evsectl encode` takes
+such lines as they are.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from evse_controller.cli.documents import LARGEST, PCAPNG, Unreadable, binary, framed, frames, is_framed, schema_named
+from evse_controller.cli.render import printable
 from evse_controller.exi.errors import ExiError
-from evse_controller.messages import Schema, decode, to_json
-from evse_controller.secc import sdp
-from evse_controller.secc.v2gtp import SCHEMA_OF_PAYLOAD, Frame, FrameReader, PayloadType
+from evse_controller.messages.base import Schema
 
-_SCHEMAS = {
-    "sap": Schema.APP_PROTOCOL,
-    "common": Schema.ISO20_COMMON,
-    "dc": Schema.ISO20_DC,
-    "ac": Schema.ISO20_AC,
-}
-_SDP_PORT = 15118
-
-
-class Unreadable(Exception):
-    """The input is neither hex nor a capture, or holds nothing that can be decoded."""
+# What stands beside the element in the object of one message.
+BESIDE = frozenset({"time", "from", "schema", "payload_type", "deviations", "error", "hex"})
+_SDP = (0x9000, 0x9001)
 
 
 def run(args: argparse.Namespace) -> int:
+    """Decode and print; the exit code."""
     try:
         found = 0
         broken = 0
-        for item in _items(args.input, args.schema):
+        for item in _items(args):
             found += 1
             broken += "error" in item
-            print(json.dumps(item) if args.json else _pretty(item))
+            if args.json:
+                print(json.dumps(item))
+            else:
+                _show(item)
     except (Unreadable, OSError) as error:
         print(f"evsectl: {error}", file=sys.stderr)
         return 2
@@ -46,108 +44,77 @@ def run(args: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
-def _items(source: str, schema: str) -> Iterator[dict[str, Any]]:
-    if source == "-":
-        data = sys.stdin.buffer.read()
-    elif re.fullmatch(r"(?:0[xX])?[0-9a-fA-F:\s]+", source):
-        data = source.encode()
+def _items(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    schema = None if args.schema in (None, "auto") else schema_named(args.schema)
+    data = binary(args.input, args.format)
+    if data[:4] == PCAPNG:
+        from evse_controller.cli import capture
+
+        yield from capture.items(data, lambda kind, payload: _routed(kind, payload, args.strict))
+    elif args.fragment:
+        if schema is None:
+            raise Unreadable("a fragment does not say its schema: add --schema (xmldsig for SignedInfo)")
+        yield _fragment(schema, data)
+    elif is_framed(data):
+        for frame in frames(data):
+            if frame.payload is None:
+                yield {"error": frame.problem, "hex": data[frame.offset :].hex()}
+            else:
+                yield _routed(frame.payload_type, frame.payload, args.strict)
+    elif schema is None:
+        raise Unreadable("bare EXI does not say its schema: add the V2GTP header, or --schema (see --help)")
     else:
-        data = Path(source).read_bytes()
-    if data[:4] == b"\x0a\x0d\x0d\x0a":
-        yield from _capture(data)
-        return
+        yield _message(schema, data, args.strict)
+
+
+def _routed(payload_type: int, payload: bytes, strict: bool) -> dict[str, Any]:
+    """The message in a V2GTP frame; its payload type, not --schema, says what it is."""
+    from evse_controller.messages.routing import schema_of_payload
+
+    if payload_type in _SDP:
+        from evse_controller.cli.capture import sdp_item
+
+        return sdp_item(framed(payload_type, payload))
+    beside = {"payload_type": f"0x{payload_type:04X}"}
     try:
-        payload = bytes.fromhex(re.sub(r"0[xX]|[\s:]", "", data.decode("ascii")))
-    except ValueError:
-        raise Unreadable(f"{source}: neither hex digits nor a pcapng file") from None
-    if payload[:2] == b"\x01\xfe":
-        reader = FrameReader()
-        frames = reader.feed(payload)
-        if not frames:
-            raise Unreadable(
-                "an incomplete or unknown V2GTP frame: " + (reader.broken or ", ".join(reader.ignored) or "cut off")
-            )
-        for frame in frames:
-            yield _frame(frame, schema)
-    else:
-        yield _bare(payload, schema)
-
-
-def _frame(frame: Frame, schema: str = "auto") -> dict[str, Any]:
-    if frame.payload_type == PayloadType.APP_PROTOCOL:
-        return _bare(frame.payload, "sap")
-    chosen = SCHEMA_OF_PAYLOAD.get(frame.payload_type)
-    if chosen is None:
-        return {"error": f"payload type 0x{frame.payload_type:04X} is not decoded", "hex": frame.payload.hex()}
-    return _message(chosen, frame.payload)
-
-
-def _bare(payload: bytes, schema: str) -> dict[str, Any]:
-    """An EXI payload without its V2GTP header: the schema must be named, for no content tells it for certain."""
-    if schema == "auto":
-        raise Unreadable("bare EXI does not say its schema: add the V2GTP header, or --schema sap|common|dc|ac")
-    return _message(_SCHEMAS[schema], payload)
-
-
-def _message(schema: Schema, payload: bytes) -> dict[str, Any]:
-    try:
-        return to_json(decode(schema, payload))
+        schema = schema_of_payload(payload_type, payload)
     except ExiError as error:
-        return {"error": str(error), "hex": payload.hex()}
+        return {**beside, "error": error.reason, "hex": payload.hex()}
+    return {**beside, **_message(schema, payload, strict)}
 
 
-def _capture(data: bytes) -> Iterator[dict[str, Any]]:
-    from evse_controller.net import capture_reader
+def _message(schema: Schema, payload: bytes, strict: bool) -> dict[str, Any]:
+    from evse_controller.messages import decode, to_json
 
     try:
-        capture = capture_reader.read_pcapng(data)
-    except capture_reader.CaptureError as error:
-        raise Unreadable(str(error)) from None
-    items: list[tuple[float, dict[str, Any]]] = []
-    for segment in capture_reader.segments(capture.packets):
-        if not segment.tcp and _SDP_PORT in (segment.source[1], segment.destination[1]):
-            items.append(
-                (segment.time_s, _stamp(segment.time_s, segment.destination[1] == _SDP_PORT, _sdp(segment.payload)))
-            )
-    for stream in capture_reader.tcp_streams(capture.packets):
-        items += [(at, _stamp(at, from_ev, item)) for at, from_ev, item in _stream(stream, capture.secrets)]
-    for _, item in sorted(items, key=lambda pair: pair[0]):
-        yield item
-    if capture.truncated:
-        yield {"error": "the capture ends in the middle of a block"}
+        message = decode(schema, payload, limit=LARGEST, strict=strict)
+    except ExiError as error:
+        return {"schema": schema.name, "error": str(error), "hex": payload.hex()}
+    item = {"schema": schema.name, **to_json(message)}
+    if message.deviations:
+        item["deviations"] = [deviation._asdict() for deviation in message.deviations]
+    return item
 
 
-def _stream(stream: Any, secrets: bytes) -> Iterator[tuple[float, bool, dict[str, Any]]]:
-    from evse_controller.net import tls_decrypt
+def _fragment(schema: Schema, data: bytes) -> dict[str, Any]:
+    from evse_controller.messages.fragments import decode_fragment
+    from evse_controller.messages.json_form import fragment_to_json
 
-    chunks = iter(stream.chunks)
-    if tls_decrypt.is_tls(stream):
-        chunks = tls_decrypt.decrypt(stream, secrets)
-    readers = {True: FrameReader(), False: FrameReader()}
-    at = stream.chunks[0].time_s if stream.chunks else 0.0
     try:
-        for chunk in chunks:
-            at = chunk.time_s
-            for frame in readers[chunk.from_client].feed(chunk.data):
-                yield at, chunk.from_client, _frame(frame)
-    except tls_decrypt.DecryptError as error:
-        yield at, True, {"error": f"TLS connection {stream.client} to {stream.server}: {error}"}
+        return {"schema": schema.name, **fragment_to_json(*decode_fragment(schema, data, limit=LARGEST))}
+    except ExiError as error:
+        return {"schema": schema.name, "error": str(error), "hex": data.hex()}
 
 
-def _sdp(datagram: bytes) -> dict[str, Any]:
-    response = sdp.decode_response(datagram)
-    if response is not None:
-        return {"SDPResponse": {"Port": response.port, "Security": response.security.name}}
-    request = sdp.decode_request(datagram)
-    return {"SDPRequest": {"Security": request.security.name}} if request is not None else {"error": "malformed SDP"}
-
-
-def _stamp(at: float, from_ev: bool, item: dict[str, Any]) -> dict[str, Any]:
-    clock = time.strftime("%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}"
-    return {"time": clock, "from": "EV" if from_ev else "EVSE", **item}
-
-
-def _pretty(item: dict[str, Any]) -> str:
-    head = " ".join(str(item[key]) for key in ("time", "from") if key in item)
-    body = {key: value for key, value in item.items() if key not in ("time", "from")}
-    return f"{head} {json.dumps(body, indent=2)}".strip()
+def _show(item: dict[str, Any]) -> None:
+    """The message on standard output, what is wrong with it on standard error; in a capture both stay in order."""
+    head = " ".join(item[key] for key in ("time", "from") if key in item)
+    if "error" in item and not head:
+        print(printable(f"evsectl: {item['error']}"), file=sys.stderr)
+        return
+    body = {key: value for key, value in item.items() if key not in BESIDE or key in ("error", "hex")}
+    print(f"{head} {json.dumps(body, indent=2)}".strip())
+    for deviation in item.get("deviations", ()):
+        where = deviation["path"] if deviation["offset"] is None else f"{deviation['path']}, bit {deviation['offset']}"
+        text = f"evsectl: {head} deviation: {item['schema']}, {where}: {deviation['reason']}"
+        print(printable(" ".join(text.split())), file=sys.stderr)

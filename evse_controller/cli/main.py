@@ -62,18 +62,57 @@ def _parser() -> argparse.ArgumentParser:
     stop = add("stop", "end the running session in order")
     stop.add_argument("--reason", default="stopped by technician")
 
-    decode = add("decode", "V2G messages as JSON, offline: hex of a frame or EXI payload, or a pcapng file")
-    decode.add_argument("input", help="hex digits, a pcapng file, or - for standard input")
-    decode.add_argument(
-        "--schema",
-        default="auto",
-        choices=("auto", "sap", "common", "dc", "ac"),
-        help="for bare EXI without V2GTP header",
-    )
+    _offline(add)
 
     config = add("config", "configuration files").add_subparsers(dest="action", metavar="ACTION", required=True)
     add("check", "say what is wrong in a configuration file, and where", config).add_argument("file")
     return parser
+
+
+_SCHEMAS = """schemas:
+  sap, din, iso2, common, ac, dc, acdp, wpt, xmldsig, or a namespace. Those that
+  you generated from schema files of your own go by their namespace, and are
+  found in the folders of the environment variable EVSE_CONTROLLER_SCHEMAS.
+"""
+_DECODE = f"""{_SCHEMAS}
+examples:
+  evsectl decode 01fe80010000000480400040
+  evsectl decode --schema sap --strict 80400040
+  evsectl decode --json capture.pcapng
+  evsectl decode --fragment --schema iso2 message.exi
+
+A V2GTP frame (01FE...) tells its schema by the payload type, and 0x8001 by the
+second byte of the message. What deviates from the schema and is read
+nevertheless is named on standard error; --strict refuses it."""
+_ENCODE = f"""{_SCHEMAS}
+examples:
+  evsectl encode '{{"supportedAppProtocolRes":
+      {{"ResponseCode": "OK_SuccessfulNegotiation", "SchemaID": 1}}}}'
+  evsectl decode --json 01fe80010000000480400040 | evsectl encode --frame -
+  evsectl encode --schema iso2 --format binary message.json > message.exi
+  evsectl encode --fragment SignedInfo message.json
+
+The schema is that of --schema, else the one that `evsectl decode --json` noted,
+else the element's name tells it (V2G_Message is of two protocols)."""
+
+
+def _offline(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands that need no daemon but their input."""
+    decode = add("decode", "V2G messages as JSON, offline: of EXI, V2GTP frames or a pcapng capture")
+    decode.add_argument("input", help="hex or base64 digits, a file of them or of bytes, or - for standard input")
+    decode.add_argument("--schema", metavar="SCHEMA", help="of EXI without V2GTP header")
+    decode.add_argument("--format", choices=("auto", "hex", "base64", "binary"), default="auto", help="of the input")
+    decode.add_argument("--strict", action="store_true", help="refuse what deviates from the schema")
+    decode.add_argument("--fragment", action="store_true", help="the input is a fragment that a signature covers")
+    encode = add("encode", "JSON messages as EXI, offline")
+    encode.add_argument("input", help="JSON, a file with it, or - for standard input")
+    encode.add_argument("--schema", metavar="SCHEMA", help="if neither the input nor the element's name tells it")
+    encode.add_argument("--format", choices=("hex", "base64", "binary"), default="hex", help="of the output")
+    encode.add_argument("--frame", action="store_true", help="put the V2GTP header in front")
+    encode.add_argument("--fragment", metavar="ELEMENT", help="this element alone, as a signature covers it")
+    for parser, text in ((decode, _DECODE), (encode, _ENCODE)):
+        parser.epilog = text
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -96,6 +135,10 @@ def _dispatch(args: argparse.Namespace) -> int:
         from evse_controller.cli.decode import run as run_decode
 
         return run_decode(args)
+    if args.command == "encode":
+        from evse_controller.cli.encode import run as run_encode
+
+        return run_encode(args)
     if args.command == "config":
         from evse_controller.cli.check import run as run_check
 

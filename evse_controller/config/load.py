@@ -16,6 +16,7 @@ LAB_SWITCHES = {
     "lab-tcp": "ISO 15118-20 is served over plain TCP, without any authentication of the car",
     "lab-keylog": "TLS secrets are written into captures",
     "lab-slow-loop": "the charge loop tolerates a silent EV longer than 0.5 s [V2G20-1502]",
+    "lab-refuse-deviations": "a car whose message breaks its schema is refused, not served: for conformance tests only",
 }
 _EVSEID = re.compile(r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}$")
 DEVICE_ROLES = ("mcu", "power", "meter", "isolation")
@@ -99,11 +100,12 @@ class EnergySection:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolSection:
-    """Where public stacks disagree: see `SeccConfig`, which documents each and holds the defaults."""
+    """Where public stacks disagree, and bounds: see `SeccConfig`, which documents each and holds the defaults."""
 
     dc_connector: int
     discharge_schedule_sign: int
     accept_negative_discharge_limits: bool
+    max_message_kib: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Config:
     def notes(self) -> list[str]:
         """What a technician should know about this file although it is valid."""
         notes = [f"lab switch {name}: {LAB_SWITCHES[name]}" for name in self.controller.lab]
+        notes.append(f"a car's message may have {self.protocol.max_message_kib} KiB (protocol.max_message_kib)")
         if self.world is not None:
             notes.append(f"simulated world clock, {self.world.speed:g} times as fast: refused with real devices")
         if not self.outlet.bidirectional:
@@ -295,6 +298,7 @@ def _protocol(table: Table) -> ProtocolSection:
         dc_connector=table.integer("dc_connector", 1, 4, 2),
         discharge_schedule_sign=table.integer("discharge_schedule_sign", -1, 1, 1),
         accept_negative_discharge_limits=table.flag("accept_negative_discharge_limits", False),
+        max_message_kib=table.integer("max_message_kib", 64, 1536, 256),
     )
     if section.discharge_schedule_sign == 0:
         table.complain("discharge_schedule_sign", "must be 1 or -1")

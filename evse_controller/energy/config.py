@@ -10,8 +10,10 @@ from dataclasses import dataclass
 class EnergyConfig:
     """How to plan. `building_profile_w`: 24 values, the building's usual load by hour of the UTC day; None: as now.
 
-    `start_lead_s`: world time from a schedule request to the first energy (cable check and pre-charge). `world_speed`:
-    world seconds per second of control time, other than 1 only in simulation.
+    `start_lead_s`: world time from a schedule request to the first energy (cable check and pre-charge).
+    `ready_before_s`: how long before departure the need shall be met. `reaction_s`: control time in which a charger
+    can make good what it is late (a change of direction takes about 1 s, ramps as much, then as long at full power).
+    `world_speed`: world seconds per second of control time, other than 1 only in simulation.
     """
 
     slot_s: int = 900
@@ -23,7 +25,14 @@ class EnergyConfig:
     battery_efficiency: float = 0.98
     building_profile_w: tuple[float, ...] | None = None
     start_lead_s: float = 0.0
+    ready_before_s: float = 300.0
+    reaction_s: float = 3.0
     world_speed: float = 1.0
+
+    @property
+    def reserve_s(self) -> float:
+        """World time before departure in which nothing is planned: it makes good what plan and world differ by."""
+        return max(self.ready_before_s, self.reaction_s * self.world_speed)
 
     def __post_init__(self) -> None:
         if not 60 <= self.slot_s <= 3600:
@@ -34,6 +43,9 @@ class EnergyConfig:
         for name in ("charge_efficiency", "discharge_efficiency", "battery_efficiency"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
+        for name in ("ready_before_s", "reaction_s"):
+            if not 0.0 <= getattr(self, name) <= 3600.0:
+                raise ValueError(f"{name} must be 0..3600, got {getattr(self, name)}")
         if not 0.0 <= self.wear_per_kwh < math.inf:
             raise ValueError(f"wear_per_kwh must be >= 0, got {self.wear_per_kwh}")
         if self.building_profile_w is not None and len(self.building_profile_w) != 24:

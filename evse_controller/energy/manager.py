@@ -7,6 +7,10 @@ A minimum request above zero is charged first, whatever the price; what forbids 
 offer holds no discharge before its own charging could have reached that minimum, and the accepted schedule's
 discharge ends by the meter where the minimum begins, whatever the schedule says.
 
+The need is met a reserve (`EnergyConfig.reserve_s`) before departure, for cars, ramps, meters and drivers are never
+exactly as planned. In the reserve nothing is discharged, and what is missing by the meter is charged at once: in
+Dynamic mode by the set-point, in Scheduled mode by the caps, which are open then.
+
 A Scheduled offer is made once and stands until the EV has chosen, so it is not made blind: while the building meter,
 seen or just started, gives no load, the offer waits up to 5 s of control time (the EV is told Ongoing meanwhile). A
 site that has had no load for longer is offered the failsafe share.
@@ -16,15 +20,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from evse_controller.energy.config import EnergyConfig
 from evse_controller.energy.needs import StatedNeeds
 from evse_controller.energy.offers import after_level, differs, power_at, tuple_steps
 from evse_controller.energy.planner import Plan, PlanError, PlanRequest, PlanSlot, charge_at_once, plan_steps
 from evse_controller.energy.prices import Tariff
-from evse_controller.energy.slots import replacement_price, slot_steps
+from evse_controller.energy.slots import replacement_price, reserve_from, slot_steps
 from evse_controller.model.commands import EvDcLimits
 from evse_controller.model.limits import Limit
 from evse_controller.model.offer import EnergyNeeds, OfferTuple, PowerProfile, ScheduleOffer
@@ -45,6 +50,7 @@ _PATIENT_STEPS = 100  # control steps (20 Hz) for which a Scheduled offer waits 
 class _Planned:
     anchor_utc_s: int
     slots: tuple[PlanSlot, ...]
+    reserve_utc_s: float  # from here on until departure what is missing is charged at once
     plan: Plan
     offer: ScheduleOffer | None
     outlook: SiteOutlook | None
@@ -236,6 +242,8 @@ class EnergyManager:
         offset_s = utc_s - planned.anchor_utc_s
         for slot, power_w in zip(planned.slots, planned.plan.powers_w, strict=True):
             if 0.0 <= offset_s < slot.duration_s:
+                if utc_s >= planned.reserve_utc_s:
+                    power_w = slot.max_charge_w if self._missing_wh(session) > 0.0 else 0.0
                 if power_w < 0.0 and session.no_discharge(self._moved_wh, self._soc) is not None:
                     return 0.0
                 if power_w > 0.0 and session.left(session.needs.maximum_wh, self._moved_wh, math.inf) <= 0.0:
@@ -243,6 +251,16 @@ class EnergyManager:
                 return power_w
             offset_s -= slot.duration_s
         return None
+
+    def _need_wh(self, session: StatedNeeds) -> float:
+        """What must still be charged; negative: so much may be missing in the end."""
+        unknown = session.needs.target_wh is None and session.needs.maximum_wh is None
+        most = session.left(session.needs.maximum_wh, self._moved_wh, -math.inf)
+        return session.left(session.needs.target_wh, self._moved_wh, _UNKNOWN_NEED_WH if unknown else most)
+
+    def _missing_wh(self, session: StatedNeeds) -> float:
+        """What must be charged for the need and for the minimum."""
+        return max(self._need_wh(session), session.left(session.needs.minimum_wh, self._moved_wh, -math.inf))
 
     def _outlook_changed_for_long(self, planned: _Planned, utc_s: float) -> bool:
         now, then = self._outlook, planned.outlook
@@ -279,9 +297,8 @@ class EnergyManager:
         # Below the V2X window (but not below the minimum) nothing forces a charge, and nothing may be discharged.
         discharge = session.bidirectional and math.isfinite(edge) and (edge <= 0.0 or edge <= minimum)
         floor = edge if discharge else max(0.0, minimum)
-        unknown = session.needs.target_wh is None and session.needs.maximum_wh is None
         most = session.left(session.needs.maximum_wh, self._moved_wh, -math.inf)
-        need = session.left(session.needs.target_wh, self._moved_wh, _UNKNOWN_NEED_WH if unknown else most)
+        need = self._need_wh(session)
         ceiling = max(most, need, floor)
         # Before the first energy the cable is checked and pre-charged: a plan must not count on that time.
         lead_s = 0.0 if self._flowing else self.config.start_lead_s
@@ -290,10 +307,13 @@ class EnergyManager:
         if lead_s and len(slots) > 1:
             slots = (replace(slots[0], max_charge_w=0.0, max_discharge_w=0.0), *slots[1:])
         config = self.config
+        reserve = reserve_from(config, session)
+        used = sum(start < reserve for start in _starts(anchor, slots))
+        closed = [replace(slot, max_charge_w=0.0, max_discharge_w=0.0) for slot in slots[used:]]
         # A kWh left over is worth what the cheapest hour would replace it for (a touch less, so that it is not bought).
         cheapest = max(0.0, min(replacement_price(slot) for slot in slots))
         request = PlanRequest(
-            slots,
+            (*slots[:used], *closed) if reserve > anchor + lead_s else slots,
             need,
             floor,
             ceiling,
@@ -305,10 +325,11 @@ class EnergyManager:
         )
         plan = yield from plan_steps(request)
         if session.needs.dynamic:
-            return _Planned(anchor, slots, plan, None, outlook, lead_s > 0)
+            return _Planned(anchor, slots, reserve, plan, None, outlook, lead_s > 0)
         points = min(_MOST_POINTS, max(_FEWEST_POINTS, session.needs.max_supporting_points))
         charge_w = [max(0.0, power_w) for power_w in plan.powers_w]
         discharge_w = [max(0.0, -power_w) for power_w in plan.powers_w]
+        charge_w[used:] = [slot.max_charge_w for slot in slots[used:]]
         if lead_s and len(slots) > 1:  # an EV that is ready sooner may begin
             charge_w[0], discharge_w[0] = min(charge_w[1], open_w), discharge_w[1]
         tuples = [(yield from tuple_steps(1, slots, charge_w, discharge_w, session.bidirectional, points))]
@@ -318,7 +339,11 @@ class EnergyManager:
             tuples.append((yield from tuple_steps(2, slots, charge_w, discharge_w, session.bidirectional, points)))
         self._offer_id += 1
         offer = ScheduleOffer(self._offer_id, anchor, tariff.currency, tuple(tuples))
-        return _Planned(anchor, slots, plan, offer, outlook, lead_s > 0)
+        return _Planned(anchor, slots, reserve, plan, offer, outlook, lead_s > 0)
+
+
+def _starts(anchor_s: int, slots: Sequence[PlanSlot]) -> list[float]:
+    return [anchor_s + before_s for before_s in accumulate((slot.duration_s for slot in slots[:-1]), initial=0.0)]
 
 
 def _cap(chosen: OfferTuple, way: str, offset_s: float) -> Limit:

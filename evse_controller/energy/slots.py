@@ -23,12 +23,14 @@ def slot_steps(
     discharge: bool,
     lead_s: float,
 ) -> Generator[None, None, tuple[PlanSlot, ...]]:
-    """Slots from `anchor` to departure, yielding after each. `lead_s` > 0 is a first slot of its own."""
+    """Slots from `anchor` to departure, yielding after each. `lead_s` > 0 is a first slot of its own; one ends where
+    the reserve before departure begins."""
     departure = stated.needs.departure_utc_s
     stay_s = config.default_stay_s if departure is None else round(departure) - anchor
     # A departure that has passed leaves one slot: whatever is missing is charged at once.
     horizon_s = min(config.max_horizon_s, _MOST_SLOTS * config.slot_s)
     end = anchor + min(horizon_s, stay_s if stay_s >= 60 else config.slot_s)
+    reserve = reserve_from(config, stated)
     charge_w, discharge_w = stated.power_limits()
     slots: list[PlanSlot] = []
     start = anchor
@@ -36,6 +38,8 @@ def slot_steps(
         grid = (start // config.slot_s + 1) * config.slot_s
         change = math.ceil(tariff.next_change(start))
         until = min(grid, end, change if change > start else grid)
+        if start < reserve < until:
+            until = int(reserve)
         if start == anchor and 0 < lead_s < end - anchor:
             until = anchor + math.ceil(lead_s)  # one slot of its own, whatever boundaries it crosses
         building_w, import_w, export_w = _site_at(config, start, anchor, outlook, charge_w)
@@ -52,6 +56,12 @@ def slot_steps(
         start = until
         yield
     return tuple(slots)
+
+
+def reserve_from(config: EnergyConfig, stated: StatedNeeds) -> float:
+    """When the reserve before departure begins, in whole seconds; never, when no departure is known."""
+    departure = stated.needs.departure_utc_s
+    return math.inf if departure is None else float(math.floor(departure - config.reserve_s))
 
 
 def _site_at(

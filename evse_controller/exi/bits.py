@@ -7,6 +7,7 @@ Decoding: the whole payload is one int `n`, `e` counts the bits that are left; a
 from __future__ import annotations
 
 from evse_controller.exi.errors import ExiError, invalid, unexpected
+from evse_controller.exi.leniency import lenient, tolerate
 
 MAX_TEXT = 4096  # characters of a string whose type has no maxLength
 MAX_BINARY = 8192  # octets of a binary value whose type has no maxLength
@@ -24,6 +25,8 @@ def read_more(n: int, e: int, low: int, groups: int) -> tuple[int, int]:
         octet = n >> e & 255
         value |= (octet & 127) << shift
         if octet < 128:
+            if not octet:
+                tolerate("an integer with needless octets", e)
             return value, e
         shift += 7
         if shift >= 7 * groups:
@@ -37,15 +40,16 @@ def read_uint(n: int, e: int, groups: int) -> tuple[int, int]:
     return (octet, e) if octet < 128 else read_more(n, e, octet, groups)
 
 
-def read_characters(n: int, e: int, most: int) -> tuple[str, int]:
+def read_characters(n: int, e: int, most: int, least: int = 0) -> tuple[str, int]:
     """A string as value (7.1.10, 7.3.3): length plus two, then code points; 0 and 1 would be string table hits."""
     start = e
     length, e = read_uint(n, e, 5)
     if length < 2:
         raise ExiError("a string table hit, which charging protocols exclude", start)
     length -= 2
-    if length > most:
-        raise ExiError(f"a string of {length} characters where {most} are allowed", start)
+    if not least <= length <= most:
+        reason = f"a string of {length} characters where {least} to {most} are allowed"
+        _wrong_length(reason, length > max(most, MAX_TEXT), start)
     end = e - 8 * length
     octets = (n >> end & ((1 << 8 * length) - 1)).to_bytes(length, "big")
     if octets.isascii():
@@ -69,17 +73,17 @@ def read_octets(n: int, e: int, least: int, most: int) -> tuple[bytes, int]:
     start = e
     length, e = read_uint(n, e, 5)
     if not least <= length <= most:
-        raise ExiError(f"{length} bytes where {least} to {most} are allowed", start)
+        _wrong_length(f"{length} bytes where {least} to {most} are allowed", length > max(most, MAX_BINARY), start)
     e -= 8 * length
     return (n >> e & ((1 << 8 * length) - 1)).to_bytes(length, "big"), e
 
 
-def read_string(n: int, e: int, most: int) -> tuple[str, int]:
+def read_string(n: int, e: int, most: int, least: int = 0) -> tuple[str, int]:
     """Content and end of a string element. An empty one may also end by the second-level end event `1 000`."""
     e -= 1
     if n >> e & 1:
-        return "", _empty(n, e)
-    value, e = read_characters(n, e, most)
+        return "", read_empty(n, e, least)
+    value, e = read_characters(n, e, most, least)
     e -= 1
     if n >> e & 1:
         raise unexpected(e)
@@ -90,10 +94,7 @@ def read_binary(n: int, e: int, least: int, most: int) -> tuple[bytes, int]:
     """Content and end of a binary element; an empty one as in `read_string`."""
     e -= 1
     if n >> e & 1:
-        e = _empty(n, e)
-        if least:
-            raise ExiError(f"0 bytes where {least} to {most} are allowed", e)
-        return b"", e
+        return b"", read_empty(n, e, least)
     value, e = read_octets(n, e, least, most)
     e -= 1
     if n >> e & 1:
@@ -114,24 +115,42 @@ def read_integer(n: int, e: int) -> tuple[int, int]:
     return (-1 - value if head else value), e
 
 
-def _empty(n: int, e: int) -> int:
-    """Accept the second-level end element (8.5.4.4.1), the first of seven productions there."""
+def read_empty(n: int, e: int, least: int = 0) -> int:
+    """Accept the second-level end element (8.5.4.4.1) of a value that should have a length of `least`.
+
+    It is the first of seven productions there, and behind an attribute, where xsi:type and xsi:nil cannot come
+    any more, of five: 000 in both.
+    """
     e -= 3
     if n >> e & 7:
         raise ExiError("a deviation from the schema (second-level event)", e)
+    tolerate("an empty value that ends by the second-level end element", e)
+    if least:
+        tolerate(f"a length of 0 where {least} is the least", e)
     return e
 
 
+def _wrong_length(reason: str, excessive: bool, left: int) -> None:
+    """A length against the facets is tolerable, but what would be read has its bound."""
+    if excessive:
+        raise ExiError(reason, left)
+    tolerate(reason, left)
+
+
 class Window:
-    """A view of a part of a long payload, so that the cost of reading a list stays linear in its length."""
+    """A view of a part of a long payload, so that the cost of reading a list stays linear in its length.
 
-    __slots__ = ("_data", "_size", "base")
+    It is slid whenever less than `need` bits are left of it, the most that one item can take.
+    """
 
-    def __init__(self, n: int, e: int, need: int) -> None:
-        """Over the last `e` bits of `n`; `need` is the most that one item can take."""
+    __slots__ = ("_data", "_size", "base", "need")
+
+    def __init__(self, n: int, e: int, need: int, lenient_need: int) -> None:
+        """Over the last `e` bits of `n`; an item takes up to `need` bits, or `lenient_need` against the facets."""
         e = max(e, 0)
         self._data = (n & ((1 << e) - 1)).to_bytes((e + 7) // 8, "big")
-        self._size = 4 * need + 2048
+        self.need = lenient_need if lenient() else need
+        self._size = self.need + 3 * need + 2048
         self.base = e  # bits below the window
 
     def slide(self, e: int) -> tuple[int, int]:
@@ -163,10 +182,10 @@ def put_integer(x: int, value: int) -> int:
     return (put_uint(x << 2, value) if value >= 0 else put_uint(x << 2 | 1, -1 - value)) << 1
 
 
-def put_string(x: int, value: str, most: int) -> int:
+def put_string(x: int, value: str, most: int, least: int = 0) -> int:
     """Append a string as value (7.1.10): never a table hit."""
-    if type(value) is not str or len(value) > most:
-        raise invalid(value, f"a string of at most {most} characters")
+    if type(value) is not str or not least <= len(value) <= most:
+        raise invalid(value, f"a string of {f'{least} to' if least else 'at most'} {most} characters")
     x = put_uint(x, len(value) + 2)
     if value.isascii():
         return x << 8 * len(value) | int.from_bytes(value.encode("ascii"), "big")

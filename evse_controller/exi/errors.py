@@ -6,8 +6,9 @@ from __future__ import annotations
 class ExiError(ValueError):
     """Bytes that are no message of the schema, or a message that the schema forbids.
 
-    `schema` is the name of the schema set, `path` the elements from the root to the fault, `offset` the bit
-    offset in the data at which the fault was noticed (None while encoding), `reason` what is wrong there.
+    `schema` is the name of the schema set, `path` the elements from the root to the fault, with the index in a list
+    (empty if it is not about an element: data of another kind), `offset` the bit offset in the data at which the
+    fault was noticed (None while encoding), `reason` what is wrong there.
     """
 
     def __init__(self, reason: str, left: int | None = None) -> None:
@@ -17,6 +18,7 @@ class ExiError(ValueError):
         self.offset: int | None = None
         self.steps: list[str] = []
         self.left = left  # bits not yet read when the fault was noticed, counted in the innermost window
+        self.element = ""  # the innermost step, where the fault knows it better than the place that catches it
 
     @property
     def path(self) -> str:
@@ -32,6 +34,10 @@ class ExiError(ValueError):
         return f"{', '.join(words)}: {self.reason}"
 
 
+class Tolerable(ExiError):
+    """A fault that leaves no doubt about what was meant; `exi.leniency` lets it go unless strictness is asked for."""
+
+
 def within(error: ValueError, step: str, left: int | None = None, base: int = 0) -> ExiError:
     """The error with one more step of the path in front of it.
 
@@ -43,19 +49,30 @@ def within(error: ValueError, step: str, left: int | None = None, base: int = 0)
         error = ExiError("the data end inside this element", max(left or 0, 0))
     if base and error.left is not None:
         error.left += base
-    if step:
-        error.steps.insert(0, step)
+    if error.element or step:
+        error.steps.insert(0, error.element or step)
+        error.element = ""
     return error
 
 
-def unexpected(left: int) -> ExiError:
-    """An event code that leads away from the schema's productions."""
-    return ExiError("an event code that the schema does not have here", left)
+def unexpected(left: int, wrong: int = 0, *later: tuple[int, str]) -> ExiError:
+    """An event code that leads away from the schema's productions.
+
+    Of several pieces read at once, `wrong` has the bits that should be zero, and `later` tells the elements behind
+    the first, each with the number of bits at which it begins.
+    """
+    error = ExiError("an event code that the schema does not have here", left + max(wrong.bit_length() - 1, 0))
+    for bits, element in later:
+        if wrong.bit_length() <= bits:
+            error.element = element
+    return error
 
 
-def out_of_range(value: object, allowed: str, left: int) -> ExiError:
-    """A decoded value outside the bounds of its type."""
-    return ExiError(f"value {value} is outside {allowed}", left)
+def out_of_range(value: object, allowed: str, left: int, element: str = "") -> ExiError:
+    """An index that stands for no value."""
+    error = ExiError(f"value {value} is outside {allowed}", left)
+    error.element = element
+    return error
 
 
 def invalid(value: object, wanted: str) -> ExiError:

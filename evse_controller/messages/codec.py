@@ -11,31 +11,27 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from evse_controller.exi.errors import ExiError, within
-from evse_controller.messages.base import Message, RootDecoders, RootEncoders, Schema
+from evse_controller.exi.leniency import padding, read_again
+from evse_controller.messages.backend import compiled_coders
+from evse_controller.messages.base import GENERATED, FragmentCoders, Message, RootDecoders, RootEncoders, Schema
 
 HEADER = 0x80  # distinguishing bits 10, no options document, EXI version 1 (EXI 1.0, 5)
 DEFAULT_LIMIT = 256 * 1024  # bytes; the largest legal price schedules need up to 1.5 MB
-
-_PACKAGE = "evse_controller.messages.generated"
-_MODULES = {
-    Schema.APP_PROTOCOL: "app_protocol",
-    Schema.XMLDSIG: "xmldsig",
-    Schema.ISO20_COMMON: "common_messages",
-    Schema.ISO20_DC: "dc",
-    Schema.ISO20_AC: "ac",
-}
 
 
 class _Coders(Protocol):
     DOCUMENT_BITS: int
     ROOT_DECODERS: RootDecoders
     ROOT_ENCODERS: RootEncoders
+    FRAGMENT_BITS: int
+    FRAGMENT_END: int
+    FRAGMENT_CODERS: FragmentCoders
 
 
 @cache
 def coders(schema: Schema) -> _Coders:
     """The generated module of a schema set, loaded when it is needed first."""
-    return cast("_Coders", import_module(f"{_PACKAGE}.{_MODULES[schema]}"))
+    return cast("_Coders", import_module(f"{GENERATED}.{schema.module}"))
 
 
 def schema_of(message: Message) -> Schema:
@@ -47,39 +43,69 @@ def encode(message: Message) -> bytes:
     """The EXI document of a message. A message that the schema forbids raises ExiError with the element's path."""
     if not isinstance(message, Message):
         raise ExiError(f"{type(message).__name__} is not a message")
-    module = coders(message.SCHEMA)
-    code, encoder = module.ROOT_ENCODERS[type(message)]
+    cls = type(message)
+    schema: Schema | None = getattr(cls, "SCHEMA", None)
+    module = coders(schema) if schema else None
+    if schema is None or module is None or cls not in module.ROOT_ENCODERS:
+        problem = ExiError(f"{cls.__name__} is the class of no element that a document may begin with")
+        problem.schema = schema.name if schema else ""
+        raise problem
+    compiled = compiled_coders(schema)
+    if compiled is not None and (document := compiled.encode(message)) is not None:
+        return document
+    code, encoder = module.ROOT_ENCODERS[cls]
     try:
         x = encoder((0x100 | HEADER) << module.DOCUMENT_BITS | code, message)
     except ExiError as error:
         located = within(error, message.ELEMENT)
-        located.schema = message.SCHEMA.name
+        located.schema = schema.name
         raise located from None
     bits = x.bit_length() - 1
     x = (x ^ 1 << bits) << (-bits % 8)
     return x.to_bytes((bits + 7) // 8, "big")
 
 
-def decode(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT) -> Message:
-    """The message in an EXI document of the schema set. Any other data raise ExiError; trailing bytes are ignored."""
+def decode(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT, strict: bool = False) -> Message:
+    """The message in an EXI document of the schema set. Data that are none raise ExiError.
+
+    What deviates from the schema or the specification in a way that leaves no doubt about its meaning is read and
+    named in `message.deviations` (`exi.leniency` has the list); `strict` refuses it. Without deviations the message
+    encodes to the same data again.
+
+    Any data end in one of the two. Nothing recurses but by the nesting of types, and the generator refuses a type
+    that contains itself; every step of a loop takes bits from the data; the work is linear in their length, and no
+    value is allocated before its length has been held against a bound.
+    """
     if len(data) > limit:
         raise _fault(schema, ExiError(f"{len(data)} bytes where {limit} are allowed"), 0)
     if len(data) < 2 or data[0] != HEADER:
         raise _fault(schema, ExiError("no EXI header (0x80) with a document behind it"), 0)
+    compiled = compiled_coders(schema)
+    if compiled is not None and (clean := compiled.decode(data)) is not None:
+        return clean
     module = coders(schema)
     total = 8 * len(data)
     n = int.from_bytes(data, "big")
     e = total - 8 - module.DOCUMENT_BITS
-    code = n >> e & (1 << module.DOCUMENT_BITS) - 1
+    code = n >> e & (1 << module.DOCUMENT_BITS) - 1 if e >= 0 else -1
     root = module.ROOT_DECODERS.get(code)
     if root is None:
         raise _fault(schema, ExiError(f"root element code {code} is no message of this schema"), 8)
     element, decoder = root
+    fault = None
     try:
-        return decoder(n, e)[0]
+        message, left = decoder(n, e)
+        if left < 8 and not n & (1 << left) - 1:
+            return message
     except ValueError as error:
-        located = within(error, element, e)
-        raise _fault(schema, located, total - (located.left or 0)) from None
+        fault = within(error, "", e)
+    try:
+        if strict:
+            raise fault or padding(n, left)[0]
+        message, message._deviations = read_again(decoder, n, e, element, total, fault)
+    except ExiError as error:
+        raise _fault(schema, within(error, element), total - (error.left or 0)) from None
+    return message
 
 
 def _fault(schema: Schema, error: ExiError, offset: int) -> ExiError:

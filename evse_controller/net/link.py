@@ -1,7 +1,9 @@
 """One TCP connection of an EV: TLS, pacing, timers and bounds around a sans-IO `V2gConnection`.
 
 Bounds: 16 KiB read at a time, reading paused while anything is unprocessed or unsent, at most `SLICE_BYTES` processed
-per turn of the loop (a flood of tiny frames cannot starve the control step), a peer that does not read is cut off.
+per turn of the loop (a flood of tiny frames cannot starve the control step), a peer that does not read is cut off. At
+most one large message is coded beside the loop; meanwhile nothing else of this peer is processed, and no more is read
+than fits beside it, but its closing, the timers and the station are heeded at once.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Protocol
 
 from evse_controller.net.capture import Address, Capture, TcpCapture
+from evse_controller.net.coder import Coder, Job
 from evse_controller.net.latency import LatencyRecord
 from evse_controller.net.ports import ConnectionFactory, Hooks, LinkInfo, NetEvent, Output, V2gConnection
 from evse_controller.net.tls import Handshake, TlsContext, TlsEngine, TlsError
+from evse_controller.secc.coding import Coded, Work
 
 READ_BYTES = 16384
 SLICE_BYTES = 256
@@ -31,6 +36,7 @@ class LinkOwner(Protocol):
 
     hooks: Hooks
     latency: LatencyRecord
+    coder: Coder
     capture: Capture | None
     connection_factory: ConnectionFactory
     handshake_timeout_s: float
@@ -69,6 +75,7 @@ class Link(asyncio.BufferedProtocol):
         self._writable = True
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._pump_queued = False
+        self._coding: Job[Coded] | None = None
         self._captured: TcpCapture | None = None
         self._opened_s = 0.0
 
@@ -123,6 +130,7 @@ class Link(asyncio.BufferedProtocol):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._stop_coding()
         if self._captured is not None:
             self._captured.finished(by_peer=not self._close_when_sent, reset=exc is not None)
         if self.connection is not None:
@@ -204,7 +212,7 @@ class Link(asyncio.BufferedProtocol):
     def _pump(self, started_s: float | None = None) -> None:
         """Process one slice; the rest waits for the loop's next turn, or until a paced response has left."""
         connection = self.connection
-        if connection is None or self.ended or self._outbox or not self._writable:
+        if connection is None or self.ended or self._outbox or self._coding is not None or not self._writable:
             self._update_reading()
             return
         if self._pending:
@@ -213,7 +221,7 @@ class Link(asyncio.BufferedProtocol):
             del self._pending[:SLICE_BYTES]
             hooks = self._owner.hooks
             self._carry_out(connection.receive(piece, hooks.snapshot(), hooks.now_s()), began_s)
-        if self._pending and not self.ended and not self._outbox and not self._pump_queued:
+        if self._pending and not self.ended and not self._outbox and not self._coding and not self._pump_queued:
             self._pump_queued = True
             asyncio.get_running_loop().call_soon(self._pump_again)
         self._update_reading()
@@ -230,8 +238,28 @@ class Link(asyncio.BufferedProtocol):
                 self._outbox.append((output.data, -1.0 if began_s is None else time.perf_counter() - began_s))
             if output.close is not None:
                 self._close_when_sent = True
+            if output.work is not None:
+                self._code(output.work, began_s)
         self._send_outbox(began_s)
         self._schedule_deadline()
+
+    def _code(self, work: Work, began_s: float | None) -> None:
+        def done(future: Future[Coded]) -> None:
+            self._coding = None
+            self._guarded(lambda: self._coded(work, future.result(), began_s))
+
+        self._coding = self._owner.coder.submit(work.run, done)
+
+    def _coded(self, work: Work, result: Coded, began_s: float | None) -> None:
+        if self.connection is not None and not self.ended:
+            hooks = self._owner.hooks
+            self._carry_out(self.connection.coded(work, result, hooks.snapshot(), hooks.now_s()), began_s)
+            self._pump()
+
+    def _stop_coding(self) -> None:
+        if self._coding is not None:
+            self._coding.cancel()
+            self._coding = None
 
     def _hand_over(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
@@ -332,6 +360,7 @@ class Link(asyncio.BufferedProtocol):
         if self.ended or self._transport is None:
             return
         self._close_when_sent = True
+        self._stop_coding()
         if self._engine is not None:
             self._engine.close()
             self._write(self._engine.take_ciphertext())

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from evse_controller.model.commands import Command
 from evse_controller.model.snapshot import EvseSnapshot
+from evse_controller.secc.coding import Coded, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,10 @@ class LinkInfo:
 
 
 class Output(Protocol):
-    """One effect of a connection: `commands` to the station, then `data` to the EV, then (if `close`) the end."""
+    """One effect of a connection: `commands` to the station, then `data` to the EV, then (if `close`) the end.
+
+    `work` is a large message to be coded beside the loop; its result goes to the connection's `coded`.
+    """
 
     @property
     def data(self) -> bytes | None: ...
@@ -43,6 +47,9 @@ class Output(Protocol):
 
     @property
     def close(self) -> object | None: ...
+
+    @property
+    def work(self) -> Work | None: ...
 
 
 class V2gConnection(Protocol):
@@ -62,6 +69,9 @@ class V2gConnection(Protocol):
 
     def receive(self, data: bytes, snapshot: EvseSnapshot, now_s: float) -> Sequence[Output]:
         """Bytes as TCP delivered them: parts of frames, several frames, garbage."""
+
+    def coded(self, work: Work, result: Coded, snapshot: EvseSnapshot, now_s: float) -> Sequence[Output]:
+        """The result of an output's work. Meanwhile `receive` is not called; everything else may be."""
 
     def on_sent(self, now_s: float) -> None:
         """A response left the socket."""

@@ -14,6 +14,7 @@ import socket
 from dataclasses import dataclass
 
 from evse_controller.net.capture import Address, Capture
+from evse_controller.net.coder import Coder
 from evse_controller.net.interface import bind_to_device, interface_index, link_local_address
 from evse_controller.net.latency import LatencyRecord
 from evse_controller.net.link import Link
@@ -54,7 +55,8 @@ class ServerConfig:
 class V2gServer:
     """Start it once; `set_enabled(True)` when an EV is plugged and the data link is up, False when it is not.
 
-    Raises ValueError when it could serve nothing (no TLS context and no `lab_tcp`).
+    `coder` codes large messages; outlets of one process share one, which the caller closes. Raises ValueError when it
+    could serve nothing (no TLS context and no `lab_tcp`).
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class V2gServer:
         hooks: Hooks,
         tls: TlsContext | None,
         capture: Capture | None = None,
+        coder: Coder | None = None,
     ) -> None:
         if tls is None and not config.lab_tcp:
             raise ValueError("neither TLS credentials nor lab-tcp: nothing could be served")
@@ -74,6 +77,8 @@ class V2gServer:
         self.connection_factory = connection_factory
         self.capture = capture
         self.latency = LatencyRecord()
+        self.coder = coder or Coder()
+        self._own_coder = coder is None
         self.handshake_timeout_s = config.handshake_timeout_s
         self.min_response_interval_s = config.min_response_interval_s
         self.active: Link | None = None
@@ -137,6 +142,8 @@ class V2gServer:
             server.close()
         self._servers.clear()
         self._ports.clear()
+        if self._own_coder:
+            self.coder.close()
         await asyncio.sleep(0)
 
     def set_enabled(self, enabled: bool, reason: str = "unplugged") -> None:

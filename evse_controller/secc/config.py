@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 from evse_controller.model.commands import ControlMode
 from evse_controller.secc.iso20.timers import Timers
+from evse_controller.secc.v2gtp import MAX_PAYLOAD
 
 PRICING_NONE = 0
 PRICING_ABSOLUTE = 1
 PRICING_LEVELS = 2
+# The largest legal price schedule has 1.48 MB; below 64 KiB a legal energy offer of an EV would be refused.
+MIN_MESSAGE_LIMIT, MAX_MESSAGE_LIMIT = 64 * 1024, 1536 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,9 @@ class SeccConfig:
     the rules that tie messages to pilot states (state C in CableCheck, state B after PowerDelivery(Stop)).
     `local_price_per_kwh` prices the schedule that the session offers by itself when no plan arrived in time.
     `accept_negative_discharge_limits`: quirk of cars that send discharge limits as negative numbers; else refused.
+    `max_message_bytes`: a V2GTP frame that declares more is refused before it is stored, and ends the connection.
+    `refuse_deviations`: a message that breaks its schema does not decode, although it could be understood; what
+    conformance tests ask. Cars in the field send such messages, so by default they are served and logged.
     """
 
     lab_tcp: bool = False
@@ -37,6 +43,8 @@ class SeccConfig:
     currency: str = "EUR"
     language: str = "eng"
     local_price_per_kwh: float = 0.0
+    max_message_bytes: int = MAX_PAYLOAD
+    refuse_deviations: bool = False
     timers: Timers = field(default_factory=Timers)
 
     def __post_init__(self) -> None:
@@ -48,6 +56,9 @@ class SeccConfig:
             raise ValueError(f"discharge_schedule_sign must be 1 or -1, got {self.discharge_schedule_sign}")
         if len(self.currency) != 3 or len(self.language) != 3:
             raise ValueError(f"currency and language have 3 letters, got {self.currency!r} and {self.language!r}")
+        if not MIN_MESSAGE_LIMIT <= self.max_message_bytes <= MAX_MESSAGE_LIMIT:
+            allowed = f"{MIN_MESSAGE_LIMIT} to {MAX_MESSAGE_LIMIT}"
+            raise ValueError(f"max_message_bytes must be from {allowed}, got {self.max_message_bytes}")
         unknown = set(self.services) - {2, 6}
         if unknown or not self.services:
             raise ValueError(f"services must be chosen from 2 (DC) and 6 (DC_BPT), got {list(self.services)}")

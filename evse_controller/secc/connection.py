@@ -2,18 +2,30 @@
 
 The asyncio shell feeds bytes and time in and carries outputs out, in order: commands first, then bytes, then closing.
 It calls `on_timer` when `next_deadline_s` has passed and `on_sent` when a response really left the socket.
+
+A shell that asks for it codes large messages itself: an output then carries `work`, whose result comes back through
+`coded`. Until then no further request is served, and time goes on counting: the set-up time as ever, and one sequence
+time from when the request had arrived. In the charge loop that is half a second, for so long may an EV be deaf.
+
+A request that deviates from its schema but leaves no doubt is served, and its event says how it deviates: a driver in
+front of a charger is not helped by a refusal. What its values may do is judged by the handlers, as any request's are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
 
-from evse_controller.messages import ExiError, decode, encode
+from evse_controller.messages import decode, encode
 from evse_controller.messages.base import Message, Schema
 from evse_controller.messages.generated.app_protocol import SupportedAppProtocolReq
 from evse_controller.model.commands import Command
 from evse_controller.model.snapshot import EvseSnapshot
 from evse_controller.secc import sap
+from evse_controller.secc.coding import FLAWED_BYTES, Coded, Work, weight
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply, Session, Transport
 from evse_controller.secc.v2gtp import (
@@ -27,6 +39,8 @@ from evse_controller.secc.v2gtp import (
 
 _SAP = "SupportedAppProtocol"
 _ENDED = "Ended"
+_TOLD = 8  # deviations of one request that are logged line by line
+_GoOn: TypeAlias = "Callable[[Coded, EvseSnapshot, float], Output]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +49,7 @@ class Output:
 
     `data` is a whole V2GTP frame to send, None for nothing; `payload_type` and `message` describe it for the log.
     `commands` go to the station before anything is sent. `close` set: close the socket now (after sending `data`).
+    `work`: run it, and give its result to `coded`; what follows from it comes then.
     """
 
     data: bytes | None = None
@@ -44,14 +59,15 @@ class Output:
     commands: tuple[Command, ...] = ()
     event: MessageEvent | None = None
     close: CloseReason | None = None
+    work: Work | None = None
 
 
 class Connection:
     """Everything from bytes to bytes of one EV connection. No method raises on anything that the EV can send.
 
     `setup_deadline_s`: control time by which SessionSetupReq must have come (end of the communication set-up time).
-    `random_bytes` must be a cryptographic generator. Not thread safe; outputs are to be carried out before the next
-    call.
+    `random_bytes` must be a cryptographic generator. `large_bytes`: from this size on messages are coded by the shell;
+    None: never, all is done within the call. Not thread safe; outputs are to be carried out before the next call.
     """
 
     def __init__(
@@ -61,11 +77,16 @@ class Connection:
         random_bytes: RandomBytes,
         opened_s: float,
         setup_deadline_s: float | None = None,
+        large_bytes: int | None = None,
     ) -> None:
         self.config = config
         self.transport = transport
         self._random_bytes = random_bytes
-        self._reader = FrameReader()
+        self._reader = FrameReader(max_payload=config.max_message_bytes)
+        self._waiting: deque[Frame] = deque()
+        self.large_bytes = large_bytes
+        self._work: Work | None = None
+        self._go_on: _GoOn | None = None
         self._session: Session | None = None
         self._protocol: sap.ProtocolKind | None = None
         self._deadline_s: float | None = opened_s + config.timers.sequence_s
@@ -109,20 +130,28 @@ class Connection:
         return dict(self._reader.ignored)
 
     def receive(self, data: bytes, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
-        """Bytes from the EV, however split; one output per complete request, in order."""
-        if self._closed or self._closing is not None:
+        """Bytes from the EV, however split; one output per complete request, in order.
+
+        While work is out, what `data` completes waits for its end: the shell had better not read on.
+        """
+        if self._over:
             return []
         # A request that comes too late is no request, even if the shell reads it before its timer fires.
         outputs = self.on_timer(now_s, snapshot)
         if outputs:
             return outputs
-        for frame in self._reader.feed(data):
-            outputs.append(self._frame(frame, snapshot, now_s))
-            if self._closed or self._closing is not None:
-                return outputs
-        if self._reader.broken is not None:
-            outputs.append(self._end(CloseReason.FRAME_TOO_LONG, self._reader.broken, now_s))
-        return outputs
+        self._waiting += self._reader.feed(data)
+        return self._serve(snapshot, now_s)
+
+    def coded(self, work: Work, result: Coded, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
+        """`work` is done. Nothing follows from work that a close or a deadline made pointless."""
+        if work is not self._work or self._go_on is None:
+            return []
+        outputs = self.on_timer(now_s, snapshot)
+        if outputs:
+            return outputs
+        go_on, self._work, self._go_on = self._go_on, None, None
+        return [go_on(result, snapshot, now_s), *self._serve(snapshot, now_s)]
 
     def on_sent(self, now_s: float) -> None:
         """The last response left at `now_s`: sequence timers start now, not when the answer was computed."""
@@ -135,12 +164,14 @@ class Connection:
         if deadline_s is None or now_s < deadline_s:
             return []
         if self._closing is not None:
-            self._closed = True
+            self._shut()
             return [Output(close=self._closing)]
         if self._setup_pending and self._setup_deadline_s is not None and now_s >= self._setup_deadline_s:
             return [self._end(CloseReason.SETUP_TIMEOUT, "no SessionSetupReq in the communication set-up time", now_s)]
         if self._session is None:
             return [self._end(CloseReason.SEQUENCE_TIMEOUT, "no supportedAppProtocolReq in time", now_s)]
+        if self._work is not None:
+            return [self._end(CloseReason.ABORTED, "a large message was not coded within the sequence time", now_s)]
         reply = self._session.on_timer(now_s, snapshot)
         return [] if reply is None else [self._output(reply, None, None, snapshot, now_s)]
 
@@ -149,7 +180,7 @@ class Connection:
         if self._closed:
             return []
         reply = None if self._session is None else self._session.on_disconnect(now_s)
-        self._closed = True
+        self._shut()
         if reply is None:
             return [Output(close=self._closing or CloseReason.PEER_CLOSED)]
         return [Output(commands=reply.commands, event=reply.event, close=CloseReason.PEER_CLOSED)]
@@ -162,26 +193,61 @@ class Connection:
     def _setup_pending(self) -> bool:
         return self._session is None or self._session.session_id is None
 
+    @property
+    def _over(self) -> bool:
+        return self._closed or self._closing is not None
+
+    def _serve(self, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
+        """The requests that have arrived, up to the first that must be waited for or that ends it all."""
+        outputs: list[Output] = []
+        while self._waiting and self._work is None and not self._over:
+            outputs.append(self._frame(self._waiting.popleft(), snapshot, now_s))
+        if self._reader.broken is not None and self._work is None and not self._over:
+            outputs.append(self._end(CloseReason.FRAME_TOO_LONG, self._reader.broken, now_s))
+        return outputs
+
     def _frame(self, frame: Frame, snapshot: EvseSnapshot, now_s: float) -> Output:
         if self._session is None:
-            return self._negotiate(frame, now_s)
-        # Some EVs frame CertificateInstallationReq as 0x8001; inside a -20 session that means CommonMessages.
-        schema = SCHEMA_OF_PAYLOAD.get(frame.payload_type, Schema.ISO20_COMMON)
-        try:
-            request = decode(schema, frame.payload)
-        except ExiError as error:
-            reply = self._session.handle_undecodable(frame.payload_type, str(error), now_s)
-            return self._output(reply, frame.payload_type, None, snapshot, now_s)
-        reply = self._session.handle(request, snapshot, now_s)
-        return self._output(reply, frame.payload_type, request, snapshot, now_s)
+            if frame.payload_type != PayloadType.APP_PROTOCOL:
+                return self._end(CloseReason.UNEXPECTED_MESSAGE, f"payload type {frame.payload_type:#06x} first", now_s)
+            schema = Schema.APP_PROTOCOL
+        else:
+            # Some EVs frame CertificateInstallationReq as 0x8001; inside a -20 session that means CommonMessages.
+            schema = SCHEMA_OF_PAYLOAD.get(frame.payload_type, Schema.ISO20_COMMON)
+        go_on = self._negotiate if self._session is None else partial(self._ask, frame.payload_type)
+        read = partial(decode, schema, frame.payload, self.config.max_message_bytes)
+        strict = self.config.refuse_deviations
+        work = Work(partial(read, strict))
+        if self.large_bytes is None or len(frame.payload) <= min(self.large_bytes - 1, FLAWED_BYTES):
+            return go_on(work.run(), snapshot, now_s)
+        if len(frame.payload) < self.large_bytes:
+            # Finding every deviation takes many readings: of this size they are for the shell, a clean one is not.
+            clean = Work(partial(read, True)).run()
+            if strict or isinstance(clean, Message):
+                return go_on(clean, snapshot, now_s)
+        self._await(work, go_on, now_s)
+        return Output(work=work)
 
-    def _negotiate(self, frame: Frame, now_s: float) -> Output:
-        if frame.payload_type != PayloadType.APP_PROTOCOL:
-            return self._end(CloseReason.UNEXPECTED_MESSAGE, f"payload type {frame.payload_type:#06x} first", now_s)
-        try:
-            request = decode(Schema.APP_PROTOCOL, frame.payload)
-        except ExiError as error:
-            return self._end(CloseReason.UNDECODABLE, str(error), now_s)
+    def _await(self, work: Work, go_on: _GoOn, now_s: float) -> None:
+        """The EV has spoken: its silence counts anew from here, and ours."""
+        deadline_s = None if self._session is None else self._session.on_sent(now_s)
+        self._deadline_s = now_s + self.config.timers.sequence_s if deadline_s is None else deadline_s
+        self._work, self._go_on = work, go_on
+
+    def _ask(self, payload_type: int, request: Coded, snapshot: EvseSnapshot, now_s: float) -> Output:
+        """The session's answer to a request."""
+        assert self._session is not None
+        if not isinstance(request, Message):
+            reply = self._session.handle_undecodable(payload_type, str(request), now_s)
+            return self._output(reply, payload_type, None, snapshot, now_s)
+        reply = self._session.handle(request, snapshot, now_s)
+        if request.deviations:
+            reply = replace(reply, event=replace(reply.event, deviations=_told(request)))
+        return self._output(reply, payload_type, request, snapshot, now_s)
+
+    def _negotiate(self, request: Coded, snapshot: EvseSnapshot, now_s: float) -> Output:
+        if not isinstance(request, Message):
+            return self._end(CloseReason.UNDECODABLE, str(request), now_s)
         if not isinstance(request, SupportedAppProtocolReq):
             return self._end(CloseReason.UNEXPECTED_MESSAGE, f"{request.ELEMENT} from an EV", now_s)
         response, protocol = sap.select(request, sap.served(self.config, self.transport))
@@ -196,7 +262,14 @@ class Connection:
             self._deadline_s = now_s + self.config.timers.sequence_s
             reason = f"{protocol.name} selected"
         event = MessageEvent(
-            request.ELEMENT, response.ELEMENT, response.response_code.name, _SAP, self.state_name, reason, 1.5
+            request.ELEMENT,
+            response.ELEMENT,
+            response.response_code.name,
+            _SAP,
+            self.state_name,
+            reason,
+            1.5,
+            _told(request),
         )
         data = encode_frame(PayloadType.APP_PROTOCOL, encode(response))
         return Output(data, PayloadType.APP_PROTOCOL, response, request, (), event)
@@ -209,14 +282,43 @@ class Connection:
         snapshot: EvseSnapshot,
         now_s: float,
     ) -> Output:
-        """A session's reply as bytes. An answer of ours that does not encode becomes the session's refusal."""
-        try:
-            payload_type, data = _framed(reply.response, payload_type)
-        except ExiError as error:
+        """A session's reply as bytes, or a large one as work. Its commands do not wait for the coding."""
+        response = reply.response
+        if response is None:
+            return self._sealed(reply, None, None, request, now_s)
+        if payload_type is None or payload_type == PayloadType.APP_PROTOCOL:
+            payload_type = PAYLOAD_OF_SCHEMA[response.SCHEMA]
+        assert request is not None  # only requests have answers
+        work = Work(partial(encode, response))
+        if self.large_bytes is None or weight(response, self.large_bytes) < self.large_bytes:
+            return self._send(reply, payload_type, request, work.run(), snapshot, now_s)
+        commanded = replace(reply, commands=())
+        self._await(work, partial(self._send, commanded, payload_type, request), now_s)
+        return Output(commands=reply.commands, work=work)
+
+    def _send(
+        self,
+        reply: Reply,
+        payload_type: int,
+        request: Message,
+        coded: Coded,
+        snapshot: EvseSnapshot,
+        now_s: float,
+    ) -> Output:
+        """An encoded answer. One of ours that does not encode becomes the session's refusal, a refusal silence."""
+        if not isinstance(coded, bytes):
+            if reply.close is CloseReason.FAILED:
+                self._shut()
+                event = replace(reply.event, response=None, code=None, reason=f"the refusal does not encode: {coded}")
+                return Output(request=request, commands=reply.commands, event=event, close=reply.close)
             assert self._session is not None
-            assert request is not None  # only requests have answers
-            reply = self._session.unsendable(request, reply, str(error), snapshot, now_s)
-            payload_type, data = _framed(reply.response, payload_type)
+            reply = self._session.unsendable(request, reply, str(coded), snapshot, now_s)
+            return self._output(reply, payload_type, request, snapshot, now_s)
+        return self._sealed(reply, payload_type, encode_frame(payload_type, coded), request, now_s)
+
+    def _sealed(
+        self, reply: Reply, payload_type: int | None, data: bytes | None, request: Message | None, now_s: float
+    ) -> Output:
         self._deadline_s = reply.deadline_s
         close: CloseReason | None = None
         if reply.close is not None:
@@ -224,26 +326,28 @@ class Connection:
                 self._closing = reply.close
                 self._deadline_s = now_s + reply.close_delay_s
             else:
-                self._closed = True
+                self._shut()
                 close = reply.close
         return Output(data, payload_type, reply.response, request, reply.commands, reply.event, close)
+
+    def _shut(self) -> None:
+        self._closed = True
+        self._work, self._go_on = None, None
+        self._waiting.clear()
 
     def _end(self, close: CloseReason, reason: str, now_s: float) -> Output:
         """Ends without an answer, whatever phase the session is in."""
         state = self.state_name
         reply = None if self._session is None or self._closing is not None else self._session.abort(reason, now_s)
-        self._closed = True
+        self._shut()
         commands = () if reply is None else reply.commands
         return Output(commands=commands, event=MessageEvent("-", None, None, state, _ENDED, reason), close=close)
 
 
-def _framed(response: Message | None, asked_on: int | None) -> tuple[int | None, bytes | None]:
-    """Payload type and frame of a response; side streams are answered on the stream they came on."""
-    if response is None:
-        return None, None
-    if asked_on is None or asked_on == PayloadType.APP_PROTOCOL:
-        asked_on = PAYLOAD_OF_SCHEMA[response.SCHEMA]
-    return asked_on, encode_frame(asked_on, encode(response))
+def _told(request: Message) -> tuple[str, ...]:
+    """How a request deviates, as lines for the log; what came from the EV is escaped."""
+    lines = [f"{found.path}: {found.reason}".encode("unicode_escape").decode() for found in request.deviations]
+    return (*lines[:_TOLD], f"and {len(lines) - _TOLD} more") if len(lines) > _TOLD else tuple(lines)
 
 
 def _open_session(

@@ -45,7 +45,8 @@ class MessageEvent:
 
     `response` and `code` are None when nothing is answered. `performance_s` is the time within which the answer is due
     after its request (V2G_SECC_Msg_Performance_Time), for the shell to compare with the time it took, and to warn.
-    Text of the EV stands in `reason` only escaped.
+    `deviations`: how the request breaks its schema, `path: what is wrong there`, though it was understood and served.
+    Text of the EV stands in `reason` and `deviations` only escaped.
     """
 
     request: str
@@ -55,6 +56,7 @@ class MessageEvent:
     next_state: str
     reason: str | None = None
     performance_s: float | None = None
+    deviations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

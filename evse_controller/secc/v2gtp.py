@@ -17,7 +17,7 @@ from evse_controller.messages.base import Schema
 VERSION = 0x01
 INVERSE_VERSION = 0xFE
 HEADER_LENGTH = 8
-MAX_PAYLOAD = 65536
+MAX_PAYLOAD = 256 * 1024
 _HEADER = struct.Struct(">BBHL")
 
 

@@ -26,7 +26,9 @@ _START_TIMEOUT_S = 15.0
 _TOLD_EVENTS = ("authorization", "schedule", "direction", "fault")
 _BUS_LEAD_S = 0.2  # control time by which set-points lead the power, summed over the day; long at the demo's clock
 _TICK_S = 0.1
+_SOUND_WAIT_S = 5.0  # control time for which the car waits for a station without faults; then it comes all the same
 _NOTHING_W = 100.0
+_RUSH_S = 60.0  # the departure goes over the wire in whole seconds, several times
 _SOC_TOLERANCE = 2.0  # % below what the driver wanted, at 720 world seconds a second: a ramp then takes an hour
 _FLOOR_W, _FLOOR_S = 22_000.0, 0.0136  # what views may differ beside their classes: full power for a part of a step
 
@@ -44,6 +46,7 @@ class Demo:
         self.result: dict[str, Any] = {}
         self.latest: dict[str, dict[str, Any]] = {}
         self._ended = asyncio.Event()
+        self._sound = False
         self._session_id: str | None = None
         self._cut: dict[str, Any] = {}
         self._events: IO[str] | None = None
@@ -148,14 +151,16 @@ class Demo:
         self, world: asyncio.subprocess.Process, evsed: asyncio.subprocess.Process, client: Client
     ) -> None:
         plugged = cut = restored = False
-        cut_at_s = 0.0
+        cut_at_s, plug_due_s = 0.0, float("inf")
         while not self._ended.is_set():
             await asyncio.sleep(_TICK_S)
             for name, process in (("world", world), ("evsed", evsed)):
                 if process.returncode is not None:
                     raise DemoFailed(f"{name} ended with {process.returncode}, see {self.folder / name}.log")
             utc_s = self.latest.get("plant", {}).get("utc_s", 0.0)
-            if not plugged and utc_s >= self.story.plug:
+            if utc_s >= self.story.plug:
+                plug_due_s = min(plug_due_s, time.monotonic())
+            if not plugged and time.monotonic() >= plug_due_s + (0.0 if self._sound else _SOUND_WAIT_S):
                 plugged = True
                 self.show.event(utc_s, "the car is plugged in")
                 await _say(world, "plug")
@@ -222,6 +227,7 @@ class Demo:
             status = client.call("status")
             if "plant" in self.latest:
                 self.show.state(status, self.latest["plant"])
+            self._sound = not status["faults"] and not any(device["problem"] for device in status["devices"])
             if status["session"] is not None:
                 self._session_id = status["session"]["id"]
             self._tell_events()
@@ -288,6 +294,8 @@ class Demo:
         problems += totals["objections"]
         if not session["completed"]:
             problems.append(f"the car's session did not complete: {session['reason']}")
+        elif (record["ended_utc_s"] or 0.0) < self.story.departure - _RUSH_S:
+            problems.append(f"the car's session ended before its departure: {record['end_reason']}")
         if self._cut and "obeyed_s" not in self._cut:
             problems.append("the cut of the site's limit was not obeyed while it held")
         if totals["soc"] < self.story.target_soc - _SOC_TOLERANCE * max(1.0, self.story.speed / 720.0):
@@ -302,6 +310,7 @@ class Demo:
             "target_soc": self.story.target_soc,
             "peak_bus_load": totals["peak_bus_load"],
             "problems": problems,
+            "stalled_s": totals["stalled_s"],
             "folder": str(self.folder),
         }
         if self.args.json:

@@ -88,6 +88,11 @@ def summary_lines(result: Mapping[str, Any]) -> list[str]:
         )
     lines.append(f"Files in {result['folder']}: journal.db, events.jsonl, v2g.pcapng, evse.toml")
     lines += [f"PROBLEM: {problem}" for problem in result["problems"]]
+    if result["problems"] and result["stalled_s"] > 0.0:
+        lines.append(
+            f"The machine was overloaded: the simulated devices stood still for {result['stalled_s']:.2f} s,"
+            " which looks like devices that fell silent"
+        )
     if not result["problems"]:
         lines.append("All views agree; nobody objected.")
     return lines

@@ -48,6 +48,6 @@ def _renamed(form: Any, names: dict[str, str]) -> Any:
 def _schema(namespace: str) -> Schema:
     try:
         # The package's namespaces are members of a str Enum: only their text counts.
-        return Schema(str.__str__(namespace))
-    except ValueError:
+        return Schema.of(str.__str__(namespace))
+    except LookupError:
         raise ExiError(f"no coders for namespace {str.__str__(namespace)!r}") from None

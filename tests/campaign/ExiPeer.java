@@ -1,4 +1,5 @@
-// A line server around EXIficient: "schema NAME FILE", "encode NAME HEX-OF-XML", "decode NAME HEX-OF-EXI".
+// A line server around EXIficient: "schema NAME FILE", "encode NAME HEX-OF-XML", "decode NAME HEX-OF-EXI", and for
+// EXI fragments "encode-fragment" and "decode-fragment" in the same way.
 // Every request is answered by one line, "ok RESULT-IN-HEX" or "error REASON".
 import com.siemens.ct.exi.core.EXIFactory;
 import com.siemens.ct.exi.core.grammars.Grammars;
@@ -34,8 +35,9 @@ public class ExiPeer {
         parsers.setNamespaceAware(true);
     }
 
-    private EXIFactory factory(String name) {
+    private EXIFactory factory(String name, boolean fragment) {
         EXIFactory factory = DefaultEXIFactory.newInstance();
+        factory.setFragment(fragment);
         factory.setGrammars(grammars.get(name));
         // No string table hits, as in the field.
         factory.setValueMaxLength(0);
@@ -45,6 +47,7 @@ public class ExiPeer {
 
     private byte[] answer(String command, String name, String argument) throws Exception {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
+        boolean fragment = command.endsWith("-fragment");
         if (command.equals("schema")) {
             // The XML signature schema has a DOCTYPE that would be fetched from the network.
             grammars.put(name, GrammarFactory.newInstance().createGrammars(argument, id -> {
@@ -52,14 +55,14 @@ public class ExiPeer {
                 return file == null || !file.startsWith("http") ? null
                     : new XMLInputSource(id.getPublicId(), file, id.getBaseSystemId(), new StringReader(""), "UTF-8");
             }));
-        } else if (command.equals("encode")) {
-            EXIResult result = new EXIResult(factory(name));
+        } else if (command.startsWith("encode")) {
+            EXIResult result = new EXIResult(factory(name, fragment));
             result.setOutputStream(out);
             XMLReader reader = parsers.newSAXParser().getXMLReader();
             reader.setContentHandler(result.getHandler());
             reader.parse(new InputSource(new ByteArrayInputStream(bytes(argument))));
-        } else if (command.equals("decode")) {
-            EXISource source = new EXISource(factory(name));
+        } else if (command.startsWith("decode")) {
+            EXISource source = new EXISource(factory(name, fragment));
             source.setInputSource(new InputSource(new ByteArrayInputStream(bytes(argument))));
             Transformer transformer = transformers.newTransformer();
             transformer.setOutputProperty(OutputKeys.OMIT_XML_DECLARATION, "yes");

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import random
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from evse_controller.messages import Message, Schema
 from evse_controller.messages.base import Field, Kind, Node
-from evse_controller.messages.codec import coders
+from tests.campaign.exi_grammar import message_classes
 
-SCHEMAS = (Schema.APP_PROTOCOL, Schema.ISO20_COMMON, Schema.ISO20_DC, Schema.ISO20_AC)
-# Their content is a foreign element by definition.
-_FOREIGN = {"SignatureProperty", "SignatureProperties"}
+SCHEMAS = (
+    Schema.APP_PROTOCOL, Schema.XMLDSIG, Schema.DIN70121, Schema.ISO2, Schema.ISO20_COMMON, Schema.ISO20_AC,
+    Schema.ISO20_DC, Schema.ISO20_ACDP, Schema.ISO20_WPT,
+)
+NodeT = TypeVar("NodeT", bound=Node)
+
 _PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:./#*"
 _WIDE = _PLAIN + "\u00e9\u00df\u20ac\u4e2d\U0001d11e"
 
 
-def message_classes(schema: Schema) -> list[type[Message]]:
-    """Every class that can stand at the root of a document of the schema set."""
-    return [cls for cls in coders(schema).ROOT_ENCODERS if cls.__name__ not in _FOREIGN]
+def weighted_classes(schema: Schema) -> list[type[Message]]:
+    """The root classes; where one root carries all messages of a protocol, it comes as often as all others."""
+    classes = message_classes(schema)
+    return classes + [cls for cls in classes if cls.ELEMENT == "V2G_Message"] * (len(classes) - 1)
 
 
 class MessageMaker:
@@ -29,12 +33,13 @@ class MessageMaker:
         self.random = random.Random(seed)
         self.budget = 0
 
-    def make(self, cls: type[Message]) -> Message:
-        """A message of the class; now and then with lists at their maximum."""
+    def make(self, cls: type[NodeT]) -> NodeT:
+        """A message, or a part of one, of the class; now and then with lists at their maximum."""
         self.budget = self.random.choice((150, 150, 400, 4000))
         self.optional = self.random.choice((0.1, 0.5, 0.5, 0.9))
         self.full = self.random.random() < 0.2
-        return self._node(cls)
+        node: NodeT = self._node(cls)
+        return node
 
     def _node(self, cls: type[Any]) -> Any:
         if cls.STATES is not None:

@@ -23,9 +23,13 @@ _XSD = "iso15118/shared/schemas/"
 _FILES = {
     Schema.APP_PROTOCOL: "V2G_CI_AppProtocol.xsd",
     Schema.XMLDSIG: "xmldsig-core-schema.xsd",
+    Schema.DIN70121: "din_spec/V2G_CI_MsgDef.xsd",
+    Schema.ISO2: "iso15118_2/V2G_CI_MsgDef.xsd",
     Schema.ISO20_COMMON: "iso15118_20/V2G_CI_CommonMessages.xsd",
-    Schema.ISO20_DC: "iso15118_20/V2G_CI_DC.xsd",
     Schema.ISO20_AC: "iso15118_20/V2G_CI_AC.xsd",
+    Schema.ISO20_DC: "iso15118_20/V2G_CI_DC.xsd",
+    Schema.ISO20_ACDP: "iso15118_20/V2G_CI_ACDP.xsd",
+    Schema.ISO20_WPT: "iso15118_20/V2G_CI_WPT.xsd",
 }
 _NEEDS = "it needs a JDK, or a Java runtime of 11 or later with the module jdk.compiler"
 
@@ -85,8 +89,9 @@ class Oracle:
         self._work = tempfile.TemporaryDirectory()
         work = Path(self._work.name)
         shutil.copytree(folder / _XSD, work / "xsd")
-        # The -20 schemas import the XML signature schema from their own folder.
-        shutil.copy(work / "xsd/xmldsig-core-schema.xsd", work / "xsd/iso15118_20")
+        # Every protocol's schemas import the XML signature schema from their own folder.
+        for protocol in ("din_spec", "iso15118_2", "iso15118_20"):
+            shutil.copy(work / "xsd/xmldsig-core-schema.xsd", work / "xsd" / protocol)
         self._complaints = (work / "java.log").open("w+b")
         self._process = subprocess.Popen(
             self._command(folder / _JAR, work),
@@ -113,13 +118,15 @@ class Oracle:
             raise Unavailable(f"javac refuses {source.name}: {made.stderr.strip()}")
         return [*java, f"{jar}{os.pathsep}{work}", "ExiPeer"]
 
-    def encode(self, schema: Schema, xml: str) -> bytes:
-        """The EXI document of an XML document."""
-        return bytes.fromhex(self._ask("encode", schema.name, xml.encode().hex()))
+    def encode(self, schema: Schema, xml: str, fragment: bool = False) -> bytes:
+        """The EXI document, or fragment, of an XML document."""
+        command = "encode-fragment" if fragment else "encode"
+        return bytes.fromhex(self._ask(command, schema.name, xml.encode().hex()))
 
-    def decode(self, schema: Schema, data: bytes) -> str:
-        """The XML document of an EXI document."""
-        return bytes.fromhex(self._ask("decode", schema.name, data.hex())).decode()
+    def decode(self, schema: Schema, data: bytes, fragment: bool = False) -> str:
+        """The XML document of an EXI document or fragment."""
+        command = "decode-fragment" if fragment else "decode"
+        return bytes.fromhex(self._ask(command, schema.name, data.hex())).decode()
 
     def _ask(self, *words: str) -> str:
         assert self._process.stdin is not None

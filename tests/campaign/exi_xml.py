@@ -10,24 +10,35 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evse_controller.exi.generator.grammar import Slot, TypePlan, plan_type
 from evse_controller.exi.generator.xsd import Complex, SchemaFolder, SchemaSet, Simple
-from evse_controller.messages import Message, Schema
+from evse_controller.messages import Message, Node, Schema
 
 
 class XmlWriter:
     """Writes messages of one schema set."""
 
     def __init__(self, schemas: Path, schema: Schema) -> None:
-        self.schema = SchemaSet(SchemaFolder(schemas), schema.value)
+        self.schema = SchemaSet(SchemaFolder(schemas), schema.namespace)
         self._plans: dict[Complex, TypePlan] = {}
 
     def write(self, message: Message) -> str:
         """The XML document of a message."""
-        for name, element in self.schema.elements.items():
-            if name.local == message.ELEMENT and name.uri == self.schema.uri:
-                kind = self.schema.type_of(element)
-                assert isinstance(kind, Complex)
-                return self._element(name.local, name.uri, kind, message)
-        raise KeyError(message.ELEMENT)
+        # -2 and DIN spread a protocol over several namespaces, in which no name of a global element comes twice.
+        (name, element), = ((n, e) for n, e in self.schema.elements.items() if n.local == message.ELEMENT)
+        kind = self.schema.type_of(element)
+        assert isinstance(kind, Complex)
+        return self._element(name.local, name.uri, kind, message)
+
+    def write_fragment(self, element: str, node: Node) -> str:
+        """The XML document of one element, which need not be a global one, of the type that the node has."""
+        queue = [kind for kind in map(self.schema.type_of, self.schema.elements.values()) if isinstance(kind, Complex)]
+        for kind in queue:
+            for slot in self._plan(kind).slots:
+                if slot.element == element and isinstance(slot.type, Complex) \
+                        and self._plan(slot.type).class_name == type(node).__name__:
+                    return self._element(element, slot.uri, slot.type, node)
+            queue += [use for use in self._plan(kind).uses if use not in queue]
+        assert isinstance(node, Message)
+        return self.write(node)
 
     def _plan(self, kind: Complex) -> TypePlan:
         if kind not in self._plans:

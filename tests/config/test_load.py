@@ -50,6 +50,15 @@ def test_a_wrong_type_and_a_value_out_of_range_are_both_reported(tmp_path: Path)
     assert "true or false" in broken(tmp_path, "bidirectional = true", "bidirectional = 1")[0]
 
 
+def test_the_limit_of_a_message_is_256_kib_unless_configured_within_bounds(tmp_path: Path) -> None:
+    config = load(EXAMPLE)
+    assert config.protocol.max_message_kib == 256
+    assert any("256 KiB (protocol.max_message_kib)" in note for note in config.notes())
+    for wrong in ("63", "1537"):
+        problems = broken(tmp_path, "max_message_kib = 256", f"max_message_kib = {wrong}")
+        assert f"protocol.max_message_kib: must be from 64 to 1536, is {wrong}" in problems[0]
+
+
 def test_an_unknown_lab_switch_is_refused(tmp_path: Path) -> None:
     assert "unknown switch 'lab-tpc'" in broken(tmp_path, "lab = []", 'lab = ["lab-tpc"]')[0]
 

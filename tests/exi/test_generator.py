@@ -1,5 +1,6 @@
 """The generator: names, normal forms, refusals, and that it reproduces the committed code byte for byte."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from evse_controller.exi.__main__ import main
 from evse_controller.exi.generator.generate import generate, module_text
 from evse_controller.exi.generator.grammar import code_bits, plan_type
-from evse_controller.exi.generator.naming import class_name, member_name, module_name, snake
-from evse_controller.exi.generator.xsd import SchemaError, SchemaFolder, SchemaSet
+from evse_controller.exi.generator.model import SchemaError
+from evse_controller.exi.generator.naming import class_name, member_name, snake
+from evse_controller.exi.generator.xsd import SchemaFolder, SchemaSet
+from evse_controller.exi.naming import module_name
 from tests.campaign.exi_oracle import Unavailable, schema_folder
 
 GENERATED = Path(__file__).resolve().parents[2] / "evse_controller" / "messages" / "generated"
@@ -19,7 +22,7 @@ def test_committed_code_is_what_the_generator_writes(tmp_path: Path) -> None:
         schemas = schema_folder()
     except Unavailable as reason:
         pytest.skip(f"no schemas: EVSE_SCHEMAS is not set and {reason}")
-    written = generate(schemas, tmp_path)
+    written = generate(schemas, tmp_path, everything=True)
     committed = sorted(path.name for path in GENERATED.glob("*.py") if path.name != "__init__.py")
     assert sorted(path.name for path in written) == committed
     for path in written:
@@ -42,6 +45,10 @@ def test_committed_code_is_what_the_generator_writes(tmp_path: Path) -> None:
         ("BPT_DischargedEnergyReadingWh", "bpt_discharged_energy_reading_wh"),
         ("SupportedServiceIDs", "supported_service_ids"),
         ("finiteString", "finite_string"),
+        ("EVRESSSOC", "ev_ress_soc"),
+        ("RemainingTimeToFullSoC", "remaining_time_to_full_soc"),
+        ("eMAID", "emaid"),
+        ("at", "at_"),
         ("class", "class_"),
     ],
 )
@@ -85,7 +92,7 @@ def test_a_row_of_items(tmp_path: Path) -> None:
     kind = small.type_of(next(iter(small.elements.values())))
     plan = plan_type(small, kind)  # type: ignore[arg-type]
     assert [(s.name, s.low, s.high, s.choice) for s in plan.slots] == [
-        ("id", 0, 1, 0), ("a", 0, 1, 0), ("b", 1, 3, 0), ("c", 0, 1, 1), ("d", 0, 1, 1),
+        ("id", 0, 1, 0), ("a", 0, 1, 0), ("b_", 1, 3, 0), ("c_", 0, 1, 1), ("d", 0, 1, 1),
     ]
     assert plan.states is None
 
@@ -107,29 +114,55 @@ def test_mixed_content_and_wildcards_hold_their_place(tmp_path: Path) -> None:
 
 
 def in_type(content: str) -> str:
-    return f'<xs:complexType name="T">{content}</xs:complexType>'
+    return f'\n<xs:complexType name="T">{content}</xs:complexType>'
 
 
 def in_simple(content: str) -> str:
-    return f'<xs:simpleType name="S">{content}</xs:simpleType>'
+    return f'\n<xs:simpleType name="S">{content}</xs:simpleType><xs:element name="E" type="S"/>'
+
+
+def in_sequence(content: str) -> str:
+    return in_type(f"<xs:sequence>{content}</xs:sequence>")
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "reason"),
     [
-        in_type('<xs:sequence><xs:element name="A" type="xs:decimal"/></xs:sequence>'),
-        in_type('<xs:all><xs:element name="A" type="xs:int"/></xs:all>'),
-        in_type('<xs:sequence><xs:element name="A" type="xs:int" nillable="true"/></xs:sequence>'),
-        in_type('<xs:sequence><xs:element name="A" type="T"/></xs:sequence>'),
-        in_type('<xs:sequence><xs:element name="A" type="Missing"/></xs:sequence>'),
-        '<xs:group name="G"><xs:sequence/></xs:group>',
-        in_simple('<xs:restriction base="xs:string"><xs:pattern value="a"/></xs:restriction>'),
-        in_simple('<xs:list itemType="xs:int"/>'),
+        (in_sequence('<xs:element name="A" type="xs:decimal"/>'), "built-in type xs:decimal is not supported"),
+        (in_type('<xs:all><xs:element name="A" type="xs:int"/></xs:all>'), "complex type T: xs:all is not supported"),
+        (in_type("<xs:anyAttribute/>"), "complex type T: xs:anyAttribute is not supported"),
+        (in_type('<xs:attribute name="a"/>'), "attribute a has no type"),
+        (in_type('<xs:attribute ref="a"/>'), "an attribute by reference is not supported"),
+        (in_sequence('<xs:element name="A" type="xs:int" nillable="true"/>'), "nillable element A"),
+        (in_sequence('<xs:element name="A" type="T"/>'), "type T: it contains itself"),
+        (in_sequence('<xs:element name="A" type="Missing"/>'), "simple type {urn:t}Missing is not declared"),
+        (in_sequence('<xs:element ref="Missing"/>'), "element Missing is not declared"),
+        (in_sequence('<xs:element name="A"/>'), "element A has no type"),
+        (in_sequence('<xs:group ref="G"/>'), "xs:group in a content model is not supported"),
+        (in_sequence('<xs:any namespace="##local"/>'), "a wildcard that lists namespaces"),
+        (in_sequence('<xs:element name="a" type="xs:int"/><xs:element name="A" type="xs:int"/>'),
+         "type T: two parts are called a"),
+        (in_type('<xs:complexContent><xs:extension base="T"/></xs:complexContent>'), "type T extends itself"),
+        (in_type('<xs:complexContent><xs:restriction base="T"/></xs:complexContent>'), "only extensions are supported"),
+        ('\n<xs:group name="G"><xs:sequence/></xs:group>', "xs:group at the top level is not supported"),
+        ('\n<xs:element name="A" type="xs:int" substitutionGroup="H"/>', "{urn:t}H, the head, is not declared"),
+        (in_simple('<xs:restriction base="xs:string"><xs:pattern value="a"/></xs:restriction>'),
+         "simple type S: facet pattern is not supported"),
+        (in_simple('<xs:restriction base="xs:int"><xs:minInclusive value="x"/></xs:restriction>'),
+         "facet minInclusive with value 'x'"),
+        (in_simple("<xs:restriction/>"), "simple type S: a base without a name"),
+        (in_simple('<xs:list itemType="xs:int"/>'), "simple type S: only restrictions are supported"),
     ],
 )
-def test_what_is_not_supported_is_refused(tmp_path: Path, body: str) -> None:
-    with pytest.raises(SchemaError):
+def test_what_is_not_supported_is_refused_with_file_and_line(tmp_path: Path, body: str, reason: str) -> None:
+    with pytest.raises(SchemaError, match=re.escape(reason)) as refusal:
         module_text(schema(tmp_path, body), "urn:t")
+    assert str(refusal.value).startswith(f"{tmp_path / 't.xsd'}:2: ")
+
+
+def test_what_is_no_xml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"t\.xsd: no XML: "):
+        schema(tmp_path, "<xs:element")
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,4 +170,4 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["generate", "--schemas", str(tmp_path), "--out", str(tmp_path / "out"), "--namespace", "urn:t"]) == 0
     assert (tmp_path / "out" / "t.py").is_file()
     assert main(["generate", "--schemas", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
-    assert "no schema of a known namespace" in capsys.readouterr().err
+    assert "no schema below" in capsys.readouterr().err

@@ -84,9 +84,9 @@ def test_code_points_that_are_no_characters(point: int) -> None:
 
 def test_bounds_come_before_allocation() -> None:
     x = put_uint(1, 2**34)
-    with pytest.raises(ExiError, match="where 10 are allowed"):
-        read_characters(x, size(x), 10)
     with pytest.raises(ExiError, match="where 0 to 10 are allowed"):
+        read_characters(x, size(x), 10)
+    with pytest.raises(ExiError, match="bytes where 0 to 10 are allowed"):
         read_octets(x, size(x), 0, 10)
     endless = (1 << 8 * 40) - 1
     with pytest.raises(ExiError, match="more than 10 octets"):
@@ -105,7 +105,8 @@ def test_a_window_sees_every_bit_in_order() -> None:
     total = 100_003
     n = rng.getrandbits(total)
     bits = f"{n:0{total}b}"
-    window = Window(n, total, 50)
+    window = Window(n, total, 50, 5000)
+    assert window.need == 50  # and 5000 only where values against the facets are read
     view, left = window.slide(0)
     seen = []
     while left or window.base:
@@ -149,6 +150,10 @@ def test_repetition_is_bounded() -> None:
     names = (("A", True),)
     x = encode_states(1, [[1] * 32], states, names, (lambda x, v: x << 8 | v,))
     assert decode_states(x, size(x), states, names, (lambda n, e: (n >> e - 8 & 255, e - 8),))[0] == [[1] * 32]
-    x = encode_states(1, [[1] * 33], states, names, (lambda x, v: x << 8 | v,))
+    for count in (0, 33):
+        with pytest.raises(ExiError, match="list of 1 to 32") as caught:
+            encode_states(1, [[1] * count], states, names, (lambda x, v: x << 8 | v,))
+        assert caught.value.path == "A"
+    x = int("1" + "00" "00000001" * 33 + "01", 2)
     with pytest.raises(ExiError, match="more than 32"):
         decode_states(x, size(x), states, names, (lambda n, e: (n >> e - 8 & 255, e - 8),))

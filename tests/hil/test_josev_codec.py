@@ -13,9 +13,9 @@ def test_json_and_exi_both_ways() -> None:
     codec = NativeExiCodec()
     for number, (message, data) in enumerate(read_vectors()):
         if number % 10 == 0:
-            text = codec.decode(data, message.SCHEMA.value)
+            text = codec.decode(data, message.SCHEMA.namespace)
             assert list(json.loads(text)) == [message.ELEMENT]
-            assert codec.encode(text, message.SCHEMA.value) == data
+            assert codec.encode(text, message.SCHEMA.namespace) == data
 
 
 def test_what_the_peer_sends_first() -> None:

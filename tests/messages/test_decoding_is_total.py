@@ -91,45 +91,6 @@ def test_an_error_names_schema_path_offset_and_reason() -> None:
     assert str(error).startswith("APP_PROTOCOL, supportedAppProtocolReq/AppProtocol[1]/VersionNumberMinor, bit ")
 
 
-def test_trailing_bytes_are_ignored() -> None:
-    data = encode(SessionStopRes(HEADER, ResponseCode.OK))
-    assert decode(Schema.ISO20_COMMON, data + b"\x00\xff") == SessionStopRes(HEADER, ResponseCode.OK)
-
-
-@pytest.mark.parametrize("length", range(9))
-def test_session_ids_of_0_to_8_bytes(length: int) -> None:
-    # Header start: SE(Header), SE(SessionID), CH, then the length octet.
-    data = encode(SessionStopRes(HEADER, ResponseCode.OK))
-    bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
-    start = 8 + 6 + 3
-    assert bits[start:start + 8] == "00001000"
-    shorter = bits[:start] + f"{length:08b}" + "1" * 8 * length + bits[start + 8 + 64:]
-    shorter += "0" * (-len(shorter) % 8)
-    message = decode(Schema.ISO20_COMMON, int(shorter, 2).to_bytes(len(shorter) // 8, "big"))
-    assert isinstance(message, SessionStopRes)
-    assert message.header.session_id == b"\xff" * length
-
-
-def test_a_session_id_of_9_bytes_is_refused_before_it_is_read() -> None:
-    data = bytearray(encode(SessionStopRes(HEADER, ResponseCode.OK)))
-    value = int.from_bytes(data, "big") ^ (8 ^ 200 & 127) << 8 * len(data) - 25
-    with pytest.raises(ExiError, match="bytes where 0 to 8 are allowed"):
-        decode(Schema.ISO20_COMMON, value.to_bytes(len(data), "big"))
-
-
-def test_second_level_end_of_an_empty_string() -> None:
-    """EXIficient ends an empty string element by the second-level event `1 000` instead of characters of length 0."""
-    message = SessionSetupReq(HEADER, "")
-    data = encode(message)
-    bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
-    tail = "0" + "00000010" + "0" + "0"  # CH, length 0 + 2, EE of EVCCID, EE of the message
-    at = bits.rindex(tail)
-    other = bits[:at] + "1000" + "0"
-    other += "0" * (-len(other) % 8)
-    assert decode(Schema.ISO20_COMMON, int(other, 2).to_bytes(len(other) // 8, "big")) == message
-    assert decode(Schema.ISO20_COMMON, data) == message
-
-
 @pytest.mark.parametrize("length", [0, 1])
 def test_string_table_hits_are_refused(length: int) -> None:
     data = encode(SessionSetupReq(HEADER, ""))

@@ -39,7 +39,7 @@ def test_plain_numbers_stay_plain() -> None:
     assert rational_value(RationalNumber(5, 2)) == 200000.0
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9, -1e9])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e8, -1e9])
 def test_impossible_numbers(value: float) -> None:
     with pytest.raises(ValueError, match="rational number"):
         rational_down(value)

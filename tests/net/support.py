@@ -12,6 +12,7 @@ from typing import Any
 from certs import LabPki, Role
 from evse_controller.model.commands import AuthorizationRequested, Command
 from evse_controller.net.capture import Capture
+from evse_controller.net.coder import Coder
 from evse_controller.net.ports import LinkInfo, NetEvent, V2gConnection
 from evse_controller.net.server import ServerConfig, V2gServer
 from evse_controller.net.tls import (
@@ -24,6 +25,7 @@ from evse_controller.net.tls import (
     load_credential,
     load_roots,
 )
+from evse_controller.secc.coding import Coded, Work
 from evse_controller.secc.v2gtp import FrameReader, encode_frame
 
 MAINSTREAM = 0x8002
@@ -49,6 +51,7 @@ class FakeOutput:
     data: bytes | None = None
     commands: Sequence[Command] = ()
     close: object | None = None
+    work: Work | None = None
 
 
 @dataclass
@@ -78,6 +81,11 @@ class FakeConnection:
         if self.reader.broken:
             outputs.append(FakeOutput(close=self.reader.broken))
         return outputs
+
+    def coded(self, work: Work, result: Coded, snapshot: Any, now_s: float) -> list[FakeOutput]:
+        self.log.append("coded")
+        assert isinstance(result, bytes)
+        return [FakeOutput(frame(result))]
 
     def on_sent(self, now_s: float) -> None:
         self.log.append("sent")
@@ -157,6 +165,7 @@ async def serving(
     make: Callable[[LinkInfo], V2gConnection] | None = None,
     capture: Capture | None = None,
     enable: bool = True,
+    coder: Coder | None = None,
     **options: Any,
 ) -> AsyncIterator[Bench]:
     """A server on ::1 with ephemeral ports; plain TCP when `tls` is None."""
@@ -169,7 +178,7 @@ async def serving(
         return connections[-1]
 
     settings = {"address": "::1", "sdp_port": 0, "lab_tcp": tls is None, "max_connects_hz": 1000.0} | options
-    server = V2gServer(ServerConfig(**settings), factory, hooks, tls, capture)
+    server = V2gServer(ServerConfig(**settings), factory, hooks, tls, capture, coder)
     await server.start()
     if enable:
         server.set_enabled(True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from evse_controller.exi.generator.grammar import Slot, TypePlan
 from evse_controller.exi.generator.layout import bracketed, union
+from evse_controller.exi.generator.model import UNBOUNDED, Complex, Simple
 from evse_controller.exi.generator.naming import class_name, member_name
-from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
 
 _PYTHON = {"boolean": "bool", "integer": "int", "string": "str", "hex": "bytes", "base64": "bytes"}
 
@@ -91,7 +91,8 @@ def field_lines(slot: Slot) -> list[str]:
     after = [str(slot.low), high] + ([str(slot.choice)] if slot.choice else [])
     if not isinstance(slot.type, dict):
         return bracketed("Field(", [*before, _field_type(slot.type), *after], "),", 8)
-    members = [f'"{name}": {type_name(kind)}' for name, kind in slot.type.items() if kind is not None]
+    # An abstract member other than the head takes an event code too, but no value is of its type.
+    members = [f'"{name}": {type_name(kind) if kind else "Node"}' for name, kind in slot.type.items()]
     return bracketed(f"Field({', '.join(before)}, {{", members, f"}}, {', '.join(after)}),", 8)
 
 
@@ -103,13 +104,15 @@ def emit_enum(kind: Simple) -> list[str]:
     if any(member_name(value) != value for value in kind.values):
         # Schema values that are no identifiers: the JSON form needs the originals.
         values = [f'{i}: "{v}"' for i, v in enumerate(kind.values)]
-        lines += ["", *bracketed(f"{type_name(kind)}.SCHEMA_VALUES = {{  # type: ignore[attr-defined]", values, "}", 0)]
+        table = bracketed(f"{type_name(kind)}.SCHEMA_VALUES = {{", values, "}", 0)
+        table[0] += "  # type: ignore[attr-defined]"
+        lines += ["", *table]
     return lines
 
 
-def emit_class(plan: TypePlan, element: str | None, schema: str) -> list[str]:
-    """The class of one complex type; `element` is its global element, if it has one."""
-    name = plan.class_name
+def emit_class(plan: TypePlan, schema: str) -> list[str]:
+    """The class of one complex type; `schema` is the expression for the schema set."""
+    name, element = plan.class_name, plan.element
     base = "Message" if element else "Node"
     what = f"Element {element}" if element else f"Schema type {plan.type.name.local}"
     lines = [f"class {name}({base}):"]
@@ -121,7 +124,7 @@ def emit_class(plan: TypePlan, element: str | None, schema: str) -> list[str]:
         lines += [f'    """{what}; it has no content."""', ""]
     lines += bracketed("__slots__ = (", [f'"{slot.name}"' for slot in plan.slots], ")", 4)
     if element:
-        lines += [f"    SCHEMA = Schema.{schema}", f'    ELEMENT = "{element}"']
+        lines += [f"    SCHEMA = {schema}", f'    ELEMENT = "{element}"']
     if plan.slots:
         lines += ["    FIELDS = (", *(line for slot in plan.slots for line in field_lines(slot)), "    )"]
     if plan.states is not None:

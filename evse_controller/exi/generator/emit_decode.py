@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evse_controller.exi.generator.emit_classes import is_optional, type_name
+from evse_controller.exi.generator.emit_bits import PLACE, BitRun
+from evse_controller.exi.generator.emit_classes import annotation, is_optional, type_name
 from evse_controller.exi.generator.emit_common import (
     LONG_LIST,
     Code,
@@ -20,67 +21,13 @@ from evse_controller.exi.generator.emit_common import (
     is_fixed,
     is_unsigned,
     item_limit,
-    text_limit,
+    item_name,
+    text_bounds,
     value_bound,
 )
 from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.layout import bracketed, signature, union
-from evse_controller.exi.generator.xsd import UNBOUNDED, Complex, Simple
-
-
-class BitRun:
-    """Fixed-width pieces not yet written to the source."""
-
-    def __init__(self, code: Code) -> None:
-        self.code = code
-        self.parts: list[tuple[int, str]] = []
-        self.after: list[str] = []
-
-    def zero(self, width: int = 1) -> None:
-        """Bits that must be zero: the only first-level event code of a state."""
-        self.parts.append((width, ""))
-
-    def value(self, width: int, target: str, form: str = "{}", after: tuple[str, ...] = ()) -> None:
-        """Bits that become a variable by the expression `form`; `after` lines follow the whole read."""
-        self.parts.append((width, f"{target}\t{form}"))
-        self.after += after
-
-    def flush(self) -> None:
-        """Write one read for all pieces."""
-        if not self.parts:
-            return
-        total = sum(width for width, _ in self.parts)
-        add = self.code.add
-        add(f"e -= {total}")
-        mask = 0
-        left = total
-        values = []
-        for width, what in self.parts:
-            left -= width
-            if what:
-                target, form = what.split("\t")
-                values.append((left, width, target, form))
-            else:
-                mask |= ((1 << width) - 1) << left
-        if not values and total == 1:
-            add("if n >> e & 1:")
-            add("    raise unexpected(e)")
-        elif len(self.parts) == 1:
-            _, width, target, form = values[0]
-            add(f"{target} = {form.format(f'n >> e & {(1 << width) - 1}')}")
-        else:
-            add(f"v = n >> e & {hex((1 << total) - 1)}")
-            if mask:
-                add(f"if v & {hex(mask)}:")
-                add("    raise unexpected(e)")
-            for shift, width, target, form in values:
-                expression = f"v >> {shift} & {(1 << width) - 1}" if shift else f"v & {(1 << width) - 1}"
-                if shift + width == total:
-                    expression = f"v >> {shift}" if shift else "v"
-                add(f"{target} = {form.format(expression)}")
-        for line in self.after:
-            add(line)
-        self.parts, self.after = [], []
+from evse_controller.exi.generator.model import UNBOUNDED, Complex, Simple
 
 
 class DecoderEmitter:
@@ -104,18 +51,11 @@ class DecoderEmitter:
         windowed = any(item_limit(item) > LONG_LIST for item in self.plan.items)
         start = Code(1)
         for slot in self.plan.slots:
-            if slot.is_list and not is_optional(slot):
-                start.lines += union(f"{slot.name}: ", [f"list[{type_name(self._single(slot))}]"], " = []", 4)
-            elif is_optional(slot) or slot.is_list:
-                words = [f"list[{type_name(self._single(slot))}]"] if slot.is_list else [type_name(self._single(slot))]
-                start.lines += union(f"{slot.name}: ", [*words, "None"], " = None", 4)
-            elif isinstance(slot.type, dict):
-                words = [type_name(kind) for kind in slot.type.values() if kind is not None]
-                start.lines += union(f"{slot.name}: ", words, "", 4)
+            if is_optional(slot) or slot.is_list or isinstance(slot.type, dict):
+                value = " = None" if is_optional(slot) else " = []" if slot.is_list else ""
+                start.lines += union(f"{slot.name}: ", annotation(slot), value, 4)
         if windowed:
             start.add("base = 0")
-        start.add('at = ""')
-        start.add("try:")
         self._items()
         self.run.flush()
         end = Code(1)
@@ -128,47 +68,69 @@ class DecoderEmitter:
         end.add(f"    raise within(error, at, e{', base' if windowed else ''}) from None")
         ordered = sorted(self.plan.slots, key=is_optional)
         end.lines += bracketed(f"return {name}(", [slot.name for slot in ordered], "), e", 4, trailing=False)
-        return head + start.lines + self.code.lines + end.lines
-
-    def _single(self, slot: Slot) -> Simple | Complex:
-        if isinstance(slot.type, dict):
-            kinds = [kind for kind in slot.type.values() if kind is not None]
-            if len(kinds) != 1:
-                raise TypeError(f"{slot.name} has several types")
-            return kinds[0]
-        return slot.type
+        return head + start.lines + self.code.tried() + end.lines
 
     def _next(self, state: int) -> None:
         """Read the event code of the state before item `state`."""
         productions, base = self.row.productions(state), self.row.base[state]
-        if productions == 1:
+        item = self.plan.items[state] if state < len(self.plan.items) else None
+        # Text may end at once by a second-level event, which is tolerable: then c is one more than the last code.
+        last = base + productions - (0 if self._text_next(state) else 1)
+        width = code_bits(productions)
+        if last == base:
+            if item and item.high == 1:
+                self.run.element = item.terminals[0].element or item.terminals[0].slot.element
             self.run.zero(1)
             return
-        form = f"({{}}) + {base}" if base else "{}"
-        check = (f"if c > {base + productions - 1}:", "    raise unexpected(e)")
-        self.run.value(code_bits(productions), "c", form, check)
+        check = (f"if c > {last}:", f"    raise unexpected({PLACE})") if last - base < (1 << width) - 1 else ()
+        self.run.value(width, "c", f"({{}}) + {base}" if base else "{}", check)
+
+    def _text_next(self, state: int) -> bool:
+        """Whether text may come in the state before item `state`."""
+        for item in self.plan.items[state:]:
+            if _is_text(item.terminals[0]):
+                return True
+            if item.low:
+                return False
+        return False
 
     def _items(self) -> None:
         self._next(0)
         for index, item in enumerate(self.plan.items):
-            base = self.row.base[index]
-            required = item.low > 0
-            if required and len(item.terminals) == 1:
+            if item.low and len(item.terminals) == 1:
                 self._content(index, item, item.terminals[0])
                 continue
             self.run.flush()
-            for number, terminal in enumerate(item.terminals):
-                last = required and number == len(item.terminals) - 1
-                self.code.add("else:" if last else f"{'elif' if number else 'if'} c == {base + number}:")
-                self.code.indent += 1
-                self._content(index, item, terminal)
-                self.run.flush()
-                self.code.indent -= 1
+            self._alternatives(index, item)
+
+    def _alternatives(self, index: int, item: Item) -> None:
+        """What may come here, by the number in `c`; abstract elements have one, too, but may not come."""
+        left = list(enumerate(item.terminals, self.row.base[index]))
+        before = self.code.at
+        while left and left[0][1].abstract:
+            number, terminal = left.pop(0)
+            self.code.add(f"if c == {number}:")
+            self.code.indent += 1
+            self._content(index, item, terminal)
+            self.code.indent -= 1
+            self.code.at = before
+        if len(left) == 1 and item.low:
+            self._content(index, item, left[0][1])
+            return
+        for number, terminal in left:
+            last = item.low > 0 and terminal is left[-1][1]
+            self.code.add("else:" if last else f"{'if' if terminal is left[0][1] else 'elif'} c == {number}:")
+            self.code.indent += 1
+            self.code.at = before
+            self._content(index, item, terminal)
+            self.run.flush()
+            self.code.indent -= 1
+        self.code.at = None
 
     def _content(self, index: int, item: Item, terminal: Terminal) -> None:
         slot = terminal.slot
         if terminal.abstract:
-            self.code.add(f'at = "{terminal.element}"')
+            self.code.name(terminal.element)
             self.code.add('raise ExiError("an abstract element stands in the data", e)')
             return
         if item.high > 1:
@@ -176,43 +138,68 @@ class DecoderEmitter:
             self._list(index, item, terminal)
             return
         # What is pending may be the event code that led here; a value of the element before would keep its name.
-        if not any(what for _, what in self.run.parts):
-            self.code.add(f'at = "{terminal.element or slot.element}"')
+        if not any(what for _, what, _ in self.run.parts):
+            self.code.name(terminal.element or slot.element)
+        if _is_text(terminal):
+            self._text(index, terminal)
+            return
+        self.run.element = terminal.element or slot.element
         self._value(terminal.type, slot.name, slot.place, terminal.element or slot.element)
         self._next(index + 1)
+
+    def _text(self, index: int, terminal: Terminal) -> None:
+        """The characters of an element with attributes, and its end."""
+        kind, name, add = terminal.type, terminal.slot.name, self.code.add
+        assert isinstance(kind, Simple)
+        self.run.flush()
+        self.code.name(terminal.slot.element)
+        add(f"if c > {self.row.base[index]}:")
+        least = f", {kind.min_length}" if kind.min_length else ""
+        empty = '""' if kind.kind == "string" else 'b""'
+        add(f"    {name}, e = {empty}, read_empty(n, e{least})")
+        add("else:")
+        self.code.indent += 1
+        bounds = text_bounds(kind) if kind.kind == "string" else f"{kind.min_length}, {binary_limit(kind)}"
+        add(f"{name}, e = {'read_characters' if kind.kind == 'string' else 'read_octets'}(n, e, {bounds})")
+        self._next(index + 1)
+        self.run.flush()
+        self.code.indent -= 1
 
     def _list(self, index: int, item: Item, terminal: Terminal) -> None:
         slot, add = terminal.slot, self.code.add
         limit = item_limit(item)
         after = self.row.productions(index + 1)
         after_base = self.row.base[index + 1]
-        add(f'at = "{slot.element}"')
+        self.code.name(slot.element)
         if is_optional(slot):
             add(f"{slot.name} = []")
         if limit > LONG_LIST:
             need = value_bound(terminal.type, self.plan_of) + 64
-            add(f"whole, window = n, Window(n, e, {need})")
+            lenient_need = value_bound(terminal.type, self.plan_of, lenient=True) + 64
+            add(f"whole, window = n, Window(n, e, {need}, {lenient_need})")
+            add("need = window.need")
             add("n, e = window.slide(0)")
             add("base = window.base")
         add("while True:")
         self.code.indent += 1
         if limit > LONG_LIST:
-            add(f"if e < {need} and base:")
+            add("if e < need and base:")
             add("    n, e = window.slide(e)")
             add("    base = window.base")
-        self._value(terminal.type, "one", "element", slot.element)
+        one = item_name(self.plan, slot)
+        self.run.element = ""
+        self._value(terminal.type, one, "element", slot.element)
         self.run.flush()
-        add(f"{slot.name}.append(one)")
+        add(f"{slot.name}.append({one})")
         if item.high == UNBOUNDED:
             add(f"if len({slot.name}) > {limit}:")
             add(f'    raise ExiError("more than {limit} items", e)')
         else:
             add(f"if len({slot.name}) == {limit}:")
-            self.code.indent += 1
-            self._next(index + 1)
-            self.run.flush()
-            add("break")
-            self.code.indent -= 1
+            add(f"    {'c' if after > 1 else '_'}, e = full_list_end(n, e, {after})")
+            if after > 1 and after_base:
+                add(f"    c += {after_base}")
+            add("    break")
         if item.low > 1:
             add(f"if len({slot.name}) < {item.low}:")
             self.code.indent += 1
@@ -240,18 +227,16 @@ class DecoderEmitter:
         boxed = place in ("element", "substitution")
         if isinstance(kind, Complex):
             run.flush()
-            self._at(element)
+            self.code.name(element)
             add(f"{target}, e = decode_{type_name(kind)}(n, e)")
             return
         if kind.kind in ("string", "hex", "base64"):
             run.flush()
-            self._at(element)
+            self.code.name(element)
             if kind.kind == "string":
-                name, bounds = ("read_string" if boxed else "read_characters"), str(text_limit(kind))
+                name, bounds = ("read_string" if boxed else "read_characters"), text_bounds(kind)
             else:
-                # Vehicles send session ids of 0 to 8 bytes: a fixed length of hexBinary is only an upper bound.
-                least = 0 if kind.kind == "hex" else kind.min_length
-                name, bounds = ("read_binary" if boxed else "read_octets"), f"{least}, {binary_limit(kind)}"
+                name, bounds = ("read_binary" if boxed else "read_octets"), f"{kind.min_length}, {binary_limit(kind)}"
             add(f"{target}, e = {name}(n, e, {bounds})")
             return
         if boxed:
@@ -267,10 +252,9 @@ class DecoderEmitter:
         if boxed:
             run.zero(1)
 
-    def _at(self, element: str) -> None:
-        line = "    " * self.code.indent + f'at = "{element}"'
-        if self.code.lines[-1:] != [line]:
-            self.code.lines.append(line)
+    def _element(self) -> str:
+        """The argument that tells an error's element."""
+        return f', "{self.run.element}"' if self.run.element else ""
 
     def _enum(self, kind: Simple, target: str) -> None:
         width, count, members = bits_for(len(kind.values)), len(kind.values), f"{type_name(kind).upper()}_MEMBERS"
@@ -279,7 +263,7 @@ class DecoderEmitter:
             return
         self.run.value(width, "i", "{}", (
             f"if i >= {count}:",
-            f'    raise out_of_range(i, "the {count} values of {type_name(kind)}", e)',
+            f'    raise out_of_range(i, "the {count} values of {type_name(kind)}", {PLACE}{self._element()})',
             f"{target} = {members}[i]",
         ))
         # Two enumerations in one read would share the variable.
@@ -292,7 +276,10 @@ class DecoderEmitter:
         form = f"({{}}) + {low}" if low > 0 else f"({{}}) - {-low}" if low else "{}"
         checks: tuple[str, ...] = ()
         if kind.high - low + 1 < 1 << width:
-            checks = (f"if {target} > {kind.high}:", f'    raise out_of_range({target}, "{low}..{kind.high}", e)')
+            checks = (
+                f"if {target} > {kind.high}:",
+                f'    outside({target}, "{low}..{kind.high}", {PLACE}{self._element()})',
+            )
         self.run.value(width, target, form, checks)
 
     def _integer(self, kind: Simple, target: str, element: str) -> None:
@@ -317,7 +304,7 @@ class DecoderEmitter:
         else:
             condition = f"not {low} <= {target} <= {high}"
         add(f"if {condition}:")
-        add(f'    raise out_of_range({target}, "{low}..{high}", e)')
+        add(f'    outside({target}, "{low}..{high}", e{self._element()})')
 
     def _irregular(self) -> list[str]:
         name = self.plan.class_name
@@ -325,6 +312,12 @@ class DecoderEmitter:
         lines += bracketed(f"return {name}(", [f"values[{self.plan.slots.index(s)}]" for s in
                            sorted(self.plan.slots, key=is_optional)], "), e", 4, trailing=False)
         return lines
+
+
+def _is_text(terminal: Terminal) -> bool:
+    """Whether the terminal is the text of an element with attributes, of a type whose value may be empty."""
+    kind = terminal.type
+    return terminal.slot.place == "text" and isinstance(kind, Simple) and kind.kind in ("string", "hex", "base64")
 
 
 def reader(slot: Slot) -> str:
@@ -335,7 +328,7 @@ def reader(slot: Slot) -> str:
     assert isinstance(kind, Simple)
     boxed = slot.place == "element"
     if kind.kind == "string":
-        return f"lambda n, e: {'read_string' if boxed else 'read_characters'}(n, e, {text_limit(kind)})"
+        return f"lambda n, e: {'read_string' if boxed else 'read_characters'}(n, e, {text_bounds(kind)})"
     if kind.kind in ("hex", "base64"):
         limit = binary_limit(kind)
         return f"lambda n, e: {'read_binary' if boxed else 'read_octets'}(n, e, {kind.min_length}, {limit})"

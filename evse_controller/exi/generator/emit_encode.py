@@ -7,6 +7,7 @@ the terminal that comes next.
 
 from __future__ import annotations
 
+from evse_controller.exi.generator.emit_bits import PutRun
 from evse_controller.exi.generator.emit_classes import facets, type_name
 from evse_controller.exi.generator.emit_common import (
     LONG_LIST,
@@ -17,53 +18,12 @@ from evse_controller.exi.generator.emit_common import (
     is_fixed,
     is_unsigned,
     item_limit,
-    text_limit,
+    item_name,
+    text_bounds,
 )
 from evse_controller.exi.generator.grammar import Item, Slot, Terminal, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.layout import bracketed, signature
-from evse_controller.exi.generator.xsd import Complex, Simple
-
-
-class PutRun:
-    """Constant and variable bits not yet appended in the source."""
-
-    def __init__(self, code: Code) -> None:
-        self.code = code
-        self.width = 0
-        self.constant = 0
-        self.values: list[tuple[str, int]] = []  # expression and its width, position counted from the run's start
-        self.starts: list[int] = []
-
-    def put(self, width: int, value: int = 0) -> None:
-        """Constant bits."""
-        self.constant = self.constant << width | value
-        self.width += width
-
-    def variable(self, width: int, expression: str) -> None:
-        """Bits from an expression that is known to fit."""
-        self.starts.append(self.width)
-        self.values.append((expression, width))
-        self.put(width)
-
-    def take(self) -> str:
-        """The expression for x with everything appended."""
-        if not self.width:
-            return "x"
-        words = [f"x << {self.width}"]
-        for (expression, width), start in zip(self.values, self.starts, strict=True):
-            shift = self.width - start - width
-            inner = expression if expression.isidentifier() else f"({expression})"
-            words.append(f"{inner} << {shift}" if shift else inner)
-        if self.constant:
-            words.append(hex(self.constant))
-        self.width = self.constant = 0
-        self.values, self.starts = [], []
-        return " | ".join(words)
-
-    def flush(self) -> None:
-        """Append to x."""
-        if self.width:
-            self.code.add(f"x = {self.take()}")
+from evse_controller.exi.generator.model import Complex, Simple
 
 
 class EncoderEmitter:
@@ -87,7 +47,6 @@ class EncoderEmitter:
             return [*lines, f"    return encode_states(x, values, {name}.STATES, {name}_NAMES, {name}_WRITERS)"]
         if not self.plan.slots:
             return [*lines, "    return x << 1"]
-        lines += ['    at = ""', "    try:"]
         for index, item in enumerate(self.plan.items):
             self._item(index, item)
         if self.known is None:
@@ -96,7 +55,7 @@ class EncoderEmitter:
         else:
             self._code_of(self.row.end)
             self.code.add(f"return {self.run.take()}")
-        lines += self.code.lines
+        lines += self.code.tried()
         return [*lines, "    except ValueError as error:", "        raise within(error, at) from None"]
 
     def _code_of(self, terminal: int) -> None:
@@ -132,38 +91,40 @@ class EncoderEmitter:
         substitution = item.terminals[0].slot.place == "substitution"
         if item.terminals[0].slot.choice:
             self._count(item)
-        entry = self.known
+        entry, named = self.known, self.code.at
         first = True
-        source = f"m.{item.terminals[0].slot.name}"
+        one = item.terminals[0].slot.name
         if substitution:
-            add(f"one = {source}")
+            add(f"{one} = m.{one}")
         for number, terminal in enumerate(item.terminals):
             if terminal.abstract:
                 continue
             word = "if" if first else "elif"
             value = f"m.{terminal.slot.name}"
-            add(f"{word} type(one) is {type_name(terminal.type)}:" if substitution else f"{word} {value} is not None:")
+            test = f"type({one}) is {type_name(terminal.type)}" if substitution else f"{value} is not None"
+            add(f"{word} {test}:")
             first = False
             self.code.indent += 1
-            self.known = entry
+            self.known, self.code.at = entry, named
             self._at(terminal)
             self._code_of(self.row.base[index] + number)
-            self._value(terminal.type, "one" if substitution else value, terminal.slot)
+            self._value(terminal.type, one if substitution else value, terminal.slot)
             self.run.flush()
             if dynamic:
                 self._remember(index + 1)
             self.code.indent -= 1
         if substitution:
             names = item.terminals[0].slot.element
-            add("else:" if item.low else "elif one is not None:")
+            add("else:" if item.low else f"elif {one} is not None:")
             add(f'    at = "{item.terminals[0].slot.element}"')
-            add(f'    raise invalid(one, "a substitute of {names}")')
+            add(f'    raise invalid({one}, "a substitute of {names}")')
         self.known = None if dynamic else index + 1
+        self.code.at = None
 
     def _count(self, item: Item) -> None:
         depth = 4 * self.code.indent
         values = [f"m.{t.slot.name}" for t in item.terminals]
-        self.code.add('at = ""')
+        self.code.name("")
         self.code.lines += bracketed("chosen = count_set(", values, ")", depth, trailing=False)
         self.code.add(f"if chosen {'!= 1' if item.low else '> 1'}:")
         names = [f'"{t.element}"' for t in item.terminals]
@@ -174,24 +135,25 @@ class EncoderEmitter:
         add = self.code.add
         terminal = item.terminals[0]
         slot, limit = terminal.slot, item_limit(item)
+        many, one = slot.name, item_name(self.plan, slot)
         self.run.flush()
         if self.known is not None:
             self._remember(self.known)
-        add(f"many = m.{slot.name}")
+        add(f"{many} = m.{many}")
         if not item.low:
-            add("if many is not None:")
+            add(f"if {many} is not None:")
             self.code.indent += 1
         self._at(terminal)
         bounds = f"{max(item.low, 1)} to {limit}"
-        add(f"if type(many) is not list or not {max(item.low, 1)} <= len(many) <= {limit}:")
-        add(f'    raise invalid(many, "a list of {bounds}")')
+        add(f"if type({many}) is not list or not {max(item.low, 1)} <= len({many}) <= {limit}:")
+        add(f'    raise invalid({many}, "a list of {bounds}")')
         after = self.row.productions(index + 1)
         again = code_bits(after + 1)
         long = limit > LONG_LIST
         add(f"x = x << w | {self.row.base[index]} - b")
         if long:
             add("parts = []")
-        add("for position, one in enumerate(many):")
+        add(f"for position, {one} in enumerate({many}):")
         self.code.indent += 1
         add(f'at = f"{slot.element}[{{position}}]"')
         add("if position:")
@@ -203,14 +165,14 @@ class EncoderEmitter:
             add("    if x > PART:")
             add("        parts.append(x)")
             add("        x = 1")
-        self._value(terminal.type, "one", slot)
+        self._value(terminal.type, one, slot)
         self.run.flush()
         self.code.indent -= 1
         if long:
             add("if parts:")
             add("    x = join([*parts, x])")
         if item.high == limit:
-            add(f"if len(many) == {limit}:")
+            add(f"if len({many}) == {limit}:")
             add(f"    w, b = {self.row.width(index + 1)}, {self.row.base[index + 1]}")
             add("else:")
             add(f"    w, b = {again}, {self.row.base[index + 1] - 1}")
@@ -218,10 +180,10 @@ class EncoderEmitter:
             add(f"w, b = {again}, {self.row.base[index + 1] - 1}")
         if not item.low:
             self.code.indent -= 1
-        self.known = None
+        self.known = self.code.at = None
 
     def _at(self, terminal: Terminal) -> None:
-        self.code.add(f'at = "{terminal.element or terminal.slot.element}"')
+        self.code.name(terminal.element or terminal.slot.element)
 
     def _value(self, kind: Simple | Complex, value: str, slot: Slot) -> None:
         """Append a value; elements of simple type include their CH and EE."""
@@ -233,7 +195,7 @@ class EncoderEmitter:
         if boxed:
             run.put(1)
         if kind.kind == "string":
-            add(f"x = put_string({run.take()}, {value}, {text_limit(kind)})")
+            add(f"x = put_string({run.take()}, {value}, {text_bounds(kind)})")
         elif kind.kind in ("hex", "base64"):
             add(f"x = put_binary({run.take()}, {value}, {kind.min_length}, {binary_limit(kind)})")
         else:
@@ -284,7 +246,7 @@ def writer(slot: Slot) -> str:
     assert isinstance(kind, Simple)
     before, after = ("x << 1", " << 1") if slot.place == "element" else ("x", "")
     if kind.kind == "string":
-        return f"lambda x, v: put_string({before}, v, {text_limit(kind)}){after}"
+        return f"lambda x, v: put_string({before}, v, {text_bounds(kind)}){after}"
     if kind.kind in ("hex", "base64"):
         return f"lambda x, v: put_binary({before}, v, {kind.min_length}, {binary_limit(kind)}){after}"
     if kind.kind == "integer":

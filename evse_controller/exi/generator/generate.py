@@ -1,37 +1,20 @@
-"""The generator's driver: which namespaces become which modules, and in which order their classes stand."""
+"""The generator's driver: from a folder of schemas to modules, and in which order their classes stand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from evse_controller.exi.generator.emit_module import ModuleText
+from evse_controller.exi.generator.emit_module import ModuleText, enumerations
 from evse_controller.exi.generator.grammar import TypePlan, plan_type
-from evse_controller.exi.generator.naming import module_name
-from evse_controller.exi.generator.xsd import Complex, SchemaError, SchemaFolder, SchemaSet
+from evse_controller.exi.generator.model import Complex, SchemaError
+from evse_controller.exi.generator.modules import KNOWN, Module, is_known, module_of
+from evse_controller.exi.generator.naming import class_name
+from evse_controller.exi.generator.xsd import SchemaFolder, SchemaSet
 
-
-@dataclass(frozen=True)
-class Module:
-    """A generated module: its file name, and the schema set it is the root of (None: only types for others)."""
-
-    name: str
-    schema: str | None
-
-
-MODULES = {
-    "urn:iso:15118:2:2010:AppProtocol": Module("app_protocol", "APP_PROTOCOL"),
-    "http://www.w3.org/2000/09/xmldsig#": Module("xmldsig", "XMLDSIG"),
-    "urn:iso:std:iso:15118:-20:CommonTypes": Module("common_types", None),
-    "urn:iso:std:iso:15118:-20:CommonMessages": Module("common_messages", "ISO20_COMMON"),
-    "urn:iso:std:iso:15118:-20:DC": Module("dc", "ISO20_DC"),
-    "urn:iso:std:iso:15118:-20:AC": Module("ac", "ISO20_AC"),
-}
-
-
-def module_of(uri: str) -> Module:
-    """The module of a namespace, from the table or derived from the namespace's last part."""
-    return MODULES.get(uri) or Module(module_name(uri), module_name(uri).upper())
+PACKAGE_FOLDER = Path(__file__).resolve().parents[2] / "messages" / "generated"
+PlanOf = Callable[[Complex], TypePlan]
 
 
 def _ordered(plans: list[TypePlan]) -> list[TypePlan]:
@@ -44,7 +27,7 @@ def _ordered(plans: list[TypePlan]) -> list[TypePlan]:
         if plan in order:
             return
         if plan.type in open_types:
-            raise SchemaError(f"type {plan.type.name.local} contains itself, which is not supported")
+            raise plan.type.refused("it contains itself, which is not supported")
         open_types.add(plan.type)
         for used in plan.uses:
             if used in by_type:
@@ -56,28 +39,71 @@ def _ordered(plans: list[TypePlan]) -> list[TypePlan]:
     return order
 
 
-def _signature(plan: TypePlan) -> list[tuple[list[str], int, int]]:
+def _signature(plan: TypePlan) -> list[object]:
+    if plan.states is not None:
+        return [[(e.event, e.slot.element if e.slot else "", e.target) for e in edges] for edges in plan.states]
     return [([t.element for t in item.terminals], item.low, item.high) for item in plan.items]
 
 
-def _check_shared(folder: SchemaFolder, schema: SchemaSet) -> None:
+def _check_shared(folder: SchemaFolder, schema: SchemaSet, module: Module, plans: list[TypePlan]) -> None:
     """Refuse a set in which an imported type's grammar differs from that of the imported module's own coders.
 
     Only a substitution group can do that: its members are those of the whole set (EXI 1.0, 8.5.4.1.6).
     """
-    for uri in schema.namespaces[1:]:
-        alone = SchemaSet(folder, uri)
-        for kind in alone.complex_types(uri):
-            if not kind.abstract and _signature(plan_type(alone, kind)) != _signature(
-                plan_type(schema, schema.complex(kind.name))
-            ):
-                raise SchemaError(f"the grammar of type {kind.name.local} depends on the schema set {schema.uri}")
+    sets: dict[str, SchemaSet] = {}
+    pending = [used for plan in plans for used in plan.uses]
+    seen: set[Complex] = set()
+    while pending:
+        kind = pending.pop()
+        if kind in seen or kind.abstract or kind.name.uri in module.namespaces:
+            continue
+        seen.add(kind)
+        root = module_of(kind.name.uri).root
+        alone = sets.setdefault(root, SchemaSet(folder, root))
+        plan = plan_type(schema, kind)
+        if _signature(plan_type(alone, alone.complex(kind.name))) != _signature(plan):
+            raise kind.refused(f"its grammar depends on the schema set {schema.uri}")
+        pending += plan.uses
+
+
+def _plans(schema: SchemaSet, module: Module, plan_of: PlanOf) -> list[TypePlan]:
+    """The plans of the module's types in the order of their classes, each with its global element.
+
+    A message knows its element by its class, so where two elements share a type each has a class of its own.
+    """
+    kinds = [kind for uri in module.namespaces for kind in schema.complex_types(uri) if not kind.abstract]
+    for kind in kinds:  # grows: anonymous types of local elements are found where they are used
+        inner = [used for used in plan_of(kind).uses if used.name.uri in module.namespaces and not used.abstract]
+        kinds += [used for used in dict.fromkeys(inner) if used not in kinds]
+    plans = _ordered([plan_of(kind) for kind in kinds])
+    # All global elements and SE(*) compete for the root, sorted by name (EXI 1.0, 8.5.1).
+    for code, name in enumerate(sorted(schema.elements) if module.schema else ()):
+        root = schema.type_of(schema.elements[name])
+        if name.uri not in module.namespaces or not isinstance(root, Complex):
+            continue
+        if root.abstract or schema.elements[name].abstract:
+            continue
+        plan = plan_of(root)
+        if plan.element is not None:
+            plan = replace(plan, class_name=class_name(name.local))
+            plans.append(plan)
+        plan.element, plan.code = name.local, code
+    return plans
+
+
+def _check_names(schema: SchemaSet, module: Module, plans: list[TypePlan]) -> None:
+    """Refuse two types that would become classes of the same name."""
+    names = [plan.class_name for plan in plans]
+    names += [class_name(kind.name.local) for kind in enumerations(schema, module, plans) if kind.name]
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    if doubles:
+        raise SchemaError(f"{module.root}: several types would become class {', '.join(doubles)}")
 
 
 def module_text(folder: SchemaFolder, uri: str) -> str:
     """The source of the module of one namespace."""
-    schema = SchemaSet(folder, uri)
-    _check_shared(folder, schema)
+    module = module_of(uri)
+    schema = SchemaSet(folder, module.root)
     known: dict[Complex, TypePlan] = {}
 
     def plan_of(kind: Complex) -> TypePlan:
@@ -85,24 +111,55 @@ def module_text(folder: SchemaFolder, uri: str) -> str:
             known[kind] = plan_type(schema, kind)
         return known[kind]
 
-    plans = _ordered([plan_of(kind) for kind in schema.complex_types(uri) if not kind.abstract])
-    names = [plan.class_name for plan in plans]
-    doubles = sorted({name for name in names if names.count(name) > 1})
-    if doubles:
-        raise SchemaError(f"{uri}: several types would become class {', '.join(doubles)}")
-    return ModuleText(schema, plans, plan_of, module_of(uri).schema, lambda other: module_of(other).name).text()
+    plans = _plans(schema, module, plan_of)
+    _check_shared(folder, schema, module, plans)
+    _check_names(schema, module, plans)
+    return ModuleText(schema, module, plans, plan_of).text()
 
 
-def generate(schemas: Path, out: Path, uris: list[str] | None = None) -> list[Path]:
-    """Write a module per namespace found below `schemas` that is known or asked for; the files written."""
+def _check_known(folder: SchemaFolder, module: Module) -> None:
+    """Refuse to build on another edition of a namespace than the one that the package's own module is made from."""
+    for uri in folder.closure(module.root):
+        own = module_of(uri)
+        if is_known(uri) and module_text(folder, uri) != (PACKAGE_FOLDER / f"{own.name}.py").read_text("utf-8"):
+            raise SchemaError(
+                f"namespace {uri!r} in the folder is another edition than the package's module {own.name} has; "
+                f"{module.root!r} imports it and would mix the two"
+            )
+
+
+def _wanted(folder: SchemaFolder, uris: list[str] | None, home: bool) -> list[Module]:
+    """The modules to write: what is asked for and, where it is not known, what that imports."""
+    if uris is None:
+        uris = [uri for uri in folder.documents if home or not is_known(uri)]
+    found = []
+    for uri in uris:
+        found.append(module_of(uri))
+        found += [module_of(other) for other in folder.closure(uri) if not is_known(other)]
+    return sorted(dict.fromkeys(found), key=lambda module: KNOWN.index(module) if module in KNOWN else len(KNOWN))
+
+
+def generate(schemas: Path, out: Path, uris: list[str] | None = None, everything: bool = False) -> list[Path]:
+    """Write a module per namespace found below `schemas`; the files written.
+
+    Into the package's own folder go all of them. Into another folder go those that the package does not know, which
+    import the package's own modules of the others: those must have been made from the same schemas. `everything`
+    writes the known ones there too, where nothing loads them, to look at or to compare.
+    """
     folder = SchemaFolder(schemas)
-    wanted = uris if uris is not None else [uri for uri in MODULES if uri in folder.documents]
+    home = out.resolve() == PACKAGE_FOLDER
+    wanted = _wanted(folder, uris, home or everything)
     if not wanted:
-        raise SchemaError(f"no schema of a known namespace below {schemas}")
+        raise SchemaError(f"no schema below {schemas} that the package does not know")
+    texts = {module.name: module_text(folder, module.root) for module in wanted}
+    if len(texts) < len(wanted):
+        raise SchemaError(f"several namespaces would become one module: {', '.join(m.root for m in wanted)}")
+    for module in wanted:
+        if not is_known(module.root) and not (home and uris is None):
+            _check_known(folder, module)
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for uri in wanted:
-        path = out / f"{module_of(uri).name}.py"
-        path.write_text(module_text(folder, uri), encoding="utf-8")
-        written.append(path)
+    for name, text in texts.items():
+        written.append(out / f"{name}.py")
+        written[-1].write_text(text, encoding="utf-8")
     return written

@@ -11,17 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from evse_controller.exi.generator.model import UNBOUNDED, Complex, Element, Particle, QName, Simple, refused
 from evse_controller.exi.generator.naming import class_name, snake
-from evse_controller.exi.generator.xsd import (
-    UNBOUNDED,
-    Complex,
-    Element,
-    Particle,
-    QName,
-    SchemaError,
-    SchemaSet,
-    Simple,
-)
+from evse_controller.exi.generator.xsd import SchemaSet
 
 COPIES = 64  # bounded repetitions inside an irregular type are copied, up to here
 
@@ -76,10 +68,12 @@ class Edge:
 
 @dataclass(eq=False)
 class TypePlan:
-    """The normal form of one complex type."""
+    """The normal form of one complex type; `element` and `code` are those of its global element, if it has one."""
 
     type: Complex
     class_name: str
+    element: str | None = None
+    code: int = -1
     slots: list[Slot] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     states: list[list[Edge]] | None = None
@@ -127,7 +121,7 @@ def _check(plan: TypePlan) -> None:
     names = [slot.name for slot in plan.slots]
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
-        raise SchemaError(f"type {plan.type.name.local}: two parts are called {', '.join(doubles)}")
+        raise plan.type.refused(f"two parts are called {', '.join(doubles)}")
 
 
 def _flatten(schema: SchemaSet, plan: TypePlan, particle: Particle, top: bool = False) -> bool:
@@ -163,17 +157,19 @@ def _element_item(schema: SchemaSet, plan: TypePlan, particle: Particle, element
         return Item([Terminal(slot, types[0], element.name.local)], particle.low, particle.high)
     # A substitution group: all members compete in the head's place, sorted by name (EXI 1.0, 8.5.4.1.6).
     if particle.high > 1:
-        raise SchemaError(f"type {plan.type.name.local}: a list of a substitution group is not supported")
+        raise plan.type.refused("a list of a substitution group is not supported")
     table: dict[str, Complex | None] = {}
     slot = Slot(snake(element.name.local), element.name.local, "substitution", table, particle.low, 1)
     plan.slots.append(slot)
     item = Item([], particle.low, 1)
     for member, kind in zip(members, types, strict=True):
         if not isinstance(kind, Complex):
-            raise SchemaError(f"element {member.name.local}: substitution groups of simple types are not supported")
+            raise refused(member.node, f"element {member.name.local}: a substitution group of simple types")
         abstract = member.abstract or kind.abstract
-        if not abstract:
-            table[member.name.local] = kind
+        if kind in table.values():
+            raise refused(member.node, f"element {member.name.local}: another member of its group has the same type")
+        if not abstract or member.name != element.name:
+            table[member.name.local] = None if abstract else kind
         item.terminals.append(Terminal(slot, kind, member.name.local, abstract, member.name.uri))
     return item
 
@@ -202,7 +198,7 @@ class _Glushkov:
             whole = self._sequence(copies)
         else:
             if particle.high > COPIES:
-                raise SchemaError(f"type {self.plan.type.name.local}: bounds inside a group are too large")
+                raise self.plan.type.refused("bounds inside a group are too large")
             copies = [self._once(particle, repeated) for _ in range(particle.high)]
             for optional in copies[max(particle.low, 1):]:
                 optional.nullable = True
@@ -234,7 +230,7 @@ class _Glushkov:
         known = self.slots.get(element.name)
         if known is None:
             if element.is_global and len(self.schema.members(element.name)) > 1:
-                raise SchemaError(f"element {element.name.local}: a substitution group in an irregular type")
+                raise self.plan.type.refused(f"element {element.name.local}: a substitution group in an irregular type")
             local = element.name.local
             known = Slot(snake(local), local, "element", self.schema.type_of(element), 0, 1, uri=element.name.uri)
             self.slots[element.name] = known

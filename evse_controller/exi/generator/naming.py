@@ -8,16 +8,24 @@ import re
 # Abbreviations that count as one word although their letters would be split otherwise.
 _WORDS = (
     *("EVSEID", "EVCCID", "EVSE", "EVCC", "SECC", "V2X", "PnC", "AReq", "ARes", "ASRes", "EIM", "SOC", "BPT"),
-    *("VARh", "EVPPT"),
+    *("VARh", "EVPPT", "EVPC", "RESS", "SoC"),
 )
 _SPLIT = re.compile("|".join((*_WORDS, "IDs", "EV(?![a-z])", "[A-Z]+(?=[A-Z][a-z])", "[A-Z]?[a-z0-9]+", "[A-Z0-9]+")))
 
 # Names that a plain reading of capitals gets wrong.
 _SPECIAL = {
+    "DHpublickey": "dh_publickey",
     "EMAIDs": "emaids",
+    "eMAID": "emaid",
     "PrioritizedEMAIDs": "prioritized_emaids",
     "CLReqControlMode": "cl_req_control_mode",
     "CLResControlMode": "cl_res_control_mode",
+}
+
+# Names that the generated coders use themselves.
+_TAKEN = {
+    *("at", "b", "base", "c", "chosen", "e", "error", "i", "m", "n", "one", "parts", "position", "s", "self", "v"),
+    *("values", "w", "whole", "window", "x"),
 }
 
 
@@ -27,7 +35,7 @@ def snake(name: str) -> str:
         return _SPECIAL[name]
     words = [word.lower() for part in name.split("_") for word in _SPLIT.findall(part)]
     result = "_".join(words)
-    return result + "_" if keyword.iskeyword(result) else result
+    return result + "_" if keyword.iskeyword(result) or result in _TAKEN else result
 
 
 def class_name(name: str) -> str:
@@ -42,9 +50,3 @@ def member_name(value: str) -> str:
     if result[:1].isdigit():
         result = "_" + result
     return result + "_" if keyword.iskeyword(result) else result
-
-
-def module_name(uri: str) -> str:
-    """The module name of a namespace that is not in the table of known ones: its last part in snake case."""
-    tail = re.split(r"[:/]", uri.rstrip("#/"))[-1]
-    return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", tail)).lower()

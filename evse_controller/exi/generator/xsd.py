@@ -7,116 +7,24 @@ construct, because a construct that is silently ignored would shift every event 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from lxml import etree
 
-XS = "http://www.w3.org/2001/XMLSchema"
-UNBOUNDED = 1 << 30
-
-
-class SchemaError(Exception):
-    """The schema uses something that the generator does not support, or is inconsistent."""
-
-
-class QName(NamedTuple):
-    """A qualified name; sorts by local name first, as EXI orders names (EXI 1.0, 8.5.4)."""
-
-    local: str
-    uri: str
-
-    def __str__(self) -> str:
-        return f"{{{self.uri}}}{self.local}"
-
-
-@dataclass(frozen=True)
-class Simple:
-    """A simple type reduced to what decides its EXI representation (EXI 1.0, 7.1) and its facets."""
-
-    kind: str  # boolean, integer, string, hex, base64 or enum
-    name: QName | None = None
-    values: tuple[str, ...] = ()
-    low: int | None = None
-    high: int | None = None
-    min_length: int = 0
-    max_length: int | None = None
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """An attribute declaration as used by one complex type."""
-
-    name: QName
-    type: Simple
-    required: bool
-
-
-@dataclass(eq=False)
-class Element:
-    """An element declaration; `type` is resolved lazily because types may refer to each other."""
-
-    name: QName
-    type_name: QName | None
-    inline: etree._Element | None
-    is_global: bool = False
-    abstract: bool = False
-    head: QName | None = None
-
-
-@dataclass
-class Particle:
-    """A term with its occurrence bounds: an element, a wildcard, a sequence or a choice."""
-
-    kind: str  # element, any, sequence or choice
-    low: int = 1
-    high: int = 1
-    element: Element | None = None
-    children: list[Particle] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Complex:
-    """A complex type with its inherited content already put in front of its own (EXI 1.0, 8.5.4.1.3)."""
-
-    name: QName
-    abstract: bool
-    attributes: list[Attribute]
-    content: Particle | None
-    simple: Simple | None
-    mixed: bool
-
-
-_INTEGERS: dict[str, tuple[int | None, int | None]] = {
-    "integer": (None, None),
-    "nonNegativeInteger": (0, None),
-    "positiveInteger": (1, None),
-    "nonPositiveInteger": (None, 0),
-    "negativeInteger": (None, -1),
-    "byte": (-(2**7), 2**7 - 1),
-    "short": (-(2**15), 2**15 - 1),
-    "int": (-(2**31), 2**31 - 1),
-    "long": (-(2**63), 2**63 - 1),
-    "unsignedByte": (0, 2**8 - 1),
-    "unsignedShort": (0, 2**16 - 1),
-    "unsignedInt": (0, 2**32 - 1),
-    "unsignedLong": (0, 2**64 - 1),
-}
-_STRINGS = {"string", "anyURI", "ID", "IDREF", "NCName", "Name", "token", "normalizedString", "NMTOKEN", "language"}
-
-
-def builtin(local: str) -> Simple:
-    """The model of a built-in simple type."""
-    if local in _INTEGERS:
-        low, high = _INTEGERS[local]
-        return Simple("integer", low=low, high=high)
-    if local in _STRINGS:
-        return Simple("string")
-    kinds = {"boolean": "boolean", "hexBinary": "hex", "base64Binary": "base64"}
-    if local in kinds:
-        return Simple(kinds[local])
-    raise SchemaError(f"built-in type xs:{local} is not supported")
+from evse_controller.exi.generator.model import (
+    UNBOUNDED,
+    XS,
+    Attribute,
+    Complex,
+    Element,
+    Particle,
+    QName,
+    SchemaError,
+    Simple,
+    UnsupportedType,
+    builtin,
+    refused,
+)
 
 
 class SchemaFolder:
@@ -127,7 +35,10 @@ class SchemaFolder:
         self.documents: dict[str, list[etree._Element]] = {}
         seen: set[tuple[str, bytes]] = set()
         for path in sorted(folder.rglob("*.xsd"), key=lambda p: (len(p.parts), p.as_posix())):
-            root = etree.parse(str(path), parser).getroot()
+            try:
+                root = etree.parse(str(path), parser).getroot()
+            except etree.XMLSyntaxError as problem:
+                raise SchemaError(f"{path}: no XML: {problem}") from None
             uri = root.get("targetNamespace", "")
             key = (uri, etree.tostring(root, method="c14n"))
             # Schema folders hold copies of the XML signature schema beside the schemas that import it.
@@ -138,16 +49,17 @@ class SchemaFolder:
     def closure(self, uri: str) -> list[str]:
         """The namespace and everything that it imports, directly or not, in import order."""
         order: list[str] = []
-        pending = [uri]
+        pending = [(uri, "")]
         while pending:
-            current = pending.pop(0)
+            current, where = pending.pop(0)
             if current in order:
                 continue
             if current not in self.documents:
-                raise SchemaError(f"no schema document for namespace {current!r} in the folder")
+                raise SchemaError(f"no schema of namespace {current!r} in the folder{where}")
             order.append(current)
             for root in self.documents[current]:
-                pending += [str(n.get("namespace")) for n in root.iterfind(f"{{{XS}}}import")]
+                where = f", imported by {root.getroottree().docinfo.URL}"
+                pending += [(str(node.get("namespace")), where) for node in root.iterfind(f"{{{XS}}}import")]
         return order
 
 
@@ -160,7 +72,8 @@ class SchemaSet:
         self.elements: dict[QName, Element] = {}
         self._complex: dict[QName, etree._Element] = {}
         self._simple: dict[QName, etree._Element] = {}
-        self._built: dict[QName, Complex] = {}
+        self._built: dict[etree._Element, Complex] = {}
+        self._open: list[etree._Element] = []
         self._elements_of: dict[etree._Element, Element] = {}
         for namespace in self.namespaces:
             for root in folder.documents[namespace]:
@@ -168,6 +81,8 @@ class SchemaSet:
         self._members: dict[QName, list[Element]] = {}
         for element in self.elements.values():
             if element.head is not None:
+                if element.head not in self.elements:
+                    raise refused(element.node, f"element {element.head}, the head, is not declared")
                 self._members.setdefault(element.head, []).append(element)
 
     def _collect(self, root: etree._Element, namespace: str) -> None:
@@ -181,7 +96,7 @@ class SchemaSet:
             elif tag == "simpleType":
                 self._simple[name] = node
             elif tag not in ("import", "include", "annotation"):
-                raise SchemaError(f"xs:{tag} at the top level of {namespace!r} is not supported")
+                raise refused(node, f"xs:{tag} at the top level is not supported")
 
     def _element(self, node: etree._Element, is_global: bool) -> Element:
         if node in self._elements_of:
@@ -190,13 +105,13 @@ class SchemaSet:
         qualified = is_global or node.get("form", root.get("elementFormDefault")) == "qualified"
         uri = root.get("targetNamespace", "") if qualified else ""
         if node.get("nillable") in ("true", "1"):
-            raise SchemaError(f"nillable element {node.get('name')} is not supported")
+            raise refused(node, f"nillable element {node.get('name')} is not supported")
         type_name = node.get("type")
         head = node.get("substitutionGroup")
         element = Element(
             QName(str(node.get("name")), uri),
             _resolve(node, type_name) if type_name else None,
-            None if type_name else node,
+            node,
             is_global,
             node.get("abstract") in ("true", "1"),
             _resolve(node, head) if head else None,
@@ -220,7 +135,7 @@ class SchemaSet:
             if name.uri == namespace:
                 yield self.complex(name)
         for element in self.elements.values():
-            if element.name.uri == namespace and element.inline is not None:
+            if element.name.uri == namespace and element.is_anonymous:
                 resolved = self.type_of(element)
                 if isinstance(resolved, Complex):
                     yield resolved
@@ -236,9 +151,8 @@ class SchemaSet:
         if element.type_name is not None:
             if element.type_name in self._complex:
                 return self.complex(element.type_name)
-            return self.simple(element.type_name)
-        node = element.inline
-        assert node is not None
+            return self._simple_of(element.node, element.type_name)
+        node = element.node
         inner = node.find(f"{{{XS}}}complexType")
         if inner is not None:
             name = QName(element.name.local, str(node.getroottree().getroot().get("targetNamespace", "")))
@@ -246,7 +160,7 @@ class SchemaSet:
         inner = node.find(f"{{{XS}}}simpleType")
         if inner is not None:
             return self._simple_from(inner, QName(element.name.local, element.name.uri))
-        raise SchemaError(f"element {element.name} has no type")
+        raise refused(node, f"element {element.name.local} has no type")
 
     def complex(self, name: QName) -> Complex:
         """A named complex type."""
@@ -254,17 +168,24 @@ class SchemaSet:
 
     def simple(self, name: QName) -> Simple:
         """A named or built-in simple type."""
-        if name.uri == XS:
-            return builtin(name.local)
-        if name not in self._simple:
-            raise SchemaError(f"unknown type {name}")
-        return self._simple_from(self._simple[name], name)
+        return builtin(name.local) if name.uri == XS else self._simple_from(self._simple[name], name)
+
+    def _simple_of(self, node: etree._Element, name: QName) -> Simple:
+        """The simple type that a construct refers to."""
+        if name.uri != XS and name not in self._simple:
+            raise refused(node, f"simple type {name} is not declared")
+        try:
+            return self.simple(name)
+        except UnsupportedType as problem:
+            raise refused(node, str(problem)) from None
 
     def _simple_from(self, node: etree._Element, name: QName) -> Simple:
         restriction = node.find(f"{{{XS}}}restriction")
         if restriction is None:
-            raise SchemaError(f"simple type {name.local}: only restrictions are supported")
-        base = self.simple(_resolve(node, str(restriction.get("base"))))
+            raise refused(node, f"simple type {name.local}: only restrictions are supported")
+        if restriction.get("base") is None:
+            raise refused(restriction, f"simple type {name.local}: a base without a name is not supported")
+        base = self._simple_of(restriction, _resolve(node, str(restriction.get("base"))))
         low, high, least, most = base.low, base.high, base.min_length, base.max_length
         values: list[str] = []
         for facet in restriction:
@@ -272,21 +193,21 @@ class SchemaSet:
             if tag == "enumeration":
                 values.append(value)
             elif tag == "minInclusive":
-                low = int(value)
+                low = _number(facet)
             elif tag == "maxInclusive":
-                high = int(value)
+                high = _number(facet)
             elif tag == "minExclusive":
-                low = int(value) + 1
+                low = _number(facet) + 1
             elif tag == "maxExclusive":
-                high = int(value) - 1
+                high = _number(facet) - 1
             elif tag == "length":
-                least = most = int(value)
+                least = most = _number(facet)
             elif tag == "minLength":
-                least = int(value)
+                least = _number(facet)
             elif tag == "maxLength":
-                most = int(value)
+                most = _number(facet)
             elif tag not in ("annotation", "whiteSpace"):
-                raise SchemaError(f"simple type {name.local}: facet {tag} is not supported")
+                raise refused(facet, f"simple type {name.local}: facet {tag} is not supported")
         if values:
             return Simple("enum", name, tuple(values))
         if base.kind == "enum":
@@ -294,8 +215,16 @@ class SchemaSet:
         return Simple(base.kind, name, (), low, high, least, most)
 
     def _build(self, name: QName, node: etree._Element) -> Complex:
-        if name in self._built:
-            return self._built[name]
+        if node not in self._built:
+            if node in self._open:
+                raise refused(node, f"type {name.local} extends itself")
+            self._open.append(node)
+            self._built[node] = self._extended(name, node)
+            self._open.pop()
+        return self._built[node]
+
+    def _extended(self, name: QName, node: etree._Element) -> Complex:
+        """A complex type with what it inherits in front of its own content (EXI 1.0, 8.5.4.1.3)."""
         attributes: list[Attribute] = []
         parts: list[Particle] = []
         simple: Simple | None = None
@@ -307,7 +236,7 @@ class SchemaSet:
         if content is not None:
             extension = content.find(f"{{{XS}}}extension")
             if extension is None:
-                raise SchemaError(f"complex type {name.local}: only extensions are supported")
+                raise refused(content, f"complex type {name.local}: only extensions are supported")
             base = _resolve(node, str(extension.get("base")))
             if base in self._complex:
                 parent = self.complex(base)
@@ -315,28 +244,42 @@ class SchemaSet:
                 parts += [parent.content] if parent.content else []
                 simple, mixed = parent.simple, mixed or parent.mixed
             else:
-                simple = self.simple(base)
+                simple = self._simple_of(extension, base)
             body = extension
         for child in body:
             tag = _local(child)
             if tag in ("sequence", "choice"):
-                parts.append(self._particle(child))
+                parts += self._particles([child])
             elif tag == "attribute":
-                attributes.append(self._attribute(child))
+                attributes += [self._attribute(child)] if child.get("use") != "prohibited" else []
             elif tag not in ("annotation", "complexContent", "simpleContent"):
-                raise SchemaError(f"complex type {name.local}: xs:{tag} is not supported")
+                raise refused(child, f"complex type {name.local}: xs:{tag} is not supported")
         whole = parts[0] if len(parts) == 1 else Particle("sequence", children=parts) if parts else None
         abstract = node.get("abstract") in ("true", "1")
-        built = Complex(name, abstract, sorted(attributes, key=lambda a: a.name), whole, simple, mixed)
-        self._built[name] = built
-        return built
+        # Attributes are sorted by local name, then namespace, whatever their order (EXI 1.0, 8.5.4.1.3.1).
+        attributes.sort(key=lambda attribute: attribute.name)
+        where = f"{node.getroottree().docinfo.URL}:{node.sourceline}"
+        return Complex(name, abstract, attributes, whole, simple, mixed, where)
 
     def _attribute(self, node: etree._Element) -> Attribute:
+        if node.get("name") is None:
+            raise refused(node, "an attribute by reference is not supported")
         root = node.getroottree().getroot()
         qualified = node.get("form", root.get("attributeFormDefault")) == "qualified"
-        uri = root.get("targetNamespace", "") if qualified else ""
-        kind = self.simple(_resolve(node, str(node.get("type"))))
-        return Attribute(QName(str(node.get("name")), uri), kind, node.get("use") == "required")
+        name = QName(str(node.get("name")), root.get("targetNamespace", "") if qualified else "")
+        inline = node.find(f"{{{XS}}}simpleType")
+        if inline is not None:
+            kind = self._simple_from(inline, QName(name.local, root.get("targetNamespace", "")))
+        elif node.get("type") is not None:
+            kind = self._simple_of(node, _resolve(node, str(node.get("type"))))
+        else:
+            raise refused(node, f"attribute {name.local} has no type")
+        return Attribute(name, kind, node.get("use") == "required")
+
+    def _particles(self, nodes: list[etree._Element]) -> list[Particle]:
+        """The particles of a group; one that may not occur at all is none."""
+        found = [self._particle(node) for node in nodes if _local(node) != "annotation"]
+        return [particle for particle in found if particle.high]
 
     def _particle(self, node: etree._Element) -> Particle:
         tag = _local(node)
@@ -344,20 +287,29 @@ class SchemaSet:
         bounds = (int(node.get("minOccurs", "1")), UNBOUNDED if high == "unbounded" else int(high))
         if tag == "element":
             ref = node.get("ref")
-            element = self.elements[_resolve(node, ref)] if ref else self._element(node, is_global=False)
-            return Particle("element", *bounds, element=element)
+            if ref is None:
+                return Particle("element", *bounds, element=self._element(node, is_global=False))
+            if _resolve(node, ref) not in self.elements:
+                raise refused(node, f"element {ref} is not declared")
+            return Particle("element", *bounds, element=self.elements[_resolve(node, ref)])
         if tag == "any":
             if node.get("namespace", "##any") not in ("##any", "##other"):
-                raise SchemaError("wildcards that list namespaces are not supported")
+                raise refused(node, "a wildcard that lists namespaces is not supported")
             return Particle("any", *bounds)
         if tag in ("sequence", "choice"):
-            children = [self._particle(c) for c in node if _local(c) != "annotation"]
-            return Particle(tag, *bounds, children=children)
-        raise SchemaError(f"xs:{tag} in a content model is not supported")
+            return Particle(tag, *bounds, children=self._particles(list(node)))
+        raise refused(node, f"xs:{tag} in a content model is not supported")
 
 
 def _local(node: etree._Element) -> str:
     return etree.QName(node).localname
+
+
+def _number(facet: etree._Element) -> int:
+    try:
+        return int(str(facet.get("value")))
+    except ValueError:
+        raise refused(facet, f"facet {_local(facet)} with value {facet.get('value')!r} is not supported") from None
 
 
 def _resolve(node: etree._Element, text: str) -> QName:

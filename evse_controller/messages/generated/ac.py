@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from evse_controller.exi.bits import put_uint, read_more
 from evse_controller.exi.errors import ExiError, invalid, out_of_range, unexpected, within
-from evse_controller.messages.base import Field, Kind, Message, RootDecoders, RootEncoders, Schema
+from evse_controller.exi.leniency import outside
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     RESPONSECODE_MEMBERS,
     DisplayParameters,
@@ -33,6 +34,7 @@ from evse_controller.messages.generated.common_types import (
     encode_RationalNumber,
     encode_Receipt,
 )
+from evse_controller.messages.generated.xmldsig import SignedInfo, decode_SignedInfo, encode_SignedInfo
 
 
 class AC_CPDReqEnergyTransferMode(Message):
@@ -1129,13 +1131,11 @@ def decode_AC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[AC_CPDReqEnergyT
     ev_maximum_charge_power_l3: RationalNumber | None = None
     ev_minimum_charge_power_l2: RationalNumber | None = None
     ev_minimum_charge_power_l3: RationalNumber | None = None
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1185,9 +1185,8 @@ def encode_AC_CPDReqEnergyTransferMode(x: int, m: AC_CPDReqEnergyTransferMode) -
     """Append AC_CPDReqEnergyTransferMode and its end."""
     if type(m) is not AC_CPDReqEnergyTransferMode:
         raise invalid(m, "a AC_CPDReqEnergyTransferMode")
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_maximum_charge_power)
         w, b = 2, 1
         if m.ev_maximum_charge_power_l2 is not None:
@@ -1229,13 +1228,11 @@ def decode_BPT_AC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_AC_CPDRe
     ev_maximum_discharge_power_l3: RationalNumber | None = None
     ev_minimum_discharge_power_l2: RationalNumber | None = None
     ev_minimum_discharge_power_l3: RationalNumber | None = None
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1325,9 +1322,8 @@ def encode_BPT_AC_CPDReqEnergyTransferMode(x: int, m: BPT_AC_CPDReqEnergyTransfe
     """Append BPT_AC_CPDReqEnergyTransferMode and its end."""
     if type(m) is not BPT_AC_CPDReqEnergyTransferMode:
         raise invalid(m, "a BPT_AC_CPDReqEnergyTransferMode")
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_maximum_charge_power)
         w, b = 2, 1
         if m.ev_maximum_charge_power_l2 is not None:
@@ -1390,13 +1386,11 @@ def encode_BPT_AC_CPDReqEnergyTransferMode(x: int, m: BPT_AC_CPDReqEnergyTransfe
 def decode_AC_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[AC_ChargeParameterDiscoveryReq, int]:
     """AC_ChargeParameterDiscoveryReq up to its end."""
     ac_cpd_req_energy_transfer_mode: AC_CPDReqEnergyTransferMode | BPT_AC_CPDReqEnergyTransferMode
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1423,20 +1417,19 @@ def encode_AC_ChargeParameterDiscoveryReq(x: int, m: AC_ChargeParameterDiscovery
     """Append AC_ChargeParameterDiscoveryReq and its end."""
     if type(m) is not AC_ChargeParameterDiscoveryReq:
         raise invalid(m, "a AC_ChargeParameterDiscoveryReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
-        one = m.ac_cpd_req_energy_transfer_mode
-        if type(one) is AC_CPDReqEnergyTransferMode:
+        ac_cpd_req_energy_transfer_mode = m.ac_cpd_req_energy_transfer_mode
+        if type(ac_cpd_req_energy_transfer_mode) is AC_CPDReqEnergyTransferMode:
             at = "AC_CPDReqEnergyTransferMode"
-            x = encode_AC_CPDReqEnergyTransferMode(x << 2, one)
-        elif type(one) is BPT_AC_CPDReqEnergyTransferMode:
+            x = encode_AC_CPDReqEnergyTransferMode(x << 2, ac_cpd_req_energy_transfer_mode)
+        elif type(ac_cpd_req_energy_transfer_mode) is BPT_AC_CPDReqEnergyTransferMode:
             at = "BPT_AC_CPDReqEnergyTransferMode"
-            x = encode_BPT_AC_CPDReqEnergyTransferMode(x << 2 | 0x1, one)
+            x = encode_BPT_AC_CPDReqEnergyTransferMode(x << 2 | 0x1, ac_cpd_req_energy_transfer_mode)
         else:
             at = "AC_CPDReqEnergyTransferMode"
-            raise invalid(one, "a substitute of AC_CPDReqEnergyTransferMode")
+            raise invalid(ac_cpd_req_energy_transfer_mode, "a substitute of AC_CPDReqEnergyTransferMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -1453,13 +1446,11 @@ def decode_AC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[AC_CPDResEnergyT
     evse_present_active_power: RationalNumber | None = None
     evse_present_active_power_l2: RationalNumber | None = None
     evse_present_active_power_l3: RationalNumber | None = None
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1551,9 +1542,8 @@ def encode_AC_CPDResEnergyTransferMode(x: int, m: AC_CPDResEnergyTransferMode) -
     """Append AC_CPDResEnergyTransferMode and its end."""
     if type(m) is not AC_CPDResEnergyTransferMode:
         raise invalid(m, "a AC_CPDResEnergyTransferMode")
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_maximum_charge_power)
         w, b = 2, 1
         if m.evse_maximum_charge_power_l2 is not None:
@@ -1629,13 +1619,11 @@ def decode_BPT_AC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[BPT_AC_CPDRe
     evse_maximum_discharge_power_l3: RationalNumber | None = None
     evse_minimum_discharge_power_l2: RationalNumber | None = None
     evse_minimum_discharge_power_l3: RationalNumber | None = None
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1767,9 +1755,8 @@ def encode_BPT_AC_CPDResEnergyTransferMode(x: int, m: BPT_AC_CPDResEnergyTransfe
     """Append BPT_AC_CPDResEnergyTransferMode and its end."""
     if type(m) is not BPT_AC_CPDResEnergyTransferMode:
         raise invalid(m, "a BPT_AC_CPDResEnergyTransferMode")
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_maximum_charge_power)
         w, b = 2, 1
         if m.evse_maximum_charge_power_l2 is not None:
@@ -1861,27 +1848,25 @@ def encode_BPT_AC_CPDResEnergyTransferMode(x: int, m: BPT_AC_CPDResEnergyTransfe
 def decode_AC_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[AC_ChargeParameterDiscoveryRes, int]:
     """AC_ChargeParameterDiscoveryRes up to its end."""
     ac_cpd_res_energy_transfer_mode: AC_CPDResEnergyTransferMode | BPT_AC_CPDResEnergyTransferMode
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -1906,25 +1891,24 @@ def encode_AC_ChargeParameterDiscoveryRes(x: int, m: AC_ChargeParameterDiscovery
     """Append AC_ChargeParameterDiscoveryRes and its end."""
     if type(m) is not AC_ChargeParameterDiscoveryRes:
         raise invalid(m, "a AC_ChargeParameterDiscoveryRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
         x = x << 9 | response_code << 1
-        one = m.ac_cpd_res_energy_transfer_mode
-        if type(one) is AC_CPDResEnergyTransferMode:
+        ac_cpd_res_energy_transfer_mode = m.ac_cpd_res_energy_transfer_mode
+        if type(ac_cpd_res_energy_transfer_mode) is AC_CPDResEnergyTransferMode:
             at = "AC_CPDResEnergyTransferMode"
-            x = encode_AC_CPDResEnergyTransferMode(x << 2, one)
-        elif type(one) is BPT_AC_CPDResEnergyTransferMode:
+            x = encode_AC_CPDResEnergyTransferMode(x << 2, ac_cpd_res_energy_transfer_mode)
+        elif type(ac_cpd_res_energy_transfer_mode) is BPT_AC_CPDResEnergyTransferMode:
             at = "BPT_AC_CPDResEnergyTransferMode"
-            x = encode_BPT_AC_CPDResEnergyTransferMode(x << 2 | 0x1, one)
+            x = encode_BPT_AC_CPDResEnergyTransferMode(x << 2 | 0x1, ac_cpd_res_energy_transfer_mode)
         else:
             at = "AC_CPDResEnergyTransferMode"
-            raise invalid(one, "a substitute of AC_CPDResEnergyTransferMode")
+            raise invalid(ac_cpd_res_energy_transfer_mode, "a substitute of AC_CPDResEnergyTransferMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -1958,35 +1942,32 @@ def decode_BPT_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVTargetEnergyRequest"))
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 5
@@ -2570,35 +2551,32 @@ def decode_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLReq
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVTargetEnergyRequest"))
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 5
@@ -2997,13 +2975,11 @@ def decode_AC_ChargeLoopReq(n: int, e: int) -> tuple[AC_ChargeLoopReq, int]:
         | Dynamic_AC_CLReqControlMode
         | Scheduled_AC_CLReqControlMode
     )
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -3019,7 +2995,7 @@ def decode_AC_ChargeLoopReq(n: int, e: int) -> tuple[AC_ChargeLoopReq, int]:
         e -= 6
         v = n >> e & 0x3f
         if v & 0x28:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x28)
         meter_info_requested = (v >> 4 & 1) == 1
         c = (v & 7) + 3
         if c > 7:
@@ -3060,9 +3036,8 @@ def encode_AC_ChargeLoopReq(x: int, m: AC_ChargeLoopReq) -> int:
     """Append AC_ChargeLoopReq and its end."""
     if type(m) is not AC_ChargeLoopReq:
         raise invalid(m, "a AC_ChargeLoopReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         w, b = 2, 1
         if m.display_parameters is not None:
@@ -3076,22 +3051,22 @@ def encode_AC_ChargeLoopReq(x: int, m: AC_ChargeLoopReq) -> int:
         if type(meter_info_requested) is not bool:
             raise invalid(meter_info_requested, "True or False")
         x = x << 3 | meter_info_requested << 1
-        one = m.cl_req_control_mode
-        if type(one) is BPT_Dynamic_AC_CLReqControlMode:
+        cl_req_control_mode = m.cl_req_control_mode
+        if type(cl_req_control_mode) is BPT_Dynamic_AC_CLReqControlMode:
             at = "BPT_Dynamic_AC_CLReqControlMode"
-            x = encode_BPT_Dynamic_AC_CLReqControlMode(x << 3, one)
-        elif type(one) is BPT_Scheduled_AC_CLReqControlMode:
+            x = encode_BPT_Dynamic_AC_CLReqControlMode(x << 3, cl_req_control_mode)
+        elif type(cl_req_control_mode) is BPT_Scheduled_AC_CLReqControlMode:
             at = "BPT_Scheduled_AC_CLReqControlMode"
-            x = encode_BPT_Scheduled_AC_CLReqControlMode(x << 3 | 0x1, one)
-        elif type(one) is Dynamic_AC_CLReqControlMode:
+            x = encode_BPT_Scheduled_AC_CLReqControlMode(x << 3 | 0x1, cl_req_control_mode)
+        elif type(cl_req_control_mode) is Dynamic_AC_CLReqControlMode:
             at = "Dynamic_AC_CLReqControlMode"
-            x = encode_Dynamic_AC_CLReqControlMode(x << 3 | 0x3, one)
-        elif type(one) is Scheduled_AC_CLReqControlMode:
+            x = encode_Dynamic_AC_CLReqControlMode(x << 3 | 0x3, cl_req_control_mode)
+        elif type(cl_req_control_mode) is Scheduled_AC_CLReqControlMode:
             at = "Scheduled_AC_CLReqControlMode"
-            x = encode_Scheduled_AC_CLReqControlMode(x << 3 | 0x4, one)
+            x = encode_Scheduled_AC_CLReqControlMode(x << 3 | 0x4, cl_req_control_mode)
         else:
             at = "CLReqControlMode"
-            raise invalid(one, "a substitute of CLReqControlMode")
+            raise invalid(cl_req_control_mode, "a substitute of CLReqControlMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -3122,16 +3097,16 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 4:
                 raise unexpected(e)
@@ -3140,11 +3115,11 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 2:
@@ -3152,11 +3127,11 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 3:
@@ -3164,16 +3139,16 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
                 ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
             if ack_max_delay > 65535:
-                raise out_of_range(ack_max_delay, "0..65535", e)
+                outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVSETargetActivePower"))
         at = "EVSETargetActivePower"
         evse_target_active_power, e = decode_RationalNumber(n, e)
         e -= 4
@@ -3505,16 +3480,16 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 4:
                 raise unexpected(e)
@@ -3523,11 +3498,11 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 2:
@@ -3535,11 +3510,11 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 3:
@@ -3547,16 +3522,16 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
                 ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
             if ack_max_delay > 65535:
-                raise out_of_range(ack_max_delay, "0..65535", e)
+                outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVSETargetActivePower"))
         at = "EVSETargetActivePower"
         evse_target_active_power, e = decode_RationalNumber(n, e)
         e -= 4
@@ -3875,27 +3850,25 @@ def decode_AC_ChargeLoopRes(n: int, e: int) -> tuple[AC_ChargeLoopRes, int]:
         | Dynamic_AC_CLResControlMode
         | Scheduled_AC_CLResControlMode
     )
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 5
         v = n >> e & 0x1f
         if v & 0x10:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x10)
         c = (v & 15) + 2
         if c > 10:
             raise unexpected(e)
@@ -3965,9 +3938,8 @@ def encode_AC_ChargeLoopRes(x: int, m: AC_ChargeLoopRes) -> int:
     """Append AC_ChargeLoopRes and its end."""
     if type(m) is not AC_ChargeLoopRes:
         raise invalid(m, "a AC_ChargeLoopRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3995,26 +3967,26 @@ def encode_AC_ChargeLoopRes(x: int, m: AC_ChargeLoopRes) -> int:
             x = x << w | 5 - b
             x = encode_RationalNumber(x, m.evse_target_frequency)
             w, b = 3, 6
-        one = m.cl_res_control_mode
-        if type(one) is BPT_Dynamic_AC_CLResControlMode:
+        cl_res_control_mode = m.cl_res_control_mode
+        if type(cl_res_control_mode) is BPT_Dynamic_AC_CLResControlMode:
             at = "BPT_Dynamic_AC_CLResControlMode"
             x = x << w | 6 - b
-            x = encode_BPT_Dynamic_AC_CLResControlMode(x, one)
-        elif type(one) is BPT_Scheduled_AC_CLResControlMode:
+            x = encode_BPT_Dynamic_AC_CLResControlMode(x, cl_res_control_mode)
+        elif type(cl_res_control_mode) is BPT_Scheduled_AC_CLResControlMode:
             at = "BPT_Scheduled_AC_CLResControlMode"
             x = x << w | 7 - b
-            x = encode_BPT_Scheduled_AC_CLResControlMode(x, one)
-        elif type(one) is Dynamic_AC_CLResControlMode:
+            x = encode_BPT_Scheduled_AC_CLResControlMode(x, cl_res_control_mode)
+        elif type(cl_res_control_mode) is Dynamic_AC_CLResControlMode:
             at = "Dynamic_AC_CLResControlMode"
             x = x << w | 9 - b
-            x = encode_Dynamic_AC_CLResControlMode(x, one)
-        elif type(one) is Scheduled_AC_CLResControlMode:
+            x = encode_Dynamic_AC_CLResControlMode(x, cl_res_control_mode)
+        elif type(cl_res_control_mode) is Scheduled_AC_CLResControlMode:
             at = "Scheduled_AC_CLResControlMode"
             x = x << w | 10 - b
-            x = encode_Scheduled_AC_CLResControlMode(x, one)
+            x = encode_Scheduled_AC_CLResControlMode(x, cl_res_control_mode)
         else:
             at = "CLResControlMode"
-            raise invalid(one, "a substitute of CLResControlMode")
+            raise invalid(cl_res_control_mode, "a substitute of CLResControlMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -4056,4 +4028,11 @@ ROOT_ENCODERS: RootEncoders = {
     Dynamic_AC_CLResControlMode: (19, encode_Dynamic_AC_CLResControlMode),
     Scheduled_AC_CLReqControlMode: (31, encode_Scheduled_AC_CLReqControlMode),
     Scheduled_AC_CLResControlMode: (32, encode_Scheduled_AC_CLResControlMode),
+}
+
+
+FRAGMENT_BITS = 8
+FRAGMENT_END = 155
+FRAGMENT_CODERS: FragmentCoders = {
+    "SignedInfo": (135, SignedInfo, decode_SignedInfo, encode_SignedInfo),
 }

@@ -12,7 +12,8 @@ from enum import IntEnum
 
 from evse_controller.exi.bits import PART, Window, join, put_string, put_uint, read_more, read_string
 from evse_controller.exi.errors import invalid, out_of_range, unexpected, within
-from evse_controller.messages.base import Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
+from evse_controller.exi.leniency import full_list_end, outside
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 
 
 class ResponseCode(IntEnum):
@@ -106,43 +107,41 @@ class SupportedAppProtocolRes(Message):
 
 def decode_AppProtocol(n: int, e: int) -> tuple[AppProtocol, int]:
     """AppProtocol up to its end."""
-    at = ""
+    at = "ProtocolNamespace"
     try:
-        at = "ProtocolNamespace"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ProtocolNamespace"
         protocol_namespace, e = read_string(n, e, 100)
         at = "VersionNumberMajor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         version_number_major = v & 255
         if version_number_major > 127:
             version_number_major, e = read_more(n, e, version_number_major, 5)
         if version_number_major > 4294967295:
-            raise out_of_range(version_number_major, "0..4294967295", e)
+            outside(version_number_major, "0..4294967295", e, "VersionNumberMajor")
         at = "VersionNumberMinor"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "VersionNumberMinor"))
         version_number_minor = v & 255
         if version_number_minor > 127:
             version_number_minor, e = read_more(n, e, version_number_minor, 5)
         if version_number_minor > 4294967295:
-            raise out_of_range(version_number_minor, "0..4294967295", e)
+            outside(version_number_minor, "0..4294967295", e, "VersionNumberMinor")
         at = "SchemaID"
         e -= 21
         v = n >> e & 0x1fffff
         if v & 0x1c0383:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c0383, (20, "SchemaID"), (9, "Priority"))
         schema_id = v >> 10 & 255
         priority = (v >> 2 & 31) + 1
         if priority > 20:
-            raise out_of_range(priority, "1..20", e)
+            outside(priority, "1..20", e + 2, "Priority")
     except ValueError as error:
         raise within(error, at, e) from None
     return AppProtocol(protocol_namespace, version_number_major, version_number_minor, schema_id, priority), e
@@ -152,9 +151,8 @@ def encode_AppProtocol(x: int, m: AppProtocol) -> int:
     """Append AppProtocol and its end."""
     if type(m) is not AppProtocol:
         raise invalid(m, "a AppProtocol")
-    at = ""
+    at = "ProtocolNamespace"
     try:
-        at = "ProtocolNamespace"
         x = put_string(x << 2, m.protocol_namespace, 100)
         at = "VersionNumberMajor"
         version_number_major = m.version_number_major
@@ -189,20 +187,18 @@ def decode_SupportedAppProtocolReq(n: int, e: int) -> tuple[SupportedAppProtocol
         if n >> e & 1:
             raise unexpected(e)
         at = "AppProtocol"
-        whole, window = n, Window(n, e, 2768)
+        whole, window = n, Window(n, e, 2768, 98672)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 2768 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "AppProtocol"
             one, e = decode_AppProtocol(n, e)
             app_protocol.append(one)
             if len(app_protocol) == 20:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -225,13 +221,13 @@ def encode_SupportedAppProtocolReq(x: int, m: SupportedAppProtocolReq) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.app_protocol
+        app_protocol = m.app_protocol
         at = "AppProtocol"
-        if type(many) is not list or not 1 <= len(many) <= 20:
-            raise invalid(many, "a list of 1 to 20")
+        if type(app_protocol) is not list or not 1 <= len(app_protocol) <= 20:
+            raise invalid(app_protocol, "a list of 1 to 20")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(app_protocol):
             at = f"AppProtocol[{position}]"
             if position:
                 x <<= 2
@@ -241,7 +237,7 @@ def encode_SupportedAppProtocolReq(x: int, m: SupportedAppProtocolReq) -> int:
             x = encode_AppProtocol(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 20:
+        if len(app_protocol) == 20:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -253,21 +249,20 @@ def encode_SupportedAppProtocolReq(x: int, m: SupportedAppProtocolReq) -> int:
 def decode_SupportedAppProtocolRes(n: int, e: int) -> tuple[SupportedAppProtocolRes, int]:
     """SupportedAppProtocolRes up to its end."""
     schema_id: int | None = None
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of ResponseCode", e)
+            raise out_of_range(i, "the 3 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -276,7 +271,7 @@ def decode_SupportedAppProtocolRes(n: int, e: int) -> tuple[SupportedAppProtocol
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x403:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x403)
             schema_id = v >> 2 & 255
     except ValueError as error:
         raise within(error, at, e) from None
@@ -287,9 +282,8 @@ def encode_SupportedAppProtocolRes(x: int, m: SupportedAppProtocolRes) -> int:
     """Append SupportedAppProtocolRes and its end."""
     if type(m) is not SupportedAppProtocolRes:
         raise invalid(m, "a SupportedAppProtocolRes")
-    at = ""
+    at = "ResponseCode"
     try:
-        at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
@@ -317,3 +311,8 @@ ROOT_ENCODERS: RootEncoders = {
     SupportedAppProtocolReq: (0, encode_SupportedAppProtocolReq),
     SupportedAppProtocolRes: (1, encode_SupportedAppProtocolRes),
 }
+
+
+FRAGMENT_BITS = 4
+FRAGMENT_END = 10
+FRAGMENT_CODERS: FragmentCoders = {}

@@ -23,7 +23,8 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import count_set, invalid, out_of_range, unexpected, within, wrong_choice
-from evse_controller.messages.base import Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
+from evse_controller.exi.leniency import full_list_end, outside
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, Node, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
     RESPONSECODE_MEMBERS,
@@ -48,6 +49,7 @@ from evse_controller.messages.generated.common_types import (
     encode_RationalNumber,
     encode_Receipt,
 )
+from evse_controller.messages.generated.xmldsig import SignedInfo, decode_SignedInfo, encode_SignedInfo
 
 
 class Authorization(IntEnum):
@@ -2416,19 +2418,16 @@ class TargetPosition(Node):
 
 def decode_SessionSetupReq(n: int, e: int) -> tuple[SessionSetupReq, int]:
     """SessionSetupReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVCCID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVCCID"
         evccid, e = read_string(n, e, 255)
         e -= 1
         if n >> e & 1:
@@ -2442,9 +2441,8 @@ def encode_SessionSetupReq(x: int, m: SessionSetupReq) -> int:
     """Append SessionSetupReq and its end."""
     if type(m) is not SessionSetupReq:
         raise invalid(m, "a SessionSetupReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVCCID"
         x = put_string(x << 2, m.evccid, 255)
@@ -2455,29 +2453,26 @@ def encode_SessionSetupReq(x: int, m: SessionSetupReq) -> int:
 
 def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
     """SessionSetupRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEID"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "EVSEID"
+            raise unexpected(e, v & 0x3, (1, "EVSEID"))
         evseid, e = read_string(n, e, 255)
         e -= 1
         if n >> e & 1:
@@ -2491,9 +2486,8 @@ def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
     """Append SessionSetupRes and its end."""
     if type(m) is not SessionSetupRes:
         raise invalid(m, "a SessionSetupRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -2508,13 +2502,11 @@ def encode_SessionSetupRes(x: int, m: SessionSetupRes) -> int:
 
 def decode_AuthorizationSetupReq(n: int, e: int) -> tuple[AuthorizationSetupReq, int]:
     """AuthorizationSetupReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 1
         if n >> e & 1:
@@ -2528,9 +2520,8 @@ def encode_AuthorizationSetupReq(x: int, m: AuthorizationSetupReq) -> int:
     """Append AuthorizationSetupReq and its end."""
     if type(m) is not AuthorizationSetupReq:
         raise invalid(m, "a AuthorizationSetupReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         return x << 1
     except ValueError as error:
@@ -2562,20 +2553,18 @@ def decode_SupportedProvidersList(n: int, e: int) -> tuple[SupportedProvidersLis
         if n >> e & 1:
             raise unexpected(e)
         at = "ProviderID"
-        whole, window = n, Window(n, e, 2024)
+        whole, window = n, Window(n, e, 2024, 98408)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 2024 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "ProviderID"
             one, e = read_string(n, e, 80)
             provider_id.append(one)
             if len(provider_id) == 128:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -2598,13 +2587,13 @@ def encode_SupportedProvidersList(x: int, m: SupportedProvidersList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.provider_id
+        provider_id = m.provider_id
         at = "ProviderID"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(provider_id) is not list or not 1 <= len(provider_id) <= 128:
+            raise invalid(provider_id, "a list of 1 to 128")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(provider_id):
             at = f"ProviderID[{position}]"
             if position:
                 x <<= 2
@@ -2615,7 +2604,7 @@ def encode_SupportedProvidersList(x: int, m: SupportedProvidersList) -> int:
             x = x << 1
         if parts:
             x = join([*parts, x])
-        if len(many) == 128:
+        if len(provider_id) == 128:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -2627,13 +2616,11 @@ def encode_SupportedProvidersList(x: int, m: SupportedProvidersList) -> int:
 def decode_PnC_ASResAuthorizationMode(n: int, e: int) -> tuple[PnC_ASResAuthorizationMode, int]:
     """PnC_ASResAuthorizationMode up to its end."""
     supported_providers: SupportedProvidersList | None = None
-    at = ""
+    at = "GenChallenge"
     try:
-        at = "GenChallenge"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "GenChallenge"
         gen_challenge, e = read_binary(n, e, 16, 16)
         e -= 2
         c = (n >> e & 3) + 1
@@ -2654,9 +2641,8 @@ def encode_PnC_ASResAuthorizationMode(x: int, m: PnC_ASResAuthorizationMode) -> 
     """Append PnC_ASResAuthorizationMode and its end."""
     if type(m) is not PnC_ASResAuthorizationMode:
         raise invalid(m, "a PnC_ASResAuthorizationMode")
-    at = ""
+    at = "GenChallenge"
     try:
-        at = "GenChallenge"
         x = put_binary(x << 2, m.gen_challenge, 16, 16)
         x = x << 1
         w, b = 2, 1
@@ -2675,39 +2661,35 @@ def decode_AuthorizationSetupRes(n: int, e: int) -> tuple[AuthorizationSetupRes,
     authorization_services: list[Authorization] = []
     eim_asres_authorization_mode: EIM_ASResAuthorizationMode | None = None
     pnc_asres_authorization_mode: PnC_ASResAuthorizationMode | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "AuthorizationServices"
         while True:
             e -= 3
             v = n >> e & 0x7
             if v & 0x5:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x5)
             one = AUTHORIZATION_MEMBERS[v >> 1 & 1]
             authorization_services.append(one)
             if len(authorization_services) == 2:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -2719,7 +2701,7 @@ def decode_AuthorizationSetupRes(n: int, e: int) -> tuple[AuthorizationSetupRes,
         e -= 5
         v = n >> e & 0x1f
         if v & 0x14:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x14)
         certificate_installation_service = (v >> 3 & 1) == 1
         c = (v & 3) + 4
         if c > 5:
@@ -2750,9 +2732,8 @@ def encode_AuthorizationSetupRes(x: int, m: AuthorizationSetupRes) -> int:
     """Append AuthorizationSetupRes and its end."""
     if type(m) is not AuthorizationSetupRes:
         raise invalid(m, "a AuthorizationSetupRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -2760,19 +2741,19 @@ def encode_AuthorizationSetupRes(x: int, m: AuthorizationSetupRes) -> int:
             raise invalid(response_code, "a ResponseCode")
         x = x << 9 | response_code << 1
         w, b = 1, 2
-        many = m.authorization_services
+        authorization_services = m.authorization_services
         at = "AuthorizationServices"
-        if type(many) is not list or not 1 <= len(many) <= 2:
-            raise invalid(many, "a list of 1 to 2")
+        if type(authorization_services) is not list or not 1 <= len(authorization_services) <= 2:
+            raise invalid(authorization_services, "a list of 1 to 2")
         x = x << w | 2 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(authorization_services):
             at = f"AuthorizationServices[{position}]"
             if position:
                 x <<= 2
             if type(one) is not Authorization:
                 raise invalid(one, "a Authorization")
             x = x << 3 | one << 1
-        if len(many) == 2:
+        if len(authorization_services) == 2:
             w, b = 1, 3
         else:
             w, b = 2, 2
@@ -2822,13 +2803,10 @@ def decode_SubCertificates(n: int, e: int) -> tuple[SubCertificates, int]:
             raise unexpected(e)
         at = "Certificate"
         while True:
-            at = "Certificate"
             one, e = read_binary(n, e, 0, 1600)
             certificate.append(one)
             if len(certificate) == 3:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -2850,18 +2828,18 @@ def encode_SubCertificates(x: int, m: SubCertificates) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.certificate
+        certificate = m.certificate
         at = "Certificate"
-        if type(many) is not list or not 1 <= len(many) <= 3:
-            raise invalid(many, "a list of 1 to 3")
+        if type(certificate) is not list or not 1 <= len(certificate) <= 3:
+            raise invalid(certificate, "a list of 1 to 3")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(certificate):
             at = f"Certificate[{position}]"
             if position:
                 x <<= 2
             x = put_binary(x << 1, one, 0, 1600)
             x = x << 1
-        if len(many) == 3:
+        if len(certificate) == 3:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -2872,19 +2850,16 @@ def encode_SubCertificates(x: int, m: SubCertificates) -> int:
 
 def decode_ContractCertificateChain(n: int, e: int) -> tuple[ContractCertificateChain, int]:
     """ContractCertificateChain up to its end."""
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Certificate"
         certificate, e = read_binary(n, e, 0, 1600)
         at = "SubCertificates"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SubCertificates"
         sub_certificates, e = decode_SubCertificates(n, e)
         e -= 1
         if n >> e & 1:
@@ -2898,9 +2873,8 @@ def encode_ContractCertificateChain(x: int, m: ContractCertificateChain) -> int:
     """Append ContractCertificateChain and its end."""
     if type(m) is not ContractCertificateChain:
         raise invalid(m, "a ContractCertificateChain")
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         x = put_binary(x << 2, m.certificate, 0, 1600)
         at = "SubCertificates"
         x = encode_SubCertificates(x << 2, m.sub_certificates)
@@ -2911,25 +2885,21 @@ def encode_ContractCertificateChain(x: int, m: ContractCertificateChain) -> int:
 
 def decode_PnC_AReqAuthorizationMode(n: int, e: int) -> tuple[PnC_AReqAuthorizationMode, int]:
     """PnC_AReqAuthorizationMode up to its end."""
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "GenChallenge"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "GenChallenge"
         gen_challenge, e = read_binary(n, e, 16, 16)
         at = "ContractCertificateChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractCertificateChain"
         contract_certificate_chain, e = decode_ContractCertificateChain(n, e)
         e -= 1
         if n >> e & 1:
@@ -2943,9 +2913,8 @@ def encode_PnC_AReqAuthorizationMode(x: int, m: PnC_AReqAuthorizationMode) -> in
     """Append PnC_AReqAuthorizationMode and its end."""
     if type(m) is not PnC_AReqAuthorizationMode:
         raise invalid(m, "a PnC_AReqAuthorizationMode")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "GenChallenge"
         x = put_binary(x << 2, m.gen_challenge, 16, 16)
@@ -2960,19 +2929,17 @@ def decode_AuthorizationReq(n: int, e: int) -> tuple[AuthorizationReq, int]:
     """AuthorizationReq up to its end."""
     eim_areq_authorization_mode: EIM_AReqAuthorizationMode | None = None
     pnc_areq_authorization_mode: PnC_AReqAuthorizationMode | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "SelectedAuthorizationService"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x34:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x34)
         selected_authorization_service = AUTHORIZATION_MEMBERS[v >> 3 & 1]
         c = (v & 3) + 2
         if c > 3:
@@ -3000,9 +2967,8 @@ def encode_AuthorizationReq(x: int, m: AuthorizationReq) -> int:
     """Append AuthorizationReq and its end."""
     if type(m) is not AuthorizationReq:
         raise invalid(m, "a AuthorizationReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "SelectedAuthorizationService"
         selected_authorization_service = m.selected_authorization_service
@@ -3026,36 +2992,34 @@ def encode_AuthorizationReq(x: int, m: AuthorizationReq) -> int:
 
 def decode_AuthorizationRes(n: int, e: int) -> tuple[AuthorizationRes, int]:
     """AuthorizationRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return AuthorizationRes(header, response_code, evse_processing), e
@@ -3065,9 +3029,8 @@ def encode_AuthorizationRes(x: int, m: AuthorizationRes) -> int:
     """Append AuthorizationRes and its end."""
     if type(m) is not AuthorizationRes:
         raise invalid(m, "a AuthorizationRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3095,20 +3058,18 @@ def decode_ServiceIDList(n: int, e: int) -> tuple[ServiceIDList, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             one = v & 255
             if one > 127:
                 one, e = read_more(n, e, one, 3)
             if one > 65535:
-                raise out_of_range(one, "0..65535", e)
+                outside(one, "0..65535", e)
             e -= 1
             if n >> e & 1:
                 raise unexpected(e)
             service_id.append(one)
             if len(service_id) == 16:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3130,12 +3091,12 @@ def encode_ServiceIDList(x: int, m: ServiceIDList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.service_id
+        service_id = m.service_id
         at = "ServiceID"
-        if type(many) is not list or not 1 <= len(many) <= 16:
-            raise invalid(many, "a list of 1 to 16")
+        if type(service_id) is not list or not 1 <= len(service_id) <= 16:
+            raise invalid(service_id, "a list of 1 to 16")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(service_id):
             at = f"ServiceID[{position}]"
             if position:
                 x <<= 2
@@ -3143,7 +3104,7 @@ def encode_ServiceIDList(x: int, m: ServiceIDList) -> int:
                 raise invalid(one, "an integer (0..65535)")
             x = put_uint(x << 1, one)
             x = x << 1
-        if len(many) == 16:
+        if len(service_id) == 16:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -3155,13 +3116,11 @@ def encode_ServiceIDList(x: int, m: ServiceIDList) -> int:
 def decode_ServiceDiscoveryReq(n: int, e: int) -> tuple[ServiceDiscoveryReq, int]:
     """ServiceDiscoveryReq up to its end."""
     supported_service_ids: ServiceIDList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -3182,9 +3141,8 @@ def encode_ServiceDiscoveryReq(x: int, m: ServiceDiscoveryReq) -> int:
     """Append ServiceDiscoveryReq and its end."""
     if type(m) is not ServiceDiscoveryReq:
         raise invalid(m, "a ServiceDiscoveryReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         w, b = 2, 1
         if m.supported_service_ids is not None:
@@ -3199,23 +3157,22 @@ def encode_ServiceDiscoveryReq(x: int, m: ServiceDiscoveryReq) -> int:
 
 def decode_Service(n: int, e: int) -> tuple[Service, int]:
     """Service up to its end."""
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         at = "FreeService"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3b, (5, "FreeService"))
         free_service = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -3226,9 +3183,8 @@ def encode_Service(x: int, m: Service) -> int:
     """Append Service and its end."""
     if type(m) is not Service:
         raise invalid(m, "a Service")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -3252,13 +3208,10 @@ def decode_ServiceList(n: int, e: int) -> tuple[ServiceList, int]:
             raise unexpected(e)
         at = "Service"
         while True:
-            at = "Service"
             one, e = decode_Service(n, e)
             service.append(one)
             if len(service) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3280,17 +3233,17 @@ def encode_ServiceList(x: int, m: ServiceList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.service
+        service = m.service
         at = "Service"
-        if type(many) is not list or not 1 <= len(many) <= 8:
-            raise invalid(many, "a list of 1 to 8")
+        if type(service) is not list or not 1 <= len(service) <= 8:
+            raise invalid(service, "a list of 1 to 8")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(service):
             at = f"Service[{position}]"
             if position:
                 x <<= 2
             x = encode_Service(x, one)
-        if len(many) == 8:
+        if len(service) == 8:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -3302,28 +3255,26 @@ def encode_ServiceList(x: int, m: ServiceList) -> int:
 def decode_ServiceDiscoveryRes(n: int, e: int) -> tuple[ServiceDiscoveryRes, int]:
     """ServiceDiscoveryRes up to its end."""
     vas_list: ServiceList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "ServiceRenegotiationSupported"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3b, (5, "ServiceRenegotiationSupported"), (1, "EnergyTransferServiceList"))
         service_renegotiation_supported = (v >> 2 & 1) == 1
         at = "EnergyTransferServiceList"
         energy_transfer_service_list, e = decode_ServiceList(n, e)
@@ -3348,9 +3299,8 @@ def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
     """Append ServiceDiscoveryRes and its end."""
     if type(m) is not ServiceDiscoveryRes:
         raise invalid(m, "a ServiceDiscoveryRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3375,28 +3325,26 @@ def encode_ServiceDiscoveryRes(x: int, m: ServiceDiscoveryRes) -> int:
 
 def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
     """ServiceDetailReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ServiceDetailReq(header, service_id), e
@@ -3406,9 +3354,8 @@ def encode_ServiceDetailReq(x: int, m: ServiceDetailReq) -> int:
     """Append ServiceDetailReq and its end."""
     if type(m) is not ServiceDetailReq:
         raise invalid(m, "a ServiceDetailReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ServiceID"
         service_id = m.service_id
@@ -3428,13 +3375,11 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
     int_value: int | None = None
     rational_number: RationalNumber | None = None
     finite_string: str | None = None
-    at = ""
+    at = "Name"
     try:
-        at = "Name"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Name"
         name, e = read_characters(n, e, 80)
         e -= 3
         c = (n >> e & 7) + 1
@@ -3445,21 +3390,21 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             bool_value = (v >> 2 & 1) == 1
         elif c == 2:
             at = "byteValue"
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x403:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x403)
             byte_value = (v >> 2 & 255) - 128
         elif c == 3:
             at = "shortValue"
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             short_value = v & 255
             if short_value > 127:
@@ -3467,17 +3412,17 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             if s:
                 short_value = -1 - short_value
             if not -32768 <= short_value <= 32767:
-                raise out_of_range(short_value, "-32768..32767", e)
+                outside(short_value, "-32768..32767", e, "shortValue")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
         elif c == 4:
             at = "intValue"
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             int_value = v & 255
             if int_value > 127:
@@ -3485,11 +3430,11 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             if s:
                 int_value = -1 - int_value
             if not -2147483648 <= int_value <= 2147483647:
-                raise out_of_range(int_value, "-2147483648..2147483647", e)
+                outside(int_value, "-2147483648..2147483647", e, "intValue")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
         elif c == 5:
             at = "rationalNumber"
             rational_number, e = decode_RationalNumber(n, e)
@@ -3511,9 +3456,8 @@ def encode_Parameter(x: int, m: Parameter) -> int:
     """Append Parameter and its end."""
     if type(m) is not Parameter:
         raise invalid(m, "a Parameter")
-    at = ""
+    at = "Name"
     try:
-        at = "Name"
         x = put_string(x << 1, m.name, 80)
         at = ""
         chosen = count_set(m.bool_value, m.byte_value, m.short_value, m.int_value, m.rational_number, m.finite_string)
@@ -3565,37 +3509,34 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
     """ParameterSet up to its end."""
     parameter: list[Parameter] = []
     base = 0
-    at = ""
+    at = "ParameterSetID"
     try:
-        at = "ParameterSetID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         parameter_set_id = v & 255
         if parameter_set_id > 127:
             parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
         if parameter_set_id > 65535:
-            raise out_of_range(parameter_set_id, "0..65535", e)
+            outside(parameter_set_id, "0..65535", e, "ParameterSetID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "Parameter"
-        whole, window = n, Window(n, e, 4032)
+        whole, window = n, Window(n, e, 4032, 196800)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 4032 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Parameter"
             one, e = decode_Parameter(n, e)
             parameter.append(one)
             if len(parameter) == 32:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3615,22 +3556,21 @@ def encode_ParameterSet(x: int, m: ParameterSet) -> int:
     """Append ParameterSet and its end."""
     if type(m) is not ParameterSet:
         raise invalid(m, "a ParameterSet")
-    at = ""
+    at = "ParameterSetID"
     try:
-        at = "ParameterSetID"
         parameter_set_id = m.parameter_set_id
         if type(parameter_set_id) is not int or not 0 <= parameter_set_id <= 65535:
             raise invalid(parameter_set_id, "an integer (0..65535)")
         x = put_uint(x << 2, parameter_set_id)
         x = x << 1
         w, b = 1, 1
-        many = m.parameter
+        parameter = m.parameter
         at = "Parameter"
-        if type(many) is not list or not 1 <= len(many) <= 32:
-            raise invalid(many, "a list of 1 to 32")
+        if type(parameter) is not list or not 1 <= len(parameter) <= 32:
+            raise invalid(parameter, "a list of 1 to 32")
         x = x << w | 1 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(parameter):
             at = f"Parameter[{position}]"
             if position:
                 x <<= 2
@@ -3640,7 +3580,7 @@ def encode_ParameterSet(x: int, m: ParameterSet) -> int:
             x = encode_Parameter(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 32:
+        if len(parameter) == 32:
             w, b = 1, 2
         else:
             w, b = 2, 1
@@ -3659,20 +3599,18 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "ParameterSet"
-        whole, window = n, Window(n, e, 127624)
+        whole, window = n, Window(n, e, 127624, 6296200)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 127624 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "ParameterSet"
             one, e = decode_ParameterSet(n, e)
             parameter_set.append(one)
             if len(parameter_set) == 32:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3695,13 +3633,13 @@ def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.parameter_set
+        parameter_set = m.parameter_set
         at = "ParameterSet"
-        if type(many) is not list or not 1 <= len(many) <= 32:
-            raise invalid(many, "a list of 1 to 32")
+        if type(parameter_set) is not list or not 1 <= len(parameter_set) <= 32:
+            raise invalid(parameter_set, "a list of 1 to 32")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(parameter_set):
             at = f"ParameterSet[{position}]"
             if position:
                 x <<= 2
@@ -3711,7 +3649,7 @@ def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
             x = encode_ParameterSet(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 32:
+        if len(parameter_set) == 32:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -3722,39 +3660,36 @@ def encode_ServiceParameterList(x: int, m: ServiceParameterList) -> int:
 
 def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
     """ServiceDetailRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "ServiceID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "ServiceID"))
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         at = "ServiceParameterList"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "ServiceParameterList"
+            raise unexpected(e, v & 0x3, (1, "ServiceParameterList"))
         service_parameter_list, e = decode_ServiceParameterList(n, e)
         e -= 1
         if n >> e & 1:
@@ -3768,9 +3703,8 @@ def encode_ServiceDetailRes(x: int, m: ServiceDetailRes) -> int:
     """Append ServiceDetailRes and its end."""
     if type(m) is not ServiceDetailRes:
         raise invalid(m, "a ServiceDetailRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3790,32 +3724,31 @@ def encode_ServiceDetailRes(x: int, m: ServiceDetailRes) -> int:
 
 def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
     """SelectedService up to its end."""
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
             service_id, e = read_more(n, e, service_id, 3)
         if service_id > 65535:
-            raise out_of_range(service_id, "0..65535", e)
+            outside(service_id, "0..65535", e, "ServiceID")
         at = "ParameterSetID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "ParameterSetID"))
         parameter_set_id = v & 255
         if parameter_set_id > 127:
             parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
         if parameter_set_id > 65535:
-            raise out_of_range(parameter_set_id, "0..65535", e)
+            outside(parameter_set_id, "0..65535", e, "ParameterSetID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SelectedService(service_id, parameter_set_id), e
@@ -3825,9 +3758,8 @@ def encode_SelectedService(x: int, m: SelectedService) -> int:
     """Append SelectedService and its end."""
     if type(m) is not SelectedService:
         raise invalid(m, "a SelectedService")
-    at = ""
+    at = "ServiceID"
     try:
-        at = "ServiceID"
         service_id = m.service_id
         if type(service_id) is not int or not 0 <= service_id <= 65535:
             raise invalid(service_id, "an integer (0..65535)")
@@ -3852,13 +3784,10 @@ def decode_SelectedServiceList(n: int, e: int) -> tuple[SelectedServiceList, int
             raise unexpected(e)
         at = "SelectedService"
         while True:
-            at = "SelectedService"
             one, e = decode_SelectedService(n, e)
             selected_service.append(one)
             if len(selected_service) == 16:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -3880,17 +3809,17 @@ def encode_SelectedServiceList(x: int, m: SelectedServiceList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.selected_service
+        selected_service = m.selected_service
         at = "SelectedService"
-        if type(many) is not list or not 1 <= len(many) <= 16:
-            raise invalid(many, "a list of 1 to 16")
+        if type(selected_service) is not list or not 1 <= len(selected_service) <= 16:
+            raise invalid(selected_service, "a list of 1 to 16")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(selected_service):
             at = f"SelectedService[{position}]"
             if position:
                 x <<= 2
             x = encode_SelectedService(x, one)
-        if len(many) == 16:
+        if len(selected_service) == 16:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -3902,19 +3831,16 @@ def encode_SelectedServiceList(x: int, m: SelectedServiceList) -> int:
 def decode_ServiceSelectionReq(n: int, e: int) -> tuple[ServiceSelectionReq, int]:
     """ServiceSelectionReq up to its end."""
     selected_vas_list: SelectedServiceList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "SelectedEnergyTransferService"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SelectedEnergyTransferService"
         selected_energy_transfer_service, e = decode_SelectedService(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -3935,9 +3861,8 @@ def encode_ServiceSelectionReq(x: int, m: ServiceSelectionReq) -> int:
     """Append ServiceSelectionReq and its end."""
     if type(m) is not ServiceSelectionReq:
         raise invalid(m, "a ServiceSelectionReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "SelectedEnergyTransferService"
         x = encode_SelectedService(x << 1, m.selected_energy_transfer_service)
@@ -3954,27 +3879,25 @@ def encode_ServiceSelectionReq(x: int, m: ServiceSelectionReq) -> int:
 
 def decode_ServiceSelectionRes(n: int, e: int) -> tuple[ServiceSelectionRes, int]:
     """ServiceSelectionRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return ServiceSelectionRes(header, response_code), e
@@ -3984,9 +3907,8 @@ def encode_ServiceSelectionRes(x: int, m: ServiceSelectionRes) -> int:
     """Append ServiceSelectionRes and its end."""
     if type(m) is not ServiceSelectionRes:
         raise invalid(m, "a ServiceSelectionRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -4003,22 +3925,21 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
     target_soc: int | None = None
     ev_maximum_v2x_energy_request: RationalNumber | None = None
     ev_minimum_v2x_energy_request: RationalNumber | None = None
-    at = ""
+    at = "DepartureTime"
     try:
-        at = "DepartureTime"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         departure_time = v & 255
         if departure_time > 127:
             departure_time, e = read_more(n, e, departure_time, 5)
         if departure_time > 4294967295:
-            raise out_of_range(departure_time, "0..4294967295", e)
+            outside(departure_time, "0..4294967295", e, "DepartureTime")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 3:
             raise unexpected(e)
@@ -4027,11 +3948,11 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 3:
                 raise unexpected(e)
         if c == 2:
@@ -4039,23 +3960,21 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x203:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x203, (1, "EVTargetEnergyRequest"))
             target_soc = v >> 2 & 127
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 2, "TargetSOC")
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -4086,9 +4005,8 @@ def encode_Dynamic_SEReqControlMode(x: int, m: Dynamic_SEReqControlMode) -> int:
     """Append Dynamic_SEReqControlMode and its end."""
     if type(m) is not Dynamic_SEReqControlMode:
         raise invalid(m, "a Dynamic_SEReqControlMode")
-    at = ""
+    at = "DepartureTime"
     try:
-        at = "DepartureTime"
         departure_time = m.departure_time
         if type(departure_time) is not int or not 0 <= departure_time <= 4294967295:
             raise invalid(departure_time, "an integer (0..4294967295)")
@@ -4136,24 +4054,22 @@ def encode_Dynamic_SEReqControlMode(x: int, m: Dynamic_SEReqControlMode) -> int:
 
 def decode_EVPowerScheduleEntry(n: int, e: int) -> tuple[EVPowerScheduleEntry, int]:
     """EVPowerScheduleEntry up to its end."""
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         at = "Power"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "Power"
+            raise unexpected(e, v & 0x3, (1, "Power"))
         power, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -4167,9 +4083,8 @@ def encode_EVPowerScheduleEntry(x: int, m: EVPowerScheduleEntry) -> int:
     """Append EVPowerScheduleEntry and its end."""
     if type(m) is not EVPowerScheduleEntry:
         raise invalid(m, "a EVPowerScheduleEntry")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
@@ -4191,20 +4106,18 @@ def decode_EVPowerScheduleEntryList(n: int, e: int) -> tuple[EVPowerScheduleEntr
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPowerScheduleEntry"
-        whole, window = n, Window(n, e, 280)
+        whole, window = n, Window(n, e, 280, 280)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 280 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "EVPowerScheduleEntry"
             one, e = decode_EVPowerScheduleEntry(n, e)
             ev_power_schedule_entry.append(one)
             if len(ev_power_schedule_entry) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4227,13 +4140,13 @@ def encode_EVPowerScheduleEntryList(x: int, m: EVPowerScheduleEntryList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.ev_power_schedule_entry
+        ev_power_schedule_entry = m.ev_power_schedule_entry
         at = "EVPowerScheduleEntry"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(ev_power_schedule_entry) is not list or not 1 <= len(ev_power_schedule_entry) <= 1024:
+            raise invalid(ev_power_schedule_entry, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(ev_power_schedule_entry):
             at = f"EVPowerScheduleEntry[{position}]"
             if position:
                 x <<= 2
@@ -4243,7 +4156,7 @@ def encode_EVPowerScheduleEntryList(x: int, m: EVPowerScheduleEntryList) -> int:
             x = encode_EVPowerScheduleEntry(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(ev_power_schedule_entry) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -4254,24 +4167,22 @@ def encode_EVPowerScheduleEntryList(x: int, m: EVPowerScheduleEntryList) -> int:
 
 def decode_EVPowerSchedule(n: int, e: int) -> tuple[EVPowerSchedule, int]:
     """EVPowerSchedule up to its end."""
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         at = "EVPowerScheduleEntries"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "EVPowerScheduleEntries"
+            raise unexpected(e, v & 0x3, (1, "EVPowerScheduleEntries"))
         ev_power_schedule_entries, e = decode_EVPowerScheduleEntryList(n, e)
         e -= 1
         if n >> e & 1:
@@ -4285,9 +4196,8 @@ def encode_EVPowerSchedule(x: int, m: EVPowerSchedule) -> int:
     """Append EVPowerSchedule and its end."""
     if type(m) is not EVPowerSchedule:
         raise invalid(m, "a EVPowerSchedule")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -4301,19 +4211,16 @@ def encode_EVPowerSchedule(x: int, m: EVPowerSchedule) -> int:
 
 def decode_EVPriceRule(n: int, e: int) -> tuple[EVPriceRule, int]:
     """EVPriceRule up to its end."""
-    at = ""
+    at = "EnergyFee"
     try:
-        at = "EnergyFee"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EnergyFee"
         energy_fee, e = decode_RationalNumber(n, e)
         at = "PowerRangeStart"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PowerRangeStart"
         power_range_start, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -4327,9 +4234,8 @@ def encode_EVPriceRule(x: int, m: EVPriceRule) -> int:
     """Append EVPriceRule and its end."""
     if type(m) is not EVPriceRule:
         raise invalid(m, "a EVPriceRule")
-    at = ""
+    at = "EnergyFee"
     try:
-        at = "EnergyFee"
         x = encode_RationalNumber(x << 1, m.energy_fee)
         at = "PowerRangeStart"
         x = encode_RationalNumber(x << 1, m.power_range_start)
@@ -4341,31 +4247,27 @@ def encode_EVPriceRule(x: int, m: EVPriceRule) -> int:
 def decode_EVPriceRuleStack(n: int, e: int) -> tuple[EVPriceRuleStack, int]:
     """EVPriceRuleStack up to its end."""
     ev_price_rule: list[EVPriceRule] = []
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "EVPriceRule"
         while True:
-            at = "EVPriceRule"
             one, e = decode_EVPriceRule(n, e)
             ev_price_rule.append(one)
             if len(ev_price_rule) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4384,26 +4286,25 @@ def encode_EVPriceRuleStack(x: int, m: EVPriceRuleStack) -> int:
     """Append EVPriceRuleStack and its end."""
     if type(m) is not EVPriceRuleStack:
         raise invalid(m, "a EVPriceRuleStack")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
         x = put_uint(x << 2, duration)
         x = x << 1
         w, b = 1, 1
-        many = m.ev_price_rule
+        ev_price_rule = m.ev_price_rule
         at = "EVPriceRule"
-        if type(many) is not list or not 1 <= len(many) <= 8:
-            raise invalid(many, "a list of 1 to 8")
+        if type(ev_price_rule) is not list or not 1 <= len(ev_price_rule) <= 8:
+            raise invalid(ev_price_rule, "a list of 1 to 8")
         x = x << w | 1 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(ev_price_rule):
             at = f"EVPriceRule[{position}]"
             if position:
                 x <<= 2
             x = encode_EVPriceRule(x, one)
-        if len(many) == 8:
+        if len(ev_price_rule) == 8:
             w, b = 1, 2
         else:
             w, b = 2, 1
@@ -4422,20 +4323,18 @@ def decode_EVPriceRuleStackList(n: int, e: int) -> tuple[EVPriceRuleStackList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPriceRuleStack"
-        whole, window = n, Window(n, e, 2456)
+        whole, window = n, Window(n, e, 2456, 2456)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 2456 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "EVPriceRuleStack"
             one, e = decode_EVPriceRuleStack(n, e)
             ev_price_rule_stack.append(one)
             if len(ev_price_rule_stack) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4458,13 +4357,13 @@ def encode_EVPriceRuleStackList(x: int, m: EVPriceRuleStackList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.ev_price_rule_stack
+        ev_price_rule_stack = m.ev_price_rule_stack
         at = "EVPriceRuleStack"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(ev_price_rule_stack) is not list or not 1 <= len(ev_price_rule_stack) <= 1024:
+            raise invalid(ev_price_rule_stack, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(ev_price_rule_stack):
             at = f"EVPriceRuleStack[{position}]"
             if position:
                 x <<= 2
@@ -4474,7 +4373,7 @@ def encode_EVPriceRuleStackList(x: int, m: EVPriceRuleStackList) -> int:
             x = encode_EVPriceRuleStack(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(ev_price_rule_stack) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -4485,36 +4384,32 @@ def encode_EVPriceRuleStackList(x: int, m: EVPriceRuleStackList) -> int:
 
 def decode_EVAbsolutePriceSchedule(n: int, e: int) -> tuple[EVAbsolutePriceSchedule, int]:
     """EVAbsolutePriceSchedule up to its end."""
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         at = "Currency"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "Currency"
+            raise unexpected(e, v & 0x3, (1, "Currency"))
         currency, e = read_string(n, e, 3)
         at = "PriceAlgorithm"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PriceAlgorithm"
         price_algorithm, e = read_string(n, e, 255)
         at = "EVPriceRuleStacks"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPriceRuleStacks"
         ev_price_rule_stacks, e = decode_EVPriceRuleStackList(n, e)
         e -= 1
         if n >> e & 1:
@@ -4528,9 +4423,8 @@ def encode_EVAbsolutePriceSchedule(x: int, m: EVAbsolutePriceSchedule) -> int:
     """Append EVAbsolutePriceSchedule and its end."""
     if type(m) is not EVAbsolutePriceSchedule:
         raise invalid(m, "a EVAbsolutePriceSchedule")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -4548,19 +4442,16 @@ def encode_EVAbsolutePriceSchedule(x: int, m: EVAbsolutePriceSchedule) -> int:
 
 def decode_EVEnergyOffer(n: int, e: int) -> tuple[EVEnergyOffer, int]:
     """EVEnergyOffer up to its end."""
-    at = ""
+    at = "EVPowerSchedule"
     try:
-        at = "EVPowerSchedule"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVPowerSchedule"
         ev_power_schedule, e = decode_EVPowerSchedule(n, e)
         at = "EVAbsolutePriceSchedule"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVAbsolutePriceSchedule"
         ev_absolute_price_schedule, e = decode_EVAbsolutePriceSchedule(n, e)
         e -= 1
         if n >> e & 1:
@@ -4574,9 +4465,8 @@ def encode_EVEnergyOffer(x: int, m: EVEnergyOffer) -> int:
     """Append EVEnergyOffer and its end."""
     if type(m) is not EVEnergyOffer:
         raise invalid(m, "a EVEnergyOffer")
-    at = ""
+    at = "EVPowerSchedule"
     try:
-        at = "EVPowerSchedule"
         x = encode_EVPowerSchedule(x << 1, m.ev_power_schedule)
         at = "EVAbsolutePriceSchedule"
         x = encode_EVAbsolutePriceSchedule(x << 1, m.ev_absolute_price_schedule)
@@ -4603,16 +4493,16 @@ def decode_Scheduled_SEReqControlMode(n: int, e: int) -> tuple[Scheduled_SEReqCo
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 5:
                 raise unexpected(e)
@@ -4696,23 +4586,21 @@ def decode_ScheduleExchangeReq(n: int, e: int) -> tuple[ScheduleExchangeReq, int
     """ScheduleExchangeReq up to its end."""
     dynamic_se_req_control_mode: Dynamic_SEReqControlMode | None = None
     scheduled_se_req_control_mode: Scheduled_SEReqControlMode | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "MaximumSupportingPoints"
         e -= 15
         v = n >> e & 0x7fff
         if v & 0x6004:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x6004)
         maximum_supporting_points = (v >> 3 & 1023) + 12
         c = (v & 3) + 2
         if maximum_supporting_points > 1024:
-            raise out_of_range(maximum_supporting_points, "12..1024", e)
+            outside(maximum_supporting_points, "12..1024", e + 3, "MaximumSupportingPoints")
         if c > 3:
             raise unexpected(e)
         if c == 2:
@@ -4738,9 +4626,8 @@ def encode_ScheduleExchangeReq(x: int, m: ScheduleExchangeReq) -> int:
     """Append ScheduleExchangeReq and its end."""
     if type(m) is not ScheduleExchangeReq:
         raise invalid(m, "a ScheduleExchangeReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "MaximumSupportingPoints"
         maximum_supporting_points = m.maximum_supporting_points
@@ -4766,22 +4653,21 @@ def decode_TaxRule(n: int, e: int) -> tuple[TaxRule, int]:
     """TaxRule up to its end."""
     tax_rule_name: str | None = None
     tax_included_in_price: bool | None = None
-    at = ""
+    at = "TaxRuleID"
     try:
-        at = "TaxRuleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         tax_rule_id = v & 255
         if tax_rule_id > 127:
             tax_rule_id, e = read_more(n, e, tax_rule_id, 5)
         if not 1 <= tax_rule_id <= 4294967295:
-            raise out_of_range(tax_rule_id, "1..4294967295", e)
+            outside(tax_rule_id, "1..4294967295", e, "TaxRuleID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -4802,13 +4688,13 @@ def decode_TaxRule(n: int, e: int) -> tuple[TaxRule, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb, (1, "AppliesToEnergyFee"))
             tax_included_in_price = (v >> 2 & 1) == 1
         at = "AppliesToEnergyFee"
         e -= 16
         v = n >> e & 0xffff
         if v & 0xbbbb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xbbbb, (13, "AppliesToParkingFee"), (9, "AppliesToOverstayFee"), (5, "AppliesMinimumMaximumCost"))
         applies_to_energy_fee = (v >> 14 & 1) == 1
         applies_to_parking_fee = (v >> 10 & 1) == 1
         applies_to_overstay_fee = (v >> 6 & 1) == 1
@@ -4825,9 +4711,8 @@ def encode_TaxRule(x: int, m: TaxRule) -> int:
     """Append TaxRule and its end."""
     if type(m) is not TaxRule:
         raise invalid(m, "a TaxRule")
-    at = ""
+    at = "TaxRuleID"
     try:
-        at = "TaxRuleID"
         tax_rule_id = m.tax_rule_id
         if type(tax_rule_id) is not int or not 1 <= tax_rule_id <= 4294967295:
             raise invalid(tax_rule_id, "an integer (1..4294967295)")
@@ -4884,13 +4769,10 @@ def decode_TaxRuleList(n: int, e: int) -> tuple[TaxRuleList, int]:
             raise unexpected(e)
         at = "TaxRule"
         while True:
-            at = "TaxRule"
             one, e = decode_TaxRule(n, e)
             tax_rule.append(one)
             if len(tax_rule) == 10:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -4912,17 +4794,17 @@ def encode_TaxRuleList(x: int, m: TaxRuleList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.tax_rule
+        tax_rule = m.tax_rule
         at = "TaxRule"
-        if type(many) is not list or not 1 <= len(many) <= 10:
-            raise invalid(many, "a list of 1 to 10")
+        if type(tax_rule) is not list or not 1 <= len(tax_rule) <= 10:
+            raise invalid(tax_rule, "a list of 1 to 10")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(tax_rule):
             at = f"TaxRule[{position}]"
             if position:
                 x <<= 2
             x = encode_TaxRule(x, one)
-        if len(many) == 10:
+        if len(tax_rule) == 10:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -4937,13 +4819,11 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
     parking_fee_period: int | None = None
     carbon_dioxide_emission: int | None = None
     renewable_generation_percentage: int | None = None
-    at = ""
+    at = "EnergyFee"
     try:
-        at = "EnergyFee"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EnergyFee"
         energy_fee, e = decode_RationalNumber(n, e)
         e -= 3
         c = (n >> e & 7) + 1
@@ -4961,16 +4841,16 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             parking_fee_period = v & 255
             if parking_fee_period > 127:
                 parking_fee_period, e = read_more(n, e, parking_fee_period, 5)
             if parking_fee_period > 4294967295:
-                raise out_of_range(parking_fee_period, "0..4294967295", e)
+                outside(parking_fee_period, "0..4294967295", e, "ParkingFeePeriod")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 3
             if c > 5:
                 raise unexpected(e)
@@ -4979,16 +4859,16 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             carbon_dioxide_emission = v & 255
             if carbon_dioxide_emission > 127:
                 carbon_dioxide_emission, e = read_more(n, e, carbon_dioxide_emission, 3)
             if carbon_dioxide_emission > 65535:
-                raise out_of_range(carbon_dioxide_emission, "0..65535", e)
+                outside(carbon_dioxide_emission, "0..65535", e, "CarbonDioxideEmission")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 4
             if c > 5:
                 raise unexpected(e)
@@ -4997,7 +4877,7 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x403:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x403, (1, "PowerRangeStart"))
             renewable_generation_percentage = v >> 2 & 255
         at = "PowerRangeStart"
         power_range_start, e = decode_RationalNumber(n, e)
@@ -5016,9 +4896,8 @@ def encode_PriceRule(x: int, m: PriceRule) -> int:
     """Append PriceRule and its end."""
     if type(m) is not PriceRule:
         raise invalid(m, "a PriceRule")
-    at = ""
+    at = "EnergyFee"
     try:
-        at = "EnergyFee"
         x = encode_RationalNumber(x << 1, m.energy_fee)
         w, b = 3, 1
         if m.parking_fee is not None:
@@ -5063,31 +4942,27 @@ def encode_PriceRule(x: int, m: PriceRule) -> int:
 def decode_PriceRuleStack(n: int, e: int) -> tuple[PriceRuleStack, int]:
     """PriceRuleStack up to its end."""
     price_rule: list[PriceRule] = []
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
         at = "PriceRule"
         while True:
-            at = "PriceRule"
             one, e = decode_PriceRule(n, e)
             price_rule.append(one)
             if len(price_rule) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5106,26 +4981,25 @@ def encode_PriceRuleStack(x: int, m: PriceRuleStack) -> int:
     """Append PriceRuleStack and its end."""
     if type(m) is not PriceRuleStack:
         raise invalid(m, "a PriceRuleStack")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
         x = put_uint(x << 2, duration)
         x = x << 1
         w, b = 1, 1
-        many = m.price_rule
+        price_rule = m.price_rule
         at = "PriceRule"
-        if type(many) is not list or not 1 <= len(many) <= 8:
-            raise invalid(many, "a list of 1 to 8")
+        if type(price_rule) is not list or not 1 <= len(price_rule) <= 8:
+            raise invalid(price_rule, "a list of 1 to 8")
         x = x << w | 1 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(price_rule):
             at = f"PriceRule[{position}]"
             if position:
                 x <<= 2
             x = encode_PriceRule(x, one)
-        if len(many) == 8:
+        if len(price_rule) == 8:
             w, b = 1, 2
         else:
             w, b = 2, 1
@@ -5144,20 +5018,18 @@ def decode_PriceRuleStackList(n: int, e: int) -> tuple[PriceRuleStackList, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "PriceRuleStack"
-        whole, window = n, Window(n, e, 4888)
+        whole, window = n, Window(n, e, 4888, 4888)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 4888 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "PriceRuleStack"
             one, e = decode_PriceRuleStack(n, e)
             price_rule_stack.append(one)
             if len(price_rule_stack) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5180,13 +5052,13 @@ def encode_PriceRuleStackList(x: int, m: PriceRuleStackList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.price_rule_stack
+        price_rule_stack = m.price_rule_stack
         at = "PriceRuleStack"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(price_rule_stack) is not list or not 1 <= len(price_rule_stack) <= 1024:
+            raise invalid(price_rule_stack, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(price_rule_stack):
             at = f"PriceRuleStack[{position}]"
             if position:
                 x <<= 2
@@ -5196,7 +5068,7 @@ def encode_PriceRuleStackList(x: int, m: PriceRuleStackList) -> int:
             x = encode_PriceRuleStack(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(price_rule_stack) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -5224,33 +5096,32 @@ def decode_OverstayRule(n: int, e: int) -> tuple[OverstayRule, int]:
         e -= 9
         v = n >> e & 0x1ff
         if v & 0x100:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x100)
         start_time = v & 255
         if start_time > 127:
             start_time, e = read_more(n, e, start_time, 5)
         if start_time > 4294967295:
-            raise out_of_range(start_time, "0..4294967295", e)
+            outside(start_time, "0..4294967295", e, "StartTime")
         at = "OverstayFee"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "OverstayFee"
+            raise unexpected(e, v & 0x3, (1, "OverstayFee"))
         overstay_fee, e = decode_RationalNumber(n, e)
         at = "OverstayFeePeriod"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         overstay_fee_period = v & 255
         if overstay_fee_period > 127:
             overstay_fee_period, e = read_more(n, e, overstay_fee_period, 5)
         if overstay_fee_period > 4294967295:
-            raise out_of_range(overstay_fee_period, "0..4294967295", e)
+            outside(overstay_fee_period, "0..4294967295", e, "OverstayFeePeriod")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return OverstayRule(start_time, overstay_fee, overstay_fee_period, overstay_rule_description), e
@@ -5303,16 +5174,16 @@ def decode_OverstayRuleList(n: int, e: int) -> tuple[OverstayRuleList, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             overstay_time_threshold = v & 255
             if overstay_time_threshold > 127:
                 overstay_time_threshold, e = read_more(n, e, overstay_time_threshold, 5)
             if overstay_time_threshold > 4294967295:
-                raise out_of_range(overstay_time_threshold, "0..4294967295", e)
+                outside(overstay_time_threshold, "0..4294967295", e, "OverstayTimeThreshold")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 1
             if c > 2:
                 raise unexpected(e)
@@ -5324,13 +5195,10 @@ def decode_OverstayRuleList(n: int, e: int) -> tuple[OverstayRuleList, int]:
                 raise unexpected(e)
         at = "OverstayRule"
         while True:
-            at = "OverstayRule"
             one, e = decode_OverstayRule(n, e)
             overstay_rule.append(one)
             if len(overstay_rule) == 5:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5366,17 +5234,17 @@ def encode_OverstayRuleList(x: int, m: OverstayRuleList) -> int:
             x = x << w | 1 - b
             x = encode_RationalNumber(x, m.overstay_power_threshold)
             w, b = 1, 2
-        many = m.overstay_rule
+        overstay_rule = m.overstay_rule
         at = "OverstayRule"
-        if type(many) is not list or not 1 <= len(many) <= 5:
-            raise invalid(many, "a list of 1 to 5")
+        if type(overstay_rule) is not list or not 1 <= len(overstay_rule) <= 5:
+            raise invalid(overstay_rule, "a list of 1 to 5")
         x = x << w | 2 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(overstay_rule):
             at = f"OverstayRule[{position}]"
             if position:
                 x <<= 2
             x = encode_OverstayRule(x, one)
-        if len(many) == 5:
+        if len(overstay_rule) == 5:
             w, b = 1, 3
         else:
             w, b = 2, 2
@@ -5387,19 +5255,16 @@ def encode_OverstayRuleList(x: int, m: OverstayRuleList) -> int:
 
 def decode_AdditionalService(n: int, e: int) -> tuple[AdditionalService, int]:
     """AdditionalService up to its end."""
-    at = ""
+    at = "ServiceName"
     try:
-        at = "ServiceName"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ServiceName"
         service_name, e = read_string(n, e, 80)
         at = "ServiceFee"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ServiceFee"
         service_fee, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -5413,9 +5278,8 @@ def encode_AdditionalService(x: int, m: AdditionalService) -> int:
     """Append AdditionalService and its end."""
     if type(m) is not AdditionalService:
         raise invalid(m, "a AdditionalService")
-    at = ""
+    at = "ServiceName"
     try:
-        at = "ServiceName"
         x = put_string(x << 2, m.service_name, 80)
         at = "ServiceFee"
         x = encode_RationalNumber(x << 2, m.service_fee)
@@ -5434,13 +5298,10 @@ def decode_AdditionalServiceList(n: int, e: int) -> tuple[AdditionalServiceList,
             raise unexpected(e)
         at = "AdditionalService"
         while True:
-            at = "AdditionalService"
             one, e = decode_AdditionalService(n, e)
             additional_service.append(one)
             if len(additional_service) == 5:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5462,17 +5323,17 @@ def encode_AdditionalServiceList(x: int, m: AdditionalServiceList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.additional_service
+        additional_service = m.additional_service
         at = "AdditionalService"
-        if type(many) is not list or not 1 <= len(many) <= 5:
-            raise invalid(many, "a list of 1 to 5")
+        if type(additional_service) is not list or not 1 <= len(additional_service) <= 5:
+            raise invalid(additional_service, "a list of 1 to 5")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(additional_service):
             at = f"AdditionalService[{position}]"
             if position:
                 x <<= 2
             x = encode_AdditionalService(x, one)
-        if len(many) == 5:
+        if len(additional_service) == 5:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -5506,26 +5367,26 @@ def decode_AbsolutePriceSchedule(n: int, e: int) -> tuple[AbsolutePriceSchedule,
         e -= 9
         v = n >> e & 0x1ff
         if v & 0x100:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x100)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         at = "PriceScheduleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "PriceScheduleID"))
         price_schedule_id = v & 255
         if price_schedule_id > 127:
             price_schedule_id, e = read_more(n, e, price_schedule_id, 5)
         if not 1 <= price_schedule_id <= 4294967295:
-            raise out_of_range(price_schedule_id, "1..4294967295", e)
+            outside(price_schedule_id, "1..4294967295", e, "PriceScheduleID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 3
         if c > 4:
             raise unexpected(e)
@@ -5541,13 +5402,11 @@ def decode_AbsolutePriceSchedule(n: int, e: int) -> tuple[AbsolutePriceSchedule,
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Language"
         language, e = read_string(n, e, 3)
         at = "PriceAlgorithm"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PriceAlgorithm"
         price_algorithm, e = read_string(n, e, 255)
         e -= 3
         c = (n >> e & 7) + 7
@@ -5677,23 +5536,22 @@ def encode_AbsolutePriceSchedule(x: int, m: AbsolutePriceSchedule) -> int:
 
 def decode_PriceLevelScheduleEntry(n: int, e: int) -> tuple[PriceLevelScheduleEntry, int]:
     """PriceLevelScheduleEntry up to its end."""
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         at = "PriceLevel"
         e -= 13
         v = n >> e & 0x1fff
         if v & 0x1c03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c03, (12, "PriceLevel"))
         price_level = v >> 2 & 255
     except ValueError as error:
         raise within(error, at, e) from None
@@ -5704,9 +5562,8 @@ def encode_PriceLevelScheduleEntry(x: int, m: PriceLevelScheduleEntry) -> int:
     """Append PriceLevelScheduleEntry and its end."""
     if type(m) is not PriceLevelScheduleEntry:
         raise invalid(m, "a PriceLevelScheduleEntry")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
@@ -5730,20 +5587,18 @@ def decode_PriceLevelScheduleEntryList(n: int, e: int) -> tuple[PriceLevelSchedu
         if n >> e & 1:
             raise unexpected(e)
         at = "PriceLevelScheduleEntry"
-        whole, window = n, Window(n, e, 200)
+        whole, window = n, Window(n, e, 200, 200)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 200 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "PriceLevelScheduleEntry"
             one, e = decode_PriceLevelScheduleEntry(n, e)
             price_level_schedule_entry.append(one)
             if len(price_level_schedule_entry) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -5766,13 +5621,13 @@ def encode_PriceLevelScheduleEntryList(x: int, m: PriceLevelScheduleEntryList) -
     at = ""
     try:
         w, b = 1, 0
-        many = m.price_level_schedule_entry
+        price_level_schedule_entry = m.price_level_schedule_entry
         at = "PriceLevelScheduleEntry"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(price_level_schedule_entry) is not list or not 1 <= len(price_level_schedule_entry) <= 1024:
+            raise invalid(price_level_schedule_entry, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(price_level_schedule_entry):
             at = f"PriceLevelScheduleEntry[{position}]"
             if position:
                 x <<= 2
@@ -5782,7 +5637,7 @@ def encode_PriceLevelScheduleEntryList(x: int, m: PriceLevelScheduleEntryList) -
             x = encode_PriceLevelScheduleEntry(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(price_level_schedule_entry) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -5811,26 +5666,26 @@ def decode_PriceLevelSchedule(n: int, e: int) -> tuple[PriceLevelSchedule, int]:
         e -= 9
         v = n >> e & 0x1ff
         if v & 0x100:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x100)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         at = "PriceScheduleID"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "PriceScheduleID"))
         price_schedule_id = v & 255
         if price_schedule_id > 127:
             price_schedule_id, e = read_more(n, e, price_schedule_id, 5)
         if not 1 <= price_schedule_id <= 4294967295:
-            raise out_of_range(price_schedule_id, "1..4294967295", e)
+            outside(price_schedule_id, "1..4294967295", e, "PriceScheduleID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 3
         if c > 4:
             raise unexpected(e)
@@ -5844,7 +5699,7 @@ def decode_PriceLevelSchedule(n: int, e: int) -> tuple[PriceLevelSchedule, int]:
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x403:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x403, (1, "PriceLevelScheduleEntries"))
         number_of_price_levels = v >> 2 & 255
         at = "PriceLevelScheduleEntries"
         price_level_schedule_entries, e = decode_PriceLevelScheduleEntryList(n, e)
@@ -5920,16 +5775,16 @@ def decode_Dynamic_SEResControlMode(n: int, e: int) -> tuple[Dynamic_SEResContro
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 5:
                 raise unexpected(e)
@@ -5938,11 +5793,11 @@ def decode_Dynamic_SEResControlMode(n: int, e: int) -> tuple[Dynamic_SEResContro
             e -= 12
             v = n >> e & 0xfff
             if v & 0x808:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x808)
             minimum_soc = v >> 4 & 127
             c = (v & 7) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 4, "MinimumSOC")
             if c > 5:
                 raise unexpected(e)
         if c == 2:
@@ -5950,11 +5805,11 @@ def decode_Dynamic_SEResControlMode(n: int, e: int) -> tuple[Dynamic_SEResContro
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 5:
                 raise unexpected(e)
         if c == 3:
@@ -6031,24 +5886,22 @@ def decode_PowerScheduleEntry(n: int, e: int) -> tuple[PowerScheduleEntry, int]:
     """PowerScheduleEntry up to its end."""
     power_l2: RationalNumber | None = None
     power_l3: RationalNumber | None = None
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
             duration, e = read_more(n, e, duration, 5)
         if duration > 4294967295:
-            raise out_of_range(duration, "0..4294967295", e)
+            outside(duration, "0..4294967295", e, "Duration")
         at = "Power"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "Power"
+            raise unexpected(e, v & 0x3, (1, "Power"))
         power, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -6076,9 +5929,8 @@ def encode_PowerScheduleEntry(x: int, m: PowerScheduleEntry) -> int:
     """Append PowerScheduleEntry and its end."""
     if type(m) is not PowerScheduleEntry:
         raise invalid(m, "a PowerScheduleEntry")
-    at = ""
+    at = "Duration"
     try:
-        at = "Duration"
         duration = m.duration
         if type(duration) is not int or not 0 <= duration <= 4294967295:
             raise invalid(duration, "an integer (0..4294967295)")
@@ -6111,20 +5963,18 @@ def decode_PowerScheduleEntryList(n: int, e: int) -> tuple[PowerScheduleEntryLis
         if n >> e & 1:
             raise unexpected(e)
         at = "PowerScheduleEntry"
-        whole, window = n, Window(n, e, 536)
+        whole, window = n, Window(n, e, 536, 536)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 536 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "PowerScheduleEntry"
             one, e = decode_PowerScheduleEntry(n, e)
             power_schedule_entry.append(one)
             if len(power_schedule_entry) == 1024:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6147,13 +5997,13 @@ def encode_PowerScheduleEntryList(x: int, m: PowerScheduleEntryList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.power_schedule_entry
+        power_schedule_entry = m.power_schedule_entry
         at = "PowerScheduleEntry"
-        if type(many) is not list or not 1 <= len(many) <= 1024:
-            raise invalid(many, "a list of 1 to 1024")
+        if type(power_schedule_entry) is not list or not 1 <= len(power_schedule_entry) <= 1024:
+            raise invalid(power_schedule_entry, "a list of 1 to 1024")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(power_schedule_entry):
             at = f"PowerScheduleEntry[{position}]"
             if position:
                 x <<= 2
@@ -6163,7 +6013,7 @@ def encode_PowerScheduleEntryList(x: int, m: PowerScheduleEntryList) -> int:
             x = encode_PowerScheduleEntry(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 1024:
+        if len(power_schedule_entry) == 1024:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -6176,22 +6026,21 @@ def decode_PowerSchedule(n: int, e: int) -> tuple[PowerSchedule, int]:
     """PowerSchedule up to its end."""
     available_energy: RationalNumber | None = None
     power_tolerance: RationalNumber | None = None
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 3:
             raise unexpected(e)
@@ -6222,9 +6071,8 @@ def encode_PowerSchedule(x: int, m: PowerSchedule) -> int:
     """Append PowerSchedule and its end."""
     if type(m) is not PowerSchedule:
         raise invalid(m, "a PowerSchedule")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -6253,13 +6101,11 @@ def decode_ChargingSchedule(n: int, e: int) -> tuple[ChargingSchedule, int]:
     """ChargingSchedule up to its end."""
     absolute_price_schedule: AbsolutePriceSchedule | None = None
     price_level_schedule: PriceLevelSchedule | None = None
-    at = ""
+    at = "PowerSchedule"
     try:
-        at = "PowerSchedule"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "PowerSchedule"
         power_schedule, e = decode_PowerSchedule(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -6286,9 +6132,8 @@ def encode_ChargingSchedule(x: int, m: ChargingSchedule) -> int:
     """Append ChargingSchedule and its end."""
     if type(m) is not ChargingSchedule:
         raise invalid(m, "a ChargingSchedule")
-    at = ""
+    at = "PowerSchedule"
     try:
-        at = "PowerSchedule"
         x = encode_PowerSchedule(x << 1, m.power_schedule)
         w, b = 2, 1
         at = ""
@@ -6313,24 +6158,22 @@ def encode_ChargingSchedule(x: int, m: ChargingSchedule) -> int:
 def decode_ScheduleTuple(n: int, e: int) -> tuple[ScheduleTuple, int]:
     """ScheduleTuple up to its end."""
     discharging_schedule: ChargingSchedule | None = None
-    at = ""
+    at = "ScheduleTupleID"
     try:
-        at = "ScheduleTupleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         schedule_tuple_id = v & 255
         if schedule_tuple_id > 127:
             schedule_tuple_id, e = read_more(n, e, schedule_tuple_id, 5)
         if not 1 <= schedule_tuple_id <= 4294967295:
-            raise out_of_range(schedule_tuple_id, "1..4294967295", e)
+            outside(schedule_tuple_id, "1..4294967295", e, "ScheduleTupleID")
         at = "ChargingSchedule"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "ChargingSchedule"
+            raise unexpected(e, v & 0x3, (1, "ChargingSchedule"))
         charging_schedule, e = decode_ChargingSchedule(n, e)
         e -= 2
         c = (n >> e & 3) + 2
@@ -6351,9 +6194,8 @@ def encode_ScheduleTuple(x: int, m: ScheduleTuple) -> int:
     """Append ScheduleTuple and its end."""
     if type(m) is not ScheduleTuple:
         raise invalid(m, "a ScheduleTuple")
-    at = ""
+    at = "ScheduleTupleID"
     try:
-        at = "ScheduleTupleID"
         schedule_tuple_id = m.schedule_tuple_id
         if type(schedule_tuple_id) is not int or not 1 <= schedule_tuple_id <= 4294967295:
             raise invalid(schedule_tuple_id, "an integer (1..4294967295)")
@@ -6381,13 +6223,10 @@ def decode_Scheduled_SEResControlMode(n: int, e: int) -> tuple[Scheduled_SEResCo
             raise unexpected(e)
         at = "ScheduleTuple"
         while True:
-            at = "ScheduleTuple"
             one, e = decode_ScheduleTuple(n, e)
             schedule_tuple.append(one)
             if len(schedule_tuple) == 3:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6409,17 +6248,17 @@ def encode_Scheduled_SEResControlMode(x: int, m: Scheduled_SEResControlMode) -> 
     at = ""
     try:
         w, b = 1, 0
-        many = m.schedule_tuple
+        schedule_tuple = m.schedule_tuple
         at = "ScheduleTuple"
-        if type(many) is not list or not 1 <= len(many) <= 3:
-            raise invalid(many, "a list of 1 to 3")
+        if type(schedule_tuple) is not list or not 1 <= len(schedule_tuple) <= 3:
+            raise invalid(schedule_tuple, "a list of 1 to 3")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(schedule_tuple):
             at = f"ScheduleTuple[{position}]"
             if position:
                 x <<= 2
             x = encode_ScheduleTuple(x, one)
-        if len(many) == 3:
+        if len(schedule_tuple) == 3:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -6433,36 +6272,34 @@ def decode_ScheduleExchangeRes(n: int, e: int) -> tuple[ScheduleExchangeRes, int
     go_to_pause: bool | None = None
     dynamic_se_res_control_mode: Dynamic_SEResControlMode | None = None
     scheduled_se_res_control_mode: Scheduled_SEResControlMode | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 3
         if c > 5:
             raise unexpected(e)
@@ -6471,7 +6308,7 @@ def decode_ScheduleExchangeRes(n: int, e: int) -> tuple[ScheduleExchangeRes, int
             e -= 5
             v = n >> e & 0x1f
             if v & 0x14:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x14)
             go_to_pause = (v >> 3 & 1) == 1
             c = (v & 3) + 4
             if c > 5:
@@ -6500,9 +6337,8 @@ def encode_ScheduleExchangeRes(x: int, m: ScheduleExchangeRes) -> int:
     """Append ScheduleExchangeRes and its end."""
     if type(m) is not ScheduleExchangeRes:
         raise invalid(m, "a ScheduleExchangeRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -6557,22 +6393,21 @@ def encode_Dynamic_EVPPTControlMode(x: int, m: Dynamic_EVPPTControlMode) -> int:
 def decode_Scheduled_EVPPTControlMode(n: int, e: int) -> tuple[Scheduled_EVPPTControlMode, int]:
     """Scheduled_EVPPTControlMode up to its end."""
     power_tolerance_acceptance: PowerToleranceAcceptance | None = None
-    at = ""
+    at = "SelectedScheduleTupleID"
     try:
-        at = "SelectedScheduleTupleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         selected_schedule_tuple_id = v & 255
         if selected_schedule_tuple_id > 127:
             selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 5)
         if not 1 <= selected_schedule_tuple_id <= 4294967295:
-            raise out_of_range(selected_schedule_tuple_id, "1..4294967295", e)
+            outside(selected_schedule_tuple_id, "1..4294967295", e, "SelectedScheduleTupleID")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -6581,7 +6416,7 @@ def decode_Scheduled_EVPPTControlMode(n: int, e: int) -> tuple[Scheduled_EVPPTCo
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             power_tolerance_acceptance = POWERTOLERANCEACCEPTANCE_MEMBERS[v >> 2 & 1]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -6592,9 +6427,8 @@ def encode_Scheduled_EVPPTControlMode(x: int, m: Scheduled_EVPPTControlMode) -> 
     """Append Scheduled_EVPPTControlMode and its end."""
     if type(m) is not Scheduled_EVPPTControlMode:
         raise invalid(m, "a Scheduled_EVPPTControlMode")
-    at = ""
+    at = "SelectedScheduleTupleID"
     try:
-        at = "SelectedScheduleTupleID"
         selected_schedule_tuple_id = m.selected_schedule_tuple_id
         if type(selected_schedule_tuple_id) is not int or not 1 <= selected_schedule_tuple_id <= 4294967295:
             raise invalid(selected_schedule_tuple_id, "an integer (1..4294967295)")
@@ -6624,20 +6458,18 @@ def decode_EVPowerProfileEntryList(n: int, e: int) -> tuple[EVPowerProfileEntryL
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPowerProfileEntry"
-        whole, window = n, Window(n, e, 536)
+        whole, window = n, Window(n, e, 536, 536)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 536 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "EVPowerProfileEntry"
             one, e = decode_PowerScheduleEntry(n, e)
             ev_power_profile_entry.append(one)
             if len(ev_power_profile_entry) == 2048:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -6660,13 +6492,13 @@ def encode_EVPowerProfileEntryList(x: int, m: EVPowerProfileEntryList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.ev_power_profile_entry
+        ev_power_profile_entry = m.ev_power_profile_entry
         at = "EVPowerProfileEntry"
-        if type(many) is not list or not 1 <= len(many) <= 2048:
-            raise invalid(many, "a list of 1 to 2048")
+        if type(ev_power_profile_entry) is not list or not 1 <= len(ev_power_profile_entry) <= 2048:
+            raise invalid(ev_power_profile_entry, "a list of 1 to 2048")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(ev_power_profile_entry):
             at = f"EVPowerProfileEntry[{position}]"
             if position:
                 x <<= 2
@@ -6676,7 +6508,7 @@ def encode_EVPowerProfileEntryList(x: int, m: EVPowerProfileEntryList) -> int:
             x = encode_PowerScheduleEntry(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 2048:
+        if len(ev_power_profile_entry) == 2048:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -6689,22 +6521,21 @@ def decode_EVPowerProfile(n: int, e: int) -> tuple[EVPowerProfile, int]:
     """EVPowerProfile up to its end."""
     dynamic_evppt_control_mode: Dynamic_EVPPTControlMode | None = None
     scheduled_evppt_control_mode: Scheduled_EVPPTControlMode | None = None
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 1
         if c > 2:
             raise unexpected(e)
@@ -6736,9 +6567,8 @@ def encode_EVPowerProfile(x: int, m: EVPowerProfile) -> int:
     """Append EVPowerProfile and its end."""
     if type(m) is not EVPowerProfile:
         raise invalid(m, "a EVPowerProfile")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -6765,28 +6595,26 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
     """PowerDeliveryReq up to its end."""
     ev_power_profile: EVPowerProfile | None = None
     bpt_channel_selection: ChannelSelection | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         at = "ChargeProgress"
         e -= 8
         v = n >> e & 0xff
         if v & 0xe4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xe4, (7, "ChargeProgress"))
         charge_progress = CHARGEPROGRESS_MEMBERS[v >> 3 & 3]
         c = (v & 3) + 3
         if c > 5:
@@ -6803,7 +6631,7 @@ def decode_PowerDeliveryReq(n: int, e: int) -> tuple[PowerDeliveryReq, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             bpt_channel_selection = CHANNELSELECTION_MEMBERS[v >> 2 & 1]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -6814,9 +6642,8 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
     """Append PowerDeliveryReq and its end."""
     if type(m) is not PowerDeliveryReq:
         raise invalid(m, "a PowerDeliveryReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -6849,27 +6676,25 @@ def encode_PowerDeliveryReq(x: int, m: PowerDeliveryReq) -> int:
 def decode_PowerDeliveryRes(n: int, e: int) -> tuple[PowerDeliveryRes, int]:
     """PowerDeliveryRes up to its end."""
     evse_status: EVSEStatus | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -6888,9 +6713,8 @@ def encode_PowerDeliveryRes(x: int, m: PowerDeliveryRes) -> int:
     """Append PowerDeliveryRes and its end."""
     if type(m) is not PowerDeliveryRes:
         raise invalid(m, "a PowerDeliveryRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -6925,22 +6749,21 @@ def encode_Dynamic_SMDTControlMode(x: int, m: Dynamic_SMDTControlMode) -> int:
 
 def decode_Scheduled_SMDTControlMode(n: int, e: int) -> tuple[Scheduled_SMDTControlMode, int]:
     """Scheduled_SMDTControlMode up to its end."""
-    at = ""
+    at = "SelectedScheduleTupleID"
     try:
-        at = "SelectedScheduleTupleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         selected_schedule_tuple_id = v & 255
         if selected_schedule_tuple_id > 127:
             selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 5)
         if not 1 <= selected_schedule_tuple_id <= 4294967295:
-            raise out_of_range(selected_schedule_tuple_id, "1..4294967295", e)
+            outside(selected_schedule_tuple_id, "1..4294967295", e, "SelectedScheduleTupleID")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return Scheduled_SMDTControlMode(selected_schedule_tuple_id), e
@@ -6950,9 +6773,8 @@ def encode_Scheduled_SMDTControlMode(x: int, m: Scheduled_SMDTControlMode) -> in
     """Append Scheduled_SMDTControlMode and its end."""
     if type(m) is not Scheduled_SMDTControlMode:
         raise invalid(m, "a Scheduled_SMDTControlMode")
-    at = ""
+    at = "SelectedScheduleTupleID"
     try:
-        at = "SelectedScheduleTupleID"
         selected_schedule_tuple_id = m.selected_schedule_tuple_id
         if type(selected_schedule_tuple_id) is not int or not 1 <= selected_schedule_tuple_id <= 4294967295:
             raise invalid(selected_schedule_tuple_id, "an integer (1..4294967295)")
@@ -6967,25 +6789,21 @@ def decode_SignedMeteringData(n: int, e: int) -> tuple[SignedMeteringData, int]:
     receipt: Receipt | None = None
     dynamic_smdt_control_mode: Dynamic_SMDTControlMode | None = None
     scheduled_smdt_control_mode: Scheduled_SMDTControlMode | None = None
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "SessionID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SessionID"
-        session_id, e = read_binary(n, e, 0, 8)
+        session_id, e = read_binary(n, e, 8, 8)
         at = "MeterInfo"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "MeterInfo"
         meter_info, e = decode_MeterInfo(n, e)
         e -= 2
         c = (n >> e & 3) + 3
@@ -7021,9 +6839,8 @@ def encode_SignedMeteringData(x: int, m: SignedMeteringData) -> int:
     """Append SignedMeteringData and its end."""
     if type(m) is not SignedMeteringData:
         raise invalid(m, "a SignedMeteringData")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "SessionID"
         x = put_binary(x << 2, m.session_id, 8, 8)
@@ -7054,19 +6871,16 @@ def encode_SignedMeteringData(x: int, m: SignedMeteringData) -> int:
 
 def decode_MeteringConfirmationReq(n: int, e: int) -> tuple[MeteringConfirmationReq, int]:
     """MeteringConfirmationReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "SignedMeteringData"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SignedMeteringData"
         signed_metering_data, e = decode_SignedMeteringData(n, e)
         e -= 1
         if n >> e & 1:
@@ -7080,9 +6894,8 @@ def encode_MeteringConfirmationReq(x: int, m: MeteringConfirmationReq) -> int:
     """Append MeteringConfirmationReq and its end."""
     if type(m) is not MeteringConfirmationReq:
         raise invalid(m, "a MeteringConfirmationReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "SignedMeteringData"
         x = encode_SignedMeteringData(x << 1, m.signed_metering_data)
@@ -7093,27 +6906,25 @@ def encode_MeteringConfirmationReq(x: int, m: MeteringConfirmationReq) -> int:
 
 def decode_MeteringConfirmationRes(n: int, e: int) -> tuple[MeteringConfirmationRes, int]:
     """MeteringConfirmationRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return MeteringConfirmationRes(header, response_code), e
@@ -7123,9 +6934,8 @@ def encode_MeteringConfirmationRes(x: int, m: MeteringConfirmationRes) -> int:
     """Append MeteringConfirmationRes and its end."""
     if type(m) is not MeteringConfirmationRes:
         raise invalid(m, "a MeteringConfirmationRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -7140,27 +6950,25 @@ def decode_SessionStopReq(n: int, e: int) -> tuple[SessionStopReq, int]:
     """SessionStopReq up to its end."""
     ev_termination_code: str | None = None
     ev_termination_explanation: str | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ChargingSession"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of ChargingSession", e)
+            raise out_of_range(i, "the 3 values of ChargingSession", e, "ChargingSession")
         charging_session = CHARGINGSESSION_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 4:
             raise unexpected(e)
@@ -7186,9 +6994,8 @@ def encode_SessionStopReq(x: int, m: SessionStopReq) -> int:
     """Append SessionStopReq and its end."""
     if type(m) is not SessionStopReq:
         raise invalid(m, "a SessionStopReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ChargingSession"
         charging_session = m.charging_session
@@ -7215,27 +7022,25 @@ def encode_SessionStopReq(x: int, m: SessionStopReq) -> int:
 
 def decode_SessionStopRes(n: int, e: int) -> tuple[SessionStopRes, int]:
     """SessionStopRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return SessionStopRes(header, response_code), e
@@ -7245,9 +7050,8 @@ def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
     """Append SessionStopRes and its end."""
     if type(m) is not SessionStopRes:
         raise invalid(m, "a SessionStopRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -7261,19 +7065,16 @@ def encode_SessionStopRes(x: int, m: SessionStopRes) -> int:
 def decode_SignedCertificateChain(n: int, e: int) -> tuple[SignedCertificateChain, int]:
     """SignedCertificateChain up to its end."""
     sub_certificates: SubCertificates | None = None
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Certificate"
         certificate, e = read_binary(n, e, 0, 1600)
         e -= 2
         c = (n >> e & 3) + 2
@@ -7294,9 +7095,8 @@ def encode_SignedCertificateChain(x: int, m: SignedCertificateChain) -> int:
     """Append SignedCertificateChain and its end."""
     if type(m) is not SignedCertificateChain:
         raise invalid(m, "a SignedCertificateChain")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "Certificate"
         x = put_binary(x << 2, m.certificate, 0, 1600)
@@ -7322,13 +7122,10 @@ def decode_EMAIDList(n: int, e: int) -> tuple[EMAIDList, int]:
             raise unexpected(e)
         at = "EMAID"
         while True:
-            at = "EMAID"
             one, e = read_string(n, e, 255)
             emaid.append(one)
             if len(emaid) == 8:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -7350,18 +7147,18 @@ def encode_EMAIDList(x: int, m: EMAIDList) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.emaid
+        emaid = m.emaid
         at = "EMAID"
-        if type(many) is not list or not 1 <= len(many) <= 8:
-            raise invalid(many, "a list of 1 to 8")
+        if type(emaid) is not list or not 1 <= len(emaid) <= 8:
+            raise invalid(emaid, "a list of 1 to 8")
         x = x << w | 0 - b
-        for position, one in enumerate(many):
+        for position, one in enumerate(emaid):
             at = f"EMAID[{position}]"
             if position:
                 x <<= 2
             x = put_string(x << 1, one, 255)
             x = x << 1
-        if len(many) == 8:
+        if len(emaid) == 8:
             w, b = 1, 1
         else:
             w, b = 2, 0
@@ -7373,31 +7170,27 @@ def encode_EMAIDList(x: int, m: EMAIDList) -> int:
 def decode_CertificateInstallationReq(n: int, e: int) -> tuple[CertificateInstallationReq, int]:
     """CertificateInstallationReq up to its end."""
     prioritized_emaids: EMAIDList | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "OEMProvisioningCertificateChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "OEMProvisioningCertificateChain"
         oem_provisioning_certificate_chain, e = decode_SignedCertificateChain(n, e)
         at = "ListOfRootCertificateIDs"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ListOfRootCertificateIDs"
         list_of_root_certificate_ids, e = decode_ListOfRootCertificateIDs(n, e)
         at = "MaximumContractCertificateChains"
         e -= 13
         v = n >> e & 0x1fff
         if v & 0x1804:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1804)
         maximum_contract_certificate_chains = v >> 3 & 255
         c = (v & 3) + 4
         if c > 5:
@@ -7420,9 +7213,8 @@ def encode_CertificateInstallationReq(x: int, m: CertificateInstallationReq) -> 
     """Append CertificateInstallationReq and its end."""
     if type(m) is not CertificateInstallationReq:
         raise invalid(m, "a CertificateInstallationReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "OEMProvisioningCertificateChain"
         x = encode_SignedCertificateChain(x << 1, m.oem_provisioning_certificate_chain)
@@ -7447,13 +7239,11 @@ def encode_CertificateInstallationReq(x: int, m: CertificateInstallationReq) -> 
 def decode_CertificateChain(n: int, e: int) -> tuple[CertificateChain, int]:
     """CertificateChain up to its end."""
     sub_certificates: SubCertificates | None = None
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Certificate"
         certificate, e = read_binary(n, e, 0, 1600)
         e -= 2
         c = (n >> e & 3) + 1
@@ -7474,9 +7264,8 @@ def encode_CertificateChain(x: int, m: CertificateChain) -> int:
     """Append CertificateChain and its end."""
     if type(m) is not CertificateChain:
         raise invalid(m, "a CertificateChain")
-    at = ""
+    at = "Certificate"
     try:
-        at = "Certificate"
         x = put_binary(x << 2, m.certificate, 0, 1600)
         x = x << 1
         w, b = 2, 1
@@ -7495,25 +7284,22 @@ def decode_SignedInstallationData(n: int, e: int) -> tuple[SignedInstallationDat
     secp521_encrypted_private_key: bytes | None = None
     x448_encrypted_private_key: bytes | None = None
     tpm_encrypted_private_key: bytes | None = None
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Id"
         id, e = read_characters(n, e, 4096)
         at = "ContractCertificateChain"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "ContractCertificateChain"
         contract_certificate_chain, e = decode_ContractCertificateChain(n, e)
         at = "ECDHCurve"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1b, (1, "DHPublicKey"))
         ecdh_curve = ECDHCURVE_MEMBERS[v >> 2 & 1]
         at = "DHPublicKey"
         dh_public_key, e = read_binary(n, e, 133, 133)
@@ -7551,9 +7337,8 @@ def encode_SignedInstallationData(x: int, m: SignedInstallationData) -> int:
     """Append SignedInstallationData and its end."""
     if type(m) is not SignedInstallationData:
         raise invalid(m, "a SignedInstallationData")
-    at = ""
+    at = "Id"
     try:
-        at = "Id"
         x = put_string(x << 1, m.id, 4096)
         at = "ContractCertificateChain"
         x = encode_ContractCertificateChain(x << 1, m.contract_certificate_chain)
@@ -7589,50 +7374,46 @@ def encode_SignedInstallationData(x: int, m: SignedInstallationData) -> int:
 
 def decode_CertificateInstallationRes(n: int, e: int) -> tuple[CertificateInstallationRes, int]:
     """CertificateInstallationRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         at = "CPSCertificateChain"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "CPSCertificateChain"
+            raise unexpected(e, v & 0x3, (1, "CPSCertificateChain"))
         cps_certificate_chain, e = decode_CertificateChain(n, e)
         at = "SignedInstallationData"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SignedInstallationData"
         signed_installation_data, e = decode_SignedInstallationData(n, e)
         at = "RemainingContractCertificateChains"
         e -= 12
         v = n >> e & 0xfff
         if v & 0xc03:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc03)
         remaining_contract_certificate_chains = v >> 2 & 255
     except ValueError as error:
         raise within(error, at, e) from None
@@ -7646,9 +7427,8 @@ def encode_CertificateInstallationRes(x: int, m: CertificateInstallationRes) -> 
     """Append CertificateInstallationRes and its end."""
     if type(m) is not CertificateInstallationRes:
         raise invalid(m, "a CertificateInstallationRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -7676,36 +7456,34 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
     vehicle_frame: int | None = None
     device_offset: int | None = None
     vehicle_travel: int | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVCheckInStatus"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EvCheckInStatus", e)
+            raise out_of_range(i, "the 3 values of EvCheckInStatus", e, "EVCheckInStatus")
         ev_check_in_status = EVCHECKINSTATUS_MEMBERS[i]
         at = "ParkingMethod"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "ParkingMethod"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of ParkingMethod", e)
+            raise out_of_range(i, "the 3 values of ParkingMethod", e, "ParkingMethod")
         parking_method = PARKINGMETHOD_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 3
         if c > 6:
             raise unexpected(e)
@@ -7714,7 +7492,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             vehicle_frame = v & 255
             if vehicle_frame > 127:
@@ -7722,11 +7500,11 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             if s:
                 vehicle_frame = -1 - vehicle_frame
             if not -32768 <= vehicle_frame <= 32767:
-                raise out_of_range(vehicle_frame, "-32768..32767", e)
+                outside(vehicle_frame, "-32768..32767", e, "VehicleFrame")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 4
             if c > 6:
                 raise unexpected(e)
@@ -7735,7 +7513,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             device_offset = v & 255
             if device_offset > 127:
@@ -7743,11 +7521,11 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             if s:
                 device_offset = -1 - device_offset
             if not -32768 <= device_offset <= 32767:
-                raise out_of_range(device_offset, "-32768..32767", e)
+                outside(device_offset, "-32768..32767", e, "DeviceOffset")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 5
             if c > 6:
                 raise unexpected(e)
@@ -7756,7 +7534,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             vehicle_travel = v & 255
             if vehicle_travel > 127:
@@ -7764,11 +7542,11 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             if s:
                 vehicle_travel = -1 - vehicle_travel
             if not -32768 <= vehicle_travel <= 32767:
-                raise out_of_range(vehicle_travel, "-32768..32767", e)
+                outside(vehicle_travel, "-32768..32767", e, "VehicleTravel")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return VehicleCheckInReq(
@@ -7780,9 +7558,8 @@ def encode_VehicleCheckInReq(x: int, m: VehicleCheckInReq) -> int:
     """Append VehicleCheckInReq and its end."""
     if type(m) is not VehicleCheckInReq:
         raise invalid(m, "a VehicleCheckInReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVCheckInStatus"
         ev_check_in_status = m.ev_check_in_status
@@ -7834,27 +7611,25 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
     parking_space: int | None = None
     device_location: int | None = None
     target_distance: int | None = None
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 2
         if c > 5:
             raise unexpected(e)
@@ -7863,7 +7638,7 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             parking_space = v & 255
             if parking_space > 127:
@@ -7871,11 +7646,11 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             if s:
                 parking_space = -1 - parking_space
             if not -32768 <= parking_space <= 32767:
-                raise out_of_range(parking_space, "-32768..32767", e)
+                outside(parking_space, "-32768..32767", e, "ParkingSpace")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 3
             if c > 5:
                 raise unexpected(e)
@@ -7884,7 +7659,7 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             device_location = v & 255
             if device_location > 127:
@@ -7892,11 +7667,11 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             if s:
                 device_location = -1 - device_location
             if not -32768 <= device_location <= 32767:
-                raise out_of_range(device_location, "-32768..32767", e)
+                outside(device_location, "-32768..32767", e, "DeviceLocation")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 4
             if c > 5:
                 raise unexpected(e)
@@ -7905,7 +7680,7 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             target_distance = v & 255
             if target_distance > 127:
@@ -7913,11 +7688,11 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             if s:
                 target_distance = -1 - target_distance
             if not -32768 <= target_distance <= 32767:
-                raise out_of_range(target_distance, "-32768..32767", e)
+                outside(target_distance, "-32768..32767", e, "TargetDistance")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return VehicleCheckInRes(header, response_code, parking_space, device_location, target_distance), e
@@ -7927,9 +7702,8 @@ def encode_VehicleCheckInRes(x: int, m: VehicleCheckInRes) -> int:
     """Append VehicleCheckInRes and its end."""
     if type(m) is not VehicleCheckInRes:
         raise invalid(m, "a VehicleCheckInRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -7974,37 +7748,35 @@ def encode_VehicleCheckInRes(x: int, m: VehicleCheckInRes) -> int:
 
 def decode_VehicleCheckOutReq(n: int, e: int) -> tuple[VehicleCheckOutReq, int]:
     """VehicleCheckOutReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVCheckOutStatus"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of EvCheckOutStatus", e)
+            raise out_of_range(i, "the 3 values of EvCheckOutStatus", e, "EVCheckOutStatus")
         ev_check_out_status = EVCHECKOUTSTATUS_MEMBERS[i]
         at = "CheckOutTime"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "CheckOutTime"))
         check_out_time = v & 255
         if check_out_time > 127:
             check_out_time, e = read_more(n, e, check_out_time, 10)
         if check_out_time > 18446744073709551615:
-            raise out_of_range(check_out_time, "0..18446744073709551615", e)
+            outside(check_out_time, "0..18446744073709551615", e, "CheckOutTime")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return VehicleCheckOutReq(header, ev_check_out_status, check_out_time), e
@@ -8014,9 +7786,8 @@ def encode_VehicleCheckOutReq(x: int, m: VehicleCheckOutReq) -> int:
     """Append VehicleCheckOutReq and its end."""
     if type(m) is not VehicleCheckOutReq:
         raise invalid(m, "a VehicleCheckOutReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVCheckOutStatus"
         ev_check_out_status = m.ev_check_out_status
@@ -8034,28 +7805,26 @@ def encode_VehicleCheckOutReq(x: int, m: VehicleCheckOutReq) -> int:
 
 def decode_VehicleCheckOutRes(n: int, e: int) -> tuple[VehicleCheckOutRes, int]:
     """VehicleCheckOutRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSECheckOutStatus"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x3b:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3b, (5, "EVSECheckOutStatus"))
         evse_check_out_status = EVSECHECKOUTSTATUS_MEMBERS[v >> 2 & 1]
     except ValueError as error:
         raise within(error, at, e) from None
@@ -8066,9 +7835,8 @@ def encode_VehicleCheckOutRes(x: int, m: VehicleCheckOutRes) -> int:
     """Append VehicleCheckOutRes and its end."""
     if type(m) is not VehicleCheckOutRes:
         raise invalid(m, "a VehicleCheckOutRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -8085,32 +7853,31 @@ def encode_VehicleCheckOutRes(x: int, m: VehicleCheckOutRes) -> int:
 
 def decode_TargetPosition(n: int, e: int) -> tuple[TargetPosition, int]:
     """TargetPosition up to its end."""
-    at = ""
+    at = "TargetOffsetX"
     try:
-        at = "TargetOffsetX"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         target_offset_x = v & 255
         if target_offset_x > 127:
             target_offset_x, e = read_more(n, e, target_offset_x, 3)
         if target_offset_x > 65535:
-            raise out_of_range(target_offset_x, "0..65535", e)
+            outside(target_offset_x, "0..65535", e, "TargetOffsetX")
         at = "TargetOffsetY"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x700:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x700, (10, "TargetOffsetY"))
         target_offset_y = v & 255
         if target_offset_y > 127:
             target_offset_y, e = read_more(n, e, target_offset_y, 3)
         if target_offset_y > 65535:
-            raise out_of_range(target_offset_y, "0..65535", e)
+            outside(target_offset_y, "0..65535", e, "TargetOffsetY")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return TargetPosition(target_offset_x, target_offset_y), e
@@ -8120,9 +7887,8 @@ def encode_TargetPosition(x: int, m: TargetPosition) -> int:
     """Append TargetPosition and its end."""
     if type(m) is not TargetPosition:
         raise invalid(m, "a TargetPosition")
-    at = ""
+    at = "TargetOffsetX"
     try:
-        at = "TargetOffsetX"
         target_offset_x = m.target_offset_x
         if type(target_offset_x) is not int or not 0 <= target_offset_x <= 65535:
             raise invalid(target_offset_x, "an integer (0..65535)")
@@ -8197,4 +7963,23 @@ ROOT_ENCODERS: RootEncoders = {
     VehicleCheckInRes: (50, encode_VehicleCheckInRes),
     VehicleCheckOutReq: (51, encode_VehicleCheckOutReq),
     VehicleCheckOutRes: (52, encode_VehicleCheckOutRes),
+}
+
+
+FRAGMENT_BITS = 9
+FRAGMENT_END = 282
+FRAGMENT_CODERS: FragmentCoders = {
+    "AbsolutePriceSchedule": (0, AbsolutePriceSchedule, decode_AbsolutePriceSchedule, encode_AbsolutePriceSchedule),
+    "OEMProvisioningCertificateChain": (
+        128, SignedCertificateChain, decode_SignedCertificateChain, encode_SignedCertificateChain,
+    ),
+    "PnC_AReqAuthorizationMode": (
+        151, PnC_AReqAuthorizationMode, decode_PnC_AReqAuthorizationMode, encode_PnC_AReqAuthorizationMode,
+    ),
+    "PriceLevelSchedule": (167, PriceLevelSchedule, decode_PriceLevelSchedule, encode_PriceLevelSchedule),
+    "SignedInfo": (230, SignedInfo, decode_SignedInfo, encode_SignedInfo),
+    "SignedInstallationData": (
+        231, SignedInstallationData, decode_SignedInstallationData, encode_SignedInstallationData,
+    ),
+    "SignedMeteringData": (232, SignedMeteringData, decode_SignedMeteringData, encode_SignedMeteringData),
 }

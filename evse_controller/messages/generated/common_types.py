@@ -22,6 +22,7 @@ from evse_controller.exi.bits import (
     read_string,
 )
 from evse_controller.exi.errors import invalid, out_of_range, unexpected, within
+from evse_controller.exi.leniency import full_list_end, outside
 from evse_controller.messages.base import Field, Kind, Node
 from evse_controller.messages.generated.xmldsig import (
     Signature,
@@ -405,28 +406,26 @@ class ListOfRootCertificateIDs(Node):
 def decode_MessageHeader(n: int, e: int) -> tuple[MessageHeader, int]:
     """MessageHeader up to its end."""
     signature: Signature | None = None
-    at = ""
+    at = "SessionID"
     try:
-        at = "SessionID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SessionID"
-        session_id, e = read_binary(n, e, 0, 8)
+        session_id, e = read_binary(n, e, 8, 8)
         at = "TimeStamp"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_stamp = v & 255
         if time_stamp > 127:
             time_stamp, e = read_more(n, e, time_stamp, 10)
         if time_stamp > 18446744073709551615:
-            raise out_of_range(time_stamp, "0..18446744073709551615", e)
+            outside(time_stamp, "0..18446744073709551615", e, "TimeStamp")
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -445,9 +444,8 @@ def encode_MessageHeader(x: int, m: MessageHeader) -> int:
     """Append MessageHeader and its end."""
     if type(m) is not MessageHeader:
         raise invalid(m, "a MessageHeader")
-    at = ""
+    at = "SessionID"
     try:
-        at = "SessionID"
         x = put_binary(x << 2, m.session_id, 8, 8)
         at = "TimeStamp"
         time_stamp = m.time_stamp
@@ -468,13 +466,12 @@ def encode_MessageHeader(x: int, m: MessageHeader) -> int:
 
 def decode_RationalNumber(n: int, e: int) -> tuple[RationalNumber, int]:
     """RationalNumber up to its end."""
-    at = ""
+    at = "Exponent"
     try:
-        at = "Exponent"
         e -= 22
         v = n >> e & 0x3fffff
         if v & 0x300e00:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300e00, (11, "Value"))
         exponent = (v >> 12 & 255) - 128
         s = v >> 8 & 1
         value = v & 255
@@ -483,11 +480,11 @@ def decode_RationalNumber(n: int, e: int) -> tuple[RationalNumber, int]:
         if s:
             value = -1 - value
         if not -32768 <= value <= 32767:
-            raise out_of_range(value, "-32768..32767", e)
+            outside(value, "-32768..32767", e, "Value")
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return RationalNumber(exponent, value), e
@@ -497,9 +494,8 @@ def encode_RationalNumber(x: int, m: RationalNumber) -> int:
     """Append RationalNumber and its end."""
     if type(m) is not RationalNumber:
         raise invalid(m, "a RationalNumber")
-    at = ""
+    at = "Exponent"
     try:
-        at = "Exponent"
         exponent = m.exponent
         if type(exponent) is not int or not -128 <= exponent <= 127:
             raise invalid(exponent, "an integer (-128..127)")
@@ -537,11 +533,11 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 13
             v = n >> e & 0x1fff
             if v & 0x1010:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x1010)
             present_soc = v >> 5 & 127
             c = (v & 15) + 1
             if present_soc > 100:
-                raise out_of_range(present_soc, "0..100", e)
+                outside(present_soc, "0..100", e + 5, "PresentSOC")
             if c > 10:
                 raise unexpected(e)
         if c == 1:
@@ -549,11 +545,11 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 13
             v = n >> e & 0x1fff
             if v & 0x1010:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x1010)
             minimum_soc = v >> 5 & 127
             c = (v & 15) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 5, "MinimumSOC")
             if c > 10:
                 raise unexpected(e)
         if c == 2:
@@ -561,11 +557,11 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 13
             v = n >> e & 0x1fff
             if v & 0x1010:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x1010)
             target_soc = v >> 5 & 127
             c = (v & 15) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 5, "TargetSOC")
             if c > 10:
                 raise unexpected(e)
         if c == 3:
@@ -573,11 +569,11 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 12
             v = n >> e & 0xfff
             if v & 0x808:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x808)
             maximum_soc = v >> 4 & 127
             c = (v & 7) + 4
             if maximum_soc > 100:
-                raise out_of_range(maximum_soc, "0..100", e)
+                outside(maximum_soc, "0..100", e + 4, "MaximumSOC")
             if c > 10:
                 raise unexpected(e)
         if c == 4:
@@ -585,16 +581,16 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             remaining_time_to_minimum_soc = v & 255
             if remaining_time_to_minimum_soc > 127:
                 remaining_time_to_minimum_soc, e = read_more(n, e, remaining_time_to_minimum_soc, 5)
             if remaining_time_to_minimum_soc > 4294967295:
-                raise out_of_range(remaining_time_to_minimum_soc, "0..4294967295", e)
+                outside(remaining_time_to_minimum_soc, "0..4294967295", e, "RemainingTimeToMinimumSOC")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 5
             if c > 10:
                 raise unexpected(e)
@@ -603,16 +599,16 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             remaining_time_to_target_soc = v & 255
             if remaining_time_to_target_soc > 127:
                 remaining_time_to_target_soc, e = read_more(n, e, remaining_time_to_target_soc, 5)
             if remaining_time_to_target_soc > 4294967295:
-                raise out_of_range(remaining_time_to_target_soc, "0..4294967295", e)
+                outside(remaining_time_to_target_soc, "0..4294967295", e, "RemainingTimeToTargetSOC")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 6
             if c > 10:
                 raise unexpected(e)
@@ -621,16 +617,16 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             remaining_time_to_maximum_soc = v & 255
             if remaining_time_to_maximum_soc > 127:
                 remaining_time_to_maximum_soc, e = read_more(n, e, remaining_time_to_maximum_soc, 5)
             if remaining_time_to_maximum_soc > 4294967295:
-                raise out_of_range(remaining_time_to_maximum_soc, "0..4294967295", e)
+                outside(remaining_time_to_maximum_soc, "0..4294967295", e, "RemainingTimeToMaximumSOC")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 7
             if c > 10:
                 raise unexpected(e)
@@ -639,7 +635,7 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 5
             v = n >> e & 0x1f
             if v & 0x14:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x14)
             charging_complete = (v >> 3 & 1) == 1
             c = (v & 3) + 8
             if c > 10:
@@ -656,7 +652,7 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
             e -= 4
             v = n >> e & 0xf
             if v & 0xb:
-                raise unexpected(e)
+                raise unexpected(e, v & 0xb)
             inlet_hot = (v >> 2 & 1) == 1
     except ValueError as error:
         raise within(error, at, e) from None
@@ -760,31 +756,30 @@ def encode_DisplayParameters(x: int, m: DisplayParameters) -> int:
 
 def decode_EVSEStatus(n: int, e: int) -> tuple[EVSEStatus, int]:
     """EVSEStatus up to its end."""
-    at = ""
+    at = "NotificationMaxDelay"
     try:
-        at = "NotificationMaxDelay"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         notification_max_delay = v & 255
         if notification_max_delay > 127:
             notification_max_delay, e = read_more(n, e, notification_max_delay, 3)
         if notification_max_delay > 65535:
-            raise out_of_range(notification_max_delay, "0..65535", e)
+            outside(notification_max_delay, "0..65535", e, "NotificationMaxDelay")
         at = "EVSENotification"
         e -= 6
         v = n >> e & 0x3f
         if v & 0x38:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x38, (5, "EVSENotification"))
         i = v & 7
         if i >= 6:
-            raise out_of_range(i, "the 6 values of EvseNotification", e)
+            raise out_of_range(i, "the 6 values of EvseNotification", e, "EVSENotification")
         evse_notification = EVSENOTIFICATION_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return EVSEStatus(notification_max_delay, evse_notification), e
@@ -794,9 +789,8 @@ def encode_EVSEStatus(x: int, m: EVSEStatus) -> int:
     """Append EVSEStatus and its end."""
     if type(m) is not EVSEStatus:
         raise invalid(m, "a EVSEStatus")
-    at = ""
+    at = "NotificationMaxDelay"
     try:
-        at = "NotificationMaxDelay"
         notification_max_delay = m.notification_max_delay
         if type(notification_max_delay) is not int or not 0 <= notification_max_delay <= 65535:
             raise invalid(notification_max_delay, "an integer (0..65535)")
@@ -818,28 +812,26 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
     meter_signature: bytes | None = None
     meter_status: int | None = None
     meter_timestamp: int | None = None
-    at = ""
+    at = "MeterID"
     try:
-        at = "MeterID"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "MeterID"
         meter_id, e = read_string(n, e, 32)
         at = "ChargedEnergyReadingWh"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         charged_energy_reading_wh = v & 255
         if charged_energy_reading_wh > 127:
             charged_energy_reading_wh, e = read_more(n, e, charged_energy_reading_wh, 10)
         if charged_energy_reading_wh > 18446744073709551615:
-            raise out_of_range(charged_energy_reading_wh, "0..18446744073709551615", e)
+            outside(charged_energy_reading_wh, "0..18446744073709551615", e, "ChargedEnergyReadingWh")
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 2
         if c > 8:
             raise unexpected(e)
@@ -848,16 +840,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             bpt_discharged_energy_reading_wh = v & 255
             if bpt_discharged_energy_reading_wh > 127:
                 bpt_discharged_energy_reading_wh, e = read_more(n, e, bpt_discharged_energy_reading_wh, 10)
             if bpt_discharged_energy_reading_wh > 18446744073709551615:
-                raise out_of_range(bpt_discharged_energy_reading_wh, "0..18446744073709551615", e)
+                outside(bpt_discharged_energy_reading_wh, "0..18446744073709551615", e, "BPT_DischargedEnergyReadingWh")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 3
             if c > 8:
                 raise unexpected(e)
@@ -866,16 +858,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             capacitive_energy_reading_varh = v & 255
             if capacitive_energy_reading_varh > 127:
                 capacitive_energy_reading_varh, e = read_more(n, e, capacitive_energy_reading_varh, 10)
             if capacitive_energy_reading_varh > 18446744073709551615:
-                raise out_of_range(capacitive_energy_reading_varh, "0..18446744073709551615", e)
+                outside(capacitive_energy_reading_varh, "0..18446744073709551615", e, "CapacitiveEnergyReadingVARh")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 4
             if c > 8:
                 raise unexpected(e)
@@ -884,16 +876,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             bpt_inductive_energy_reading_varh = v & 255
             if bpt_inductive_energy_reading_varh > 127:
                 bpt_inductive_energy_reading_varh, e = read_more(n, e, bpt_inductive_energy_reading_varh, 10)
             if bpt_inductive_energy_reading_varh > 18446744073709551615:
-                raise out_of_range(bpt_inductive_energy_reading_varh, "0..18446744073709551615", e)
+                outside(bpt_inductive_energy_reading_varh, "0..18446744073709551615", e, "BPT_InductiveEnergyReadingVARh")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 5
             if c > 8:
                 raise unexpected(e)
@@ -909,7 +901,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x200:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x200)
             s = v >> 8 & 1
             meter_status = v & 255
             if meter_status > 127:
@@ -917,11 +909,11 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             if s:
                 meter_status = -1 - meter_status
             if not -32768 <= meter_status <= 32767:
-                raise out_of_range(meter_status, "-32768..32767", e)
+                outside(meter_status, "-32768..32767", e, "MeterStatus")
             e -= 3
             v = n >> e & 0x7
             if v & 0x4:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x4)
             c = (v & 3) + 7
             if c > 8:
                 raise unexpected(e)
@@ -930,16 +922,16 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             meter_timestamp = v & 255
             if meter_timestamp > 127:
                 meter_timestamp, e = read_more(n, e, meter_timestamp, 10)
             if meter_timestamp > 18446744073709551615:
-                raise out_of_range(meter_timestamp, "0..18446744073709551615", e)
+                outside(meter_timestamp, "0..18446744073709551615", e, "MeterTimestamp")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return MeterInfo(
@@ -952,9 +944,8 @@ def encode_MeterInfo(x: int, m: MeterInfo) -> int:
     """Append MeterInfo and its end."""
     if type(m) is not MeterInfo:
         raise invalid(m, "a MeterInfo")
-    at = ""
+    at = "MeterID"
     try:
-        at = "MeterID"
         x = put_string(x << 2, m.meter_id, 32)
         at = "ChargedEnergyReadingWh"
         charged_energy_reading_wh = m.charged_energy_reading_wh
@@ -1022,19 +1013,16 @@ def encode_MeterInfo(x: int, m: MeterInfo) -> int:
 
 def decode_DetailedCost(n: int, e: int) -> tuple[DetailedCost, int]:
     """DetailedCost up to its end."""
-    at = ""
+    at = "Amount"
     try:
-        at = "Amount"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Amount"
         amount, e = decode_RationalNumber(n, e)
         at = "CostPerUnit"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "CostPerUnit"
         cost_per_unit, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1048,9 +1036,8 @@ def encode_DetailedCost(x: int, m: DetailedCost) -> int:
     """Append DetailedCost and its end."""
     if type(m) is not DetailedCost:
         raise invalid(m, "a DetailedCost")
-    at = ""
+    at = "Amount"
     try:
-        at = "Amount"
         x = encode_RationalNumber(x << 1, m.amount)
         at = "CostPerUnit"
         x = encode_RationalNumber(x << 1, m.cost_per_unit)
@@ -1061,24 +1048,22 @@ def encode_DetailedCost(x: int, m: DetailedCost) -> int:
 
 def decode_DetailedTax(n: int, e: int) -> tuple[DetailedTax, int]:
     """DetailedTax up to its end."""
-    at = ""
+    at = "TaxRuleID"
     try:
-        at = "TaxRuleID"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         tax_rule_id = v & 255
         if tax_rule_id > 127:
             tax_rule_id, e = read_more(n, e, tax_rule_id, 5)
         if not 1 <= tax_rule_id <= 4294967295:
-            raise out_of_range(tax_rule_id, "1..4294967295", e)
+            outside(tax_rule_id, "1..4294967295", e, "TaxRuleID")
         at = "Amount"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "Amount"
+            raise unexpected(e, v & 0x3, (1, "Amount"))
         amount, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1092,9 +1077,8 @@ def encode_DetailedTax(x: int, m: DetailedTax) -> int:
     """Append DetailedTax and its end."""
     if type(m) is not DetailedTax:
         raise invalid(m, "a DetailedTax")
-    at = ""
+    at = "TaxRuleID"
     try:
-        at = "TaxRuleID"
         tax_rule_id = m.tax_rule_id
         if type(tax_rule_id) is not int or not 1 <= tax_rule_id <= 4294967295:
             raise invalid(tax_rule_id, "an integer (1..4294967295)")
@@ -1113,22 +1097,21 @@ def decode_Receipt(n: int, e: int) -> tuple[Receipt, int]:
     additional_services_costs: DetailedCost | None = None
     overstay_costs: DetailedCost | None = None
     tax_costs: list[DetailedTax] | None = None
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         e -= 10
         v = n >> e & 0x3ff
         if v & 0x300:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x300)
         time_anchor = v & 255
         if time_anchor > 127:
             time_anchor, e = read_more(n, e, time_anchor, 10)
         if time_anchor > 18446744073709551615:
-            raise out_of_range(time_anchor, "0..18446744073709551615", e)
+            outside(time_anchor, "0..18446744073709551615", e, "TimeAnchor")
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 1
         if c > 6:
             raise unexpected(e)
@@ -1164,13 +1147,10 @@ def decode_Receipt(n: int, e: int) -> tuple[Receipt, int]:
             at = "TaxCosts"
             tax_costs = []
             while True:
-                at = "TaxCosts"
                 one, e = decode_DetailedTax(n, e)
                 tax_costs.append(one)
                 if len(tax_costs) == 10:
-                    e -= 1
-                    if n >> e & 1:
-                        raise unexpected(e)
+                    _, e = full_list_end(n, e, 1)
                     break
                 e -= 2
                 c = n >> e & 3
@@ -1189,9 +1169,8 @@ def encode_Receipt(x: int, m: Receipt) -> int:
     """Append Receipt and its end."""
     if type(m) is not Receipt:
         raise invalid(m, "a Receipt")
-    at = ""
+    at = "TimeAnchor"
     try:
-        at = "TimeAnchor"
         time_anchor = m.time_anchor
         if type(time_anchor) is not int or not 0 <= time_anchor <= 18446744073709551615:
             raise invalid(time_anchor, "an integer (0..18446744073709551615)")
@@ -1218,18 +1197,18 @@ def encode_Receipt(x: int, m: Receipt) -> int:
             x = x << w | 4 - b
             x = encode_DetailedCost(x, m.overstay_costs)
             w, b = 2, 5
-        many = m.tax_costs
-        if many is not None:
+        tax_costs = m.tax_costs
+        if tax_costs is not None:
             at = "TaxCosts"
-            if type(many) is not list or not 1 <= len(many) <= 10:
-                raise invalid(many, "a list of 1 to 10")
+            if type(tax_costs) is not list or not 1 <= len(tax_costs) <= 10:
+                raise invalid(tax_costs, "a list of 1 to 10")
             x = x << w | 5 - b
-            for position, one in enumerate(many):
+            for position, one in enumerate(tax_costs):
                 at = f"TaxCosts[{position}]"
                 if position:
                     x <<= 2
                 x = encode_DetailedTax(x, one)
-            if len(many) == 10:
+            if len(tax_costs) == 10:
                 w, b = 1, 6
             else:
                 w, b = 2, 5
@@ -1248,20 +1227,18 @@ def decode_ListOfRootCertificateIDs(n: int, e: int) -> tuple[ListOfRootCertifica
         if n >> e & 1:
             raise unexpected(e)
         at = "RootCertificateID"
-        whole, window = n, Window(n, e, 98704)
+        whole, window = n, Window(n, e, 98704, 98704)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 98704 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "RootCertificateID"
             one, e = decode_X509IssuerSerial(n, e)
             root_certificate_id.append(one)
             if len(root_certificate_id) == 20:
-                e -= 1
-                if n >> e & 1:
-                    raise unexpected(e)
+                _, e = full_list_end(n, e, 1)
                 break
             e -= 2
             c = n >> e & 3
@@ -1284,13 +1261,13 @@ def encode_ListOfRootCertificateIDs(x: int, m: ListOfRootCertificateIDs) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.root_certificate_id
+        root_certificate_id = m.root_certificate_id
         at = "RootCertificateID"
-        if type(many) is not list or not 1 <= len(many) <= 20:
-            raise invalid(many, "a list of 1 to 20")
+        if type(root_certificate_id) is not list or not 1 <= len(root_certificate_id) <= 20:
+            raise invalid(root_certificate_id, "a list of 1 to 20")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(root_certificate_id):
             at = f"RootCertificateID[{position}]"
             if position:
                 x <<= 2
@@ -1300,7 +1277,7 @@ def encode_ListOfRootCertificateIDs(x: int, m: ListOfRootCertificateIDs) -> int:
             x = encode_X509IssuerSerial(x, one)
         if parts:
             x = join([*parts, x])
-        if len(many) == 20:
+        if len(root_certificate_id) == 20:
             w, b = 1, 1
         else:
             w, b = 2, 0

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from evse_controller.exi.bits import put_uint, read_more
 from evse_controller.exi.errors import ExiError, invalid, out_of_range, unexpected, within
-from evse_controller.messages.base import Field, Kind, Message, RootDecoders, RootEncoders, Schema
+from evse_controller.exi.leniency import outside
+from evse_controller.messages.base import Field, FragmentCoders, Kind, Message, RootDecoders, RootEncoders, Schema
 from evse_controller.messages.generated.common_types import (
     PROCESSING_MEMBERS,
     RESPONSECODE_MEMBERS,
@@ -35,6 +36,7 @@ from evse_controller.messages.generated.common_types import (
     encode_RationalNumber,
     encode_Receipt,
 )
+from evse_controller.messages.generated.xmldsig import SignedInfo, decode_SignedInfo, encode_SignedInfo
 
 
 class BPT_DC_CPDReqEnergyTransferMode(Message):
@@ -1074,43 +1076,36 @@ class DC_WeldingDetectionRes(Message):
 def decode_BPT_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDReqEnergyTransferMode, int]:
     """BPT_DC_CPDReqEnergyTransferMode up to its end."""
     target_soc: int | None = None
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargeCurrent"
         ev_minimum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumVoltage"
         ev_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -1121,29 +1116,26 @@ def decode_BPT_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDRe
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x203:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x203, (1, "EVMaximumDischargePower"))
             target_soc = v >> 2 & 127
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 2, "TargetSOC")
         at = "EVMaximumDischargePower"
         ev_maximum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumDischargePower"
         ev_minimum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumDischargeCurrent"
         ev_maximum_discharge_current, e = decode_RationalNumber(n, e)
         at = "EVMinimumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumDischargeCurrent"
         ev_minimum_discharge_current, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1161,9 +1153,8 @@ def encode_BPT_DC_CPDReqEnergyTransferMode(x: int, m: BPT_DC_CPDReqEnergyTransfe
     """Append BPT_DC_CPDReqEnergyTransferMode and its end."""
     if type(m) is not BPT_DC_CPDReqEnergyTransferMode:
         raise invalid(m, "a BPT_DC_CPDReqEnergyTransferMode")
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_maximum_charge_power)
         at = "EVMinimumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_minimum_charge_power)
@@ -1201,43 +1192,36 @@ def encode_BPT_DC_CPDReqEnergyTransferMode(x: int, m: BPT_DC_CPDReqEnergyTransfe
 def decode_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[DC_CPDReqEnergyTransferMode, int]:
     """DC_CPDReqEnergyTransferMode up to its end."""
     target_soc: int | None = None
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargeCurrent"
         ev_minimum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumVoltage"
         ev_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -1248,10 +1232,10 @@ def decode_DC_CPDReqEnergyTransferMode(n: int, e: int) -> tuple[DC_CPDReqEnergyT
             e -= 10
             v = n >> e & 0x3ff
             if v & 0x203:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x203)
             target_soc = v >> 2 & 127
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 2, "TargetSOC")
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_CPDReqEnergyTransferMode(
@@ -1264,9 +1248,8 @@ def encode_DC_CPDReqEnergyTransferMode(x: int, m: DC_CPDReqEnergyTransferMode) -
     """Append DC_CPDReqEnergyTransferMode and its end."""
     if type(m) is not DC_CPDReqEnergyTransferMode:
         raise invalid(m, "a DC_CPDReqEnergyTransferMode")
-    at = ""
+    at = "EVMaximumChargePower"
     try:
-        at = "EVMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_maximum_charge_power)
         at = "EVMinimumChargePower"
         x = encode_RationalNumber(x << 1, m.ev_minimum_charge_power)
@@ -1295,13 +1278,11 @@ def encode_DC_CPDReqEnergyTransferMode(x: int, m: DC_CPDReqEnergyTransferMode) -
 def decode_DC_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[DC_ChargeParameterDiscoveryReq, int]:
     """DC_ChargeParameterDiscoveryReq up to its end."""
     dc_cpd_req_energy_transfer_mode: BPT_DC_CPDReqEnergyTransferMode | DC_CPDReqEnergyTransferMode
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -1328,20 +1309,19 @@ def encode_DC_ChargeParameterDiscoveryReq(x: int, m: DC_ChargeParameterDiscovery
     """Append DC_ChargeParameterDiscoveryReq and its end."""
     if type(m) is not DC_ChargeParameterDiscoveryReq:
         raise invalid(m, "a DC_ChargeParameterDiscoveryReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
-        one = m.dc_cpd_req_energy_transfer_mode
-        if type(one) is BPT_DC_CPDReqEnergyTransferMode:
+        dc_cpd_req_energy_transfer_mode = m.dc_cpd_req_energy_transfer_mode
+        if type(dc_cpd_req_energy_transfer_mode) is BPT_DC_CPDReqEnergyTransferMode:
             at = "BPT_DC_CPDReqEnergyTransferMode"
-            x = encode_BPT_DC_CPDReqEnergyTransferMode(x << 2, one)
-        elif type(one) is DC_CPDReqEnergyTransferMode:
+            x = encode_BPT_DC_CPDReqEnergyTransferMode(x << 2, dc_cpd_req_energy_transfer_mode)
+        elif type(dc_cpd_req_energy_transfer_mode) is DC_CPDReqEnergyTransferMode:
             at = "DC_CPDReqEnergyTransferMode"
-            x = encode_DC_CPDReqEnergyTransferMode(x << 2 | 0x1, one)
+            x = encode_DC_CPDReqEnergyTransferMode(x << 2 | 0x1, dc_cpd_req_energy_transfer_mode)
         else:
             at = "DC_CPDReqEnergyTransferMode"
-            raise invalid(one, "a substitute of DC_CPDReqEnergyTransferMode")
+            raise invalid(dc_cpd_req_energy_transfer_mode, "a substitute of DC_CPDReqEnergyTransferMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -1350,43 +1330,36 @@ def encode_DC_ChargeParameterDiscoveryReq(x: int, m: DC_ChargeParameterDiscovery
 def decode_BPT_DC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDResEnergyTransferMode, int]:
     """BPT_DC_CPDResEnergyTransferMode up to its end."""
     evse_power_ramp_limitation: RationalNumber | None = None
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargeCurrent"
         evse_minimum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumVoltage"
         evse_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -1404,19 +1377,16 @@ def decode_BPT_DC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[BPT_DC_CPDRe
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumDischargePower"
         evse_minimum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumDischargeCurrent"
         evse_maximum_discharge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumDischargeCurrent"
         evse_minimum_discharge_current, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1434,9 +1404,8 @@ def encode_BPT_DC_CPDResEnergyTransferMode(x: int, m: BPT_DC_CPDResEnergyTransfe
     """Append BPT_DC_CPDResEnergyTransferMode and its end."""
     if type(m) is not BPT_DC_CPDResEnergyTransferMode:
         raise invalid(m, "a BPT_DC_CPDResEnergyTransferMode")
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_maximum_charge_power)
         at = "EVSEMinimumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_minimum_charge_power)
@@ -1471,43 +1440,36 @@ def encode_BPT_DC_CPDResEnergyTransferMode(x: int, m: BPT_DC_CPDResEnergyTransfe
 def decode_DC_CPDResEnergyTransferMode(n: int, e: int) -> tuple[DC_CPDResEnergyTransferMode, int]:
     """DC_CPDResEnergyTransferMode up to its end."""
     evse_power_ramp_limitation: RationalNumber | None = None
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargeCurrent"
         evse_minimum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumVoltage"
         evse_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 6
@@ -1531,9 +1493,8 @@ def encode_DC_CPDResEnergyTransferMode(x: int, m: DC_CPDResEnergyTransferMode) -
     """Append DC_CPDResEnergyTransferMode and its end."""
     if type(m) is not DC_CPDResEnergyTransferMode:
         raise invalid(m, "a DC_CPDResEnergyTransferMode")
-    at = ""
+    at = "EVSEMaximumChargePower"
     try:
-        at = "EVSEMaximumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_maximum_charge_power)
         at = "EVSEMinimumChargePower"
         x = encode_RationalNumber(x << 1, m.evse_minimum_charge_power)
@@ -1559,27 +1520,25 @@ def encode_DC_CPDResEnergyTransferMode(x: int, m: DC_CPDResEnergyTransferMode) -
 def decode_DC_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[DC_ChargeParameterDiscoveryRes, int]:
     """DC_ChargeParameterDiscoveryRes up to its end."""
     dc_cpd_res_energy_transfer_mode: BPT_DC_CPDResEnergyTransferMode | DC_CPDResEnergyTransferMode
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 3
         v = n >> e & 0x7
         if v & 0x4:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x4)
         c = (v & 3) + 2
         if c > 3:
             raise unexpected(e)
@@ -1604,25 +1563,24 @@ def encode_DC_ChargeParameterDiscoveryRes(x: int, m: DC_ChargeParameterDiscovery
     """Append DC_ChargeParameterDiscoveryRes and its end."""
     if type(m) is not DC_ChargeParameterDiscoveryRes:
         raise invalid(m, "a DC_ChargeParameterDiscoveryRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
         if type(response_code) is not ResponseCode:
             raise invalid(response_code, "a ResponseCode")
         x = x << 9 | response_code << 1
-        one = m.dc_cpd_res_energy_transfer_mode
-        if type(one) is BPT_DC_CPDResEnergyTransferMode:
+        dc_cpd_res_energy_transfer_mode = m.dc_cpd_res_energy_transfer_mode
+        if type(dc_cpd_res_energy_transfer_mode) is BPT_DC_CPDResEnergyTransferMode:
             at = "BPT_DC_CPDResEnergyTransferMode"
-            x = encode_BPT_DC_CPDResEnergyTransferMode(x << 2, one)
-        elif type(one) is DC_CPDResEnergyTransferMode:
+            x = encode_BPT_DC_CPDResEnergyTransferMode(x << 2, dc_cpd_res_energy_transfer_mode)
+        elif type(dc_cpd_res_energy_transfer_mode) is DC_CPDResEnergyTransferMode:
             at = "DC_CPDResEnergyTransferMode"
-            x = encode_DC_CPDResEnergyTransferMode(x << 2 | 0x1, one)
+            x = encode_DC_CPDResEnergyTransferMode(x << 2 | 0x1, dc_cpd_res_energy_transfer_mode)
         else:
             at = "DC_CPDResEnergyTransferMode"
-            raise invalid(one, "a substitute of DC_CPDResEnergyTransferMode")
+            raise invalid(dc_cpd_res_energy_transfer_mode, "a substitute of DC_CPDResEnergyTransferMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -1630,13 +1588,11 @@ def encode_DC_ChargeParameterDiscoveryRes(x: int, m: DC_ChargeParameterDiscovery
 
 def decode_DC_CableCheckReq(n: int, e: int) -> tuple[DC_CableCheckReq, int]:
     """DC_CableCheckReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 1
         if n >> e & 1:
@@ -1650,9 +1606,8 @@ def encode_DC_CableCheckReq(x: int, m: DC_CableCheckReq) -> int:
     """Append DC_CableCheckReq and its end."""
     if type(m) is not DC_CableCheckReq:
         raise invalid(m, "a DC_CableCheckReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         return x << 1
     except ValueError as error:
@@ -1661,36 +1616,34 @@ def encode_DC_CableCheckReq(x: int, m: DC_CableCheckReq) -> int:
 
 def decode_DC_CableCheckRes(n: int, e: int) -> tuple[DC_CableCheckRes, int]:
     """DC_CableCheckRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEProcessing"
         e -= 5
         v = n >> e & 0x1f
         if v & 0x1c:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x1c, (4, "EVSEProcessing"))
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVSEProcessing")
         evse_processing = PROCESSING_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_CableCheckRes(header, response_code, evse_processing), e
@@ -1700,9 +1653,8 @@ def encode_DC_CableCheckRes(x: int, m: DC_CableCheckRes) -> int:
     """Append DC_CableCheckRes and its end."""
     if type(m) is not DC_CableCheckRes:
         raise invalid(m, "a DC_CableCheckRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -1719,35 +1671,31 @@ def encode_DC_CableCheckRes(x: int, m: DC_CableCheckRes) -> int:
 
 def decode_DC_PreChargeReq(n: int, e: int) -> tuple[DC_PreChargeReq, int]:
     """DC_PreChargeReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         at = "EVPresentVoltage"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "EVPresentVoltage"
+            raise unexpected(e, v & 0x3, (1, "EVPresentVoltage"))
         ev_present_voltage, e = decode_RationalNumber(n, e)
         at = "EVTargetVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetVoltage"
         ev_target_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1761,9 +1709,8 @@ def encode_DC_PreChargeReq(x: int, m: DC_PreChargeReq) -> int:
     """Append DC_PreChargeReq and its end."""
     if type(m) is not DC_PreChargeReq:
         raise invalid(m, "a DC_PreChargeReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -1780,29 +1727,26 @@ def encode_DC_PreChargeReq(x: int, m: DC_PreChargeReq) -> int:
 
 def decode_DC_PreChargeRes(n: int, e: int) -> tuple[DC_PreChargeRes, int]:
     """DC_PreChargeRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEPresentVoltage"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "EVSEPresentVoltage"
+            raise unexpected(e, v & 0x3, (1, "EVSEPresentVoltage"))
         evse_present_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -1816,9 +1760,8 @@ def encode_DC_PreChargeRes(x: int, m: DC_PreChargeRes) -> int:
     """Append DC_PreChargeRes and its end."""
     if type(m) is not DC_PreChargeRes:
         raise invalid(m, "a DC_PreChargeRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -1847,77 +1790,67 @@ def decode_BPT_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVTargetEnergyRequest"))
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumVoltage"
         ev_minimum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMaximumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumDischargePower"
         ev_maximum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumDischargePower"
         ev_minimum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumDischargeCurrent"
         ev_maximum_discharge_current, e = decode_RationalNumber(n, e)
         e -= 2
         c = (n >> e & 3) + 12
@@ -2046,7 +1979,6 @@ def decode_BPT_Scheduled_DC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Schedu
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetVoltage"
         ev_target_voltage, e = decode_RationalNumber(n, e)
         e -= 4
         c = (n >> e & 15) + 5
@@ -2204,59 +2136,52 @@ def decode_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLReq
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVTargetEnergyRequest"))
         at = "EVTargetEnergyRequest"
         ev_target_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumEnergyRequest"
         ev_maximum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMinimumEnergyRequest"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumEnergyRequest"
         ev_minimum_energy_request, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargePower"
         ev_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumChargePower"
         ev_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumChargeCurrent"
         ev_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMaximumVoltage"
         ev_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVMinimumVoltage"
         ev_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -2349,7 +2274,6 @@ def decode_Scheduled_DC_CLReqControlMode(n: int, e: int) -> tuple[Scheduled_DC_C
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVTargetVoltage"
         ev_target_voltage, e = decode_RationalNumber(n, e)
         e -= 3
         c = (n >> e & 7) + 5
@@ -2465,13 +2389,11 @@ def decode_DC_ChargeLoopReq(n: int, e: int) -> tuple[DC_ChargeLoopReq, int]:
         | Dynamic_DC_CLReqControlMode
         | Scheduled_DC_CLReqControlMode
     )
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         e -= 2
         c = (n >> e & 3) + 1
@@ -2487,7 +2409,7 @@ def decode_DC_ChargeLoopReq(n: int, e: int) -> tuple[DC_ChargeLoopReq, int]:
         e -= 4
         v = n >> e & 0xf
         if v & 0xb:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xb, (1, "EVPresentVoltage"))
         meter_info_requested = (v >> 2 & 1) == 1
         at = "EVPresentVoltage"
         ev_present_voltage, e = decode_RationalNumber(n, e)
@@ -2533,9 +2455,8 @@ def encode_DC_ChargeLoopReq(x: int, m: DC_ChargeLoopReq) -> int:
     """Append DC_ChargeLoopReq and its end."""
     if type(m) is not DC_ChargeLoopReq:
         raise invalid(m, "a DC_ChargeLoopReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         w, b = 2, 1
         if m.display_parameters is not None:
@@ -2550,22 +2471,22 @@ def encode_DC_ChargeLoopReq(x: int, m: DC_ChargeLoopReq) -> int:
             raise invalid(meter_info_requested, "True or False")
         at = "EVPresentVoltage"
         x = encode_RationalNumber(x << 4 | meter_info_requested << 2, m.ev_present_voltage)
-        one = m.cl_req_control_mode
-        if type(one) is BPT_Dynamic_DC_CLReqControlMode:
+        cl_req_control_mode = m.cl_req_control_mode
+        if type(cl_req_control_mode) is BPT_Dynamic_DC_CLReqControlMode:
             at = "BPT_Dynamic_DC_CLReqControlMode"
-            x = encode_BPT_Dynamic_DC_CLReqControlMode(x << 3, one)
-        elif type(one) is BPT_Scheduled_DC_CLReqControlMode:
+            x = encode_BPT_Dynamic_DC_CLReqControlMode(x << 3, cl_req_control_mode)
+        elif type(cl_req_control_mode) is BPT_Scheduled_DC_CLReqControlMode:
             at = "BPT_Scheduled_DC_CLReqControlMode"
-            x = encode_BPT_Scheduled_DC_CLReqControlMode(x << 3 | 0x1, one)
-        elif type(one) is Dynamic_DC_CLReqControlMode:
+            x = encode_BPT_Scheduled_DC_CLReqControlMode(x << 3 | 0x1, cl_req_control_mode)
+        elif type(cl_req_control_mode) is Dynamic_DC_CLReqControlMode:
             at = "Dynamic_DC_CLReqControlMode"
-            x = encode_Dynamic_DC_CLReqControlMode(x << 3 | 0x3, one)
-        elif type(one) is Scheduled_DC_CLReqControlMode:
+            x = encode_Dynamic_DC_CLReqControlMode(x << 3 | 0x3, cl_req_control_mode)
+        elif type(cl_req_control_mode) is Scheduled_DC_CLReqControlMode:
             at = "Scheduled_DC_CLReqControlMode"
-            x = encode_Scheduled_DC_CLReqControlMode(x << 3 | 0x4, one)
+            x = encode_Scheduled_DC_CLReqControlMode(x << 3 | 0x4, cl_req_control_mode)
         else:
             at = "CLReqControlMode"
-            raise invalid(one, "a substitute of CLReqControlMode")
+            raise invalid(cl_req_control_mode, "a substitute of CLReqControlMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -2588,16 +2509,16 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 4:
                 raise unexpected(e)
@@ -2606,11 +2527,11 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 2:
@@ -2618,11 +2539,11 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 3:
@@ -2630,59 +2551,52 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
                 ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
             if ack_max_delay > 65535:
-                raise out_of_range(ack_max_delay, "0..65535", e)
+                outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVSEMaximumChargePower"))
         at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumDischargePower"
         evse_maximum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumDischargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumDischargePower"
         evse_minimum_discharge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumDischargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumDischargeCurrent"
         evse_maximum_discharge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumVoltage"
         evse_minimum_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -2908,16 +2822,16 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
                 departure_time, e = read_more(n, e, departure_time, 5)
             if departure_time > 4294967295:
-                raise out_of_range(departure_time, "0..4294967295", e)
+                outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
             v = n >> e & 0xf
             if v & 0x8:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x8)
             c = (v & 7) + 1
             if c > 4:
                 raise unexpected(e)
@@ -2926,11 +2840,11 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             minimum_soc = v >> 3 & 127
             c = (v & 3) + 2
             if minimum_soc > 100:
-                raise out_of_range(minimum_soc, "0..100", e)
+                outside(minimum_soc, "0..100", e + 3, "MinimumSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 2:
@@ -2938,11 +2852,11 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
             e -= 11
             v = n >> e & 0x7ff
             if v & 0x404:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x404)
             target_soc = v >> 3 & 127
             c = (v & 3) + 3
             if target_soc > 100:
-                raise out_of_range(target_soc, "0..100", e)
+                outside(target_soc, "0..100", e + 3, "TargetSOC")
             if c > 4:
                 raise unexpected(e)
         if c == 3:
@@ -2950,35 +2864,32 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
             e -= 9
             v = n >> e & 0x1ff
             if v & 0x100:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
                 ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
             if ack_max_delay > 65535:
-                raise out_of_range(ack_max_delay, "0..65535", e)
+                outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
             v = n >> e & 0x3
             if v & 0x3:
-                raise unexpected(e)
+                raise unexpected(e, v & 0x3, (1, "EVSEMaximumChargePower"))
         at = "EVSEMaximumChargePower"
         evse_maximum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMinimumChargePower"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMinimumChargePower"
         evse_minimum_charge_power, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumChargeCurrent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumChargeCurrent"
         evse_maximum_charge_current, e = decode_RationalNumber(n, e)
         at = "EVSEMaximumVoltage"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEMaximumVoltage"
         evse_maximum_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -3135,27 +3046,25 @@ def decode_DC_ChargeLoopRes(n: int, e: int) -> tuple[DC_ChargeLoopRes, int]:
         | Dynamic_DC_CLResControlMode
         | Scheduled_DC_CLResControlMode
     )
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         e -= 4
         v = n >> e & 0xf
         if v & 0x8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x8)
         c = (v & 7) + 2
         if c > 5:
             raise unexpected(e)
@@ -3185,13 +3094,12 @@ def decode_DC_ChargeLoopRes(n: int, e: int) -> tuple[DC_ChargeLoopRes, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "EVSEPresentVoltage"
         evse_present_voltage, e = decode_RationalNumber(n, e)
         at = "EVSEPowerLimitAchieved"
         e -= 15
         v = n >> e & 0x7fff
         if v & 0x6ee8:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x6ee8, (11, "EVSECurrentLimitAchieved"), (7, "EVSEVoltageLimitAchieved"))
         evse_power_limit_achieved = (v >> 12 & 1) == 1
         evse_current_limit_achieved = (v >> 8 & 1) == 1
         evse_voltage_limit_achieved = (v >> 4 & 1) == 1
@@ -3238,9 +3146,8 @@ def encode_DC_ChargeLoopRes(x: int, m: DC_ChargeLoopRes) -> int:
     """Append DC_ChargeLoopRes and its end."""
     if type(m) is not DC_ChargeLoopRes:
         raise invalid(m, "a DC_ChargeLoopRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3281,22 +3188,22 @@ def encode_DC_ChargeLoopRes(x: int, m: DC_ChargeLoopRes) -> int:
         if type(evse_voltage_limit_achieved) is not bool:
             raise invalid(evse_voltage_limit_achieved, "True or False")
         x = x << 12 | evse_power_limit_achieved << 9 | evse_current_limit_achieved << 5 | evse_voltage_limit_achieved << 1
-        one = m.cl_res_control_mode
-        if type(one) is BPT_Dynamic_DC_CLResControlMode:
+        cl_res_control_mode = m.cl_res_control_mode
+        if type(cl_res_control_mode) is BPT_Dynamic_DC_CLResControlMode:
             at = "BPT_Dynamic_DC_CLResControlMode"
-            x = encode_BPT_Dynamic_DC_CLResControlMode(x << 3, one)
-        elif type(one) is BPT_Scheduled_DC_CLResControlMode:
+            x = encode_BPT_Dynamic_DC_CLResControlMode(x << 3, cl_res_control_mode)
+        elif type(cl_res_control_mode) is BPT_Scheduled_DC_CLResControlMode:
             at = "BPT_Scheduled_DC_CLResControlMode"
-            x = encode_BPT_Scheduled_DC_CLResControlMode(x << 3 | 0x1, one)
-        elif type(one) is Dynamic_DC_CLResControlMode:
+            x = encode_BPT_Scheduled_DC_CLResControlMode(x << 3 | 0x1, cl_res_control_mode)
+        elif type(cl_res_control_mode) is Dynamic_DC_CLResControlMode:
             at = "Dynamic_DC_CLResControlMode"
-            x = encode_Dynamic_DC_CLResControlMode(x << 3 | 0x3, one)
-        elif type(one) is Scheduled_DC_CLResControlMode:
+            x = encode_Dynamic_DC_CLResControlMode(x << 3 | 0x3, cl_res_control_mode)
+        elif type(cl_res_control_mode) is Scheduled_DC_CLResControlMode:
             at = "Scheduled_DC_CLResControlMode"
-            x = encode_Scheduled_DC_CLResControlMode(x << 3 | 0x4, one)
+            x = encode_Scheduled_DC_CLResControlMode(x << 3 | 0x4, cl_res_control_mode)
         else:
             at = "CLResControlMode"
-            raise invalid(one, "a substitute of CLResControlMode")
+            raise invalid(cl_res_control_mode, "a substitute of CLResControlMode")
         return x << 1
     except ValueError as error:
         raise within(error, at) from None
@@ -3304,27 +3211,25 @@ def encode_DC_ChargeLoopRes(x: int, m: DC_ChargeLoopRes) -> int:
 
 def decode_DC_WeldingDetectionReq(n: int, e: int) -> tuple[DC_WeldingDetectionReq, int]:
     """DC_WeldingDetectionReq up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "EVProcessing"
         e -= 4
         v = n >> e & 0xf
         if v & 0xc:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc)
         i = v & 3
         if i >= 3:
-            raise out_of_range(i, "the 3 values of Processing", e)
+            raise out_of_range(i, "the 3 values of Processing", e, "EVProcessing")
         ev_processing = PROCESSING_MEMBERS[i]
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return DC_WeldingDetectionReq(header, ev_processing), e
@@ -3334,9 +3239,8 @@ def encode_DC_WeldingDetectionReq(x: int, m: DC_WeldingDetectionReq) -> int:
     """Append DC_WeldingDetectionReq and its end."""
     if type(m) is not DC_WeldingDetectionReq:
         raise invalid(m, "a DC_WeldingDetectionReq")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "EVProcessing"
         ev_processing = m.ev_processing
@@ -3349,29 +3253,26 @@ def encode_DC_WeldingDetectionReq(x: int, m: DC_WeldingDetectionReq) -> int:
 
 def decode_DC_WeldingDetectionRes(n: int, e: int) -> tuple[DC_WeldingDetectionRes, int]:
     """DC_WeldingDetectionRes up to its end."""
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Header"
         header, e = decode_MessageHeader(n, e)
         at = "ResponseCode"
         e -= 8
         v = n >> e & 0xff
         if v & 0xc0:
-            raise unexpected(e)
+            raise unexpected(e, v & 0xc0)
         i = v & 63
         if i >= 40:
-            raise out_of_range(i, "the 40 values of ResponseCode", e)
+            raise out_of_range(i, "the 40 values of ResponseCode", e, "ResponseCode")
         response_code = RESPONSECODE_MEMBERS[i]
         at = "EVSEPresentVoltage"
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
-        at = "EVSEPresentVoltage"
+            raise unexpected(e, v & 0x3, (1, "EVSEPresentVoltage"))
         evse_present_voltage, e = decode_RationalNumber(n, e)
         e -= 1
         if n >> e & 1:
@@ -3385,9 +3286,8 @@ def encode_DC_WeldingDetectionRes(x: int, m: DC_WeldingDetectionRes) -> int:
     """Append DC_WeldingDetectionRes and its end."""
     if type(m) is not DC_WeldingDetectionRes:
         raise invalid(m, "a DC_WeldingDetectionRes")
-    at = ""
+    at = "Header"
     try:
-        at = "Header"
         x = encode_MessageHeader(x << 1, m.header)
         at = "ResponseCode"
         response_code = m.response_code
@@ -3448,4 +3348,11 @@ ROOT_ENCODERS: RootEncoders = {
     Dynamic_DC_CLResControlMode: (25, encode_Dynamic_DC_CLResControlMode),
     Scheduled_DC_CLReqControlMode: (37, encode_Scheduled_DC_CLReqControlMode),
     Scheduled_DC_CLResControlMode: (38, encode_Scheduled_DC_CLResControlMode),
+}
+
+
+FRAGMENT_BITS = 8
+FRAGMENT_END = 150
+FRAGMENT_CODERS: FragmentCoders = {
+    "SignedInfo": (129, SignedInfo, decode_SignedInfo, encode_SignedInfo),
 }

@@ -18,6 +18,7 @@ from evse_controller.exi.bits import (
     put_uint,
     read_binary,
     read_characters,
+    read_empty,
     read_integer,
     read_more,
     read_octets,
@@ -25,7 +26,17 @@ from evse_controller.exi.bits import (
 )
 from evse_controller.exi.errors import ExiError, invalid, unexpected, within
 from evse_controller.exi.irregular import Names, Reader, Writer, decode_states, encode_states
-from evse_controller.messages.base import UNBOUNDED, Field, Kind, Message, Node, RootDecoders, RootEncoders, Schema
+from evse_controller.messages.base import (
+    UNBOUNDED,
+    Field,
+    FragmentCoders,
+    Kind,
+    Message,
+    Node,
+    RootDecoders,
+    RootEncoders,
+    Schema,
+)
 
 
 class CanonicalizationMethod(Message):
@@ -805,14 +816,14 @@ def decode_Transforms(n: int, e: int) -> tuple[Transforms, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "Transform"
-        whole, window = n, Window(n, e, 6294096)
+        whole, window = n, Window(n, e, 6294096, 6294096)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 6294096 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Transform"
             one, e = decode_Transform(n, e)
             transform.append(one)
             if len(transform) > 128:
@@ -838,13 +849,13 @@ def encode_Transforms(x: int, m: Transforms) -> int:
     at = ""
     try:
         w, b = 1, 0
-        many = m.transform
+        transform = m.transform
         at = "Transform"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(transform) is not list or not 1 <= len(transform) <= 128:
+            raise invalid(transform, "a list of 1 to 128")
         x = x << w | 0 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(transform):
             at = f"Transform[{position}]"
             if position:
                 x <<= 2
@@ -919,7 +930,6 @@ def decode_Reference(n: int, e: int) -> tuple[Reference, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "DigestValue"
         digest_value, e = read_binary(n, e, 0, 8192)
         e -= 1
         if n >> e & 1:
@@ -989,20 +999,19 @@ def decode_SignedInfo(n: int, e: int) -> tuple[SignedInfo, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SignatureMethod"
         signature_method, e = decode_SignatureMethod(n, e)
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
         at = "Reference"
-        whole, window = n, Window(n, e, 809145968)
+        whole, window = n, Window(n, e, 809145968, 809145968)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 809145968 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Reference"
             one, e = decode_Reference(n, e)
             reference.append(one)
             if len(reference) > 128:
@@ -1039,13 +1048,13 @@ def encode_SignedInfo(x: int, m: SignedInfo) -> int:
         at = "SignatureMethod"
         x = encode_SignatureMethod(x << 1, m.signature_method)
         w, b = 1, 3
-        many = m.reference
+        reference = m.reference
         at = "Reference"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(reference) is not list or not 1 <= len(reference) <= 128:
+            raise invalid(reference, "a list of 1 to 128")
         x = x << w | 3 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(reference):
             at = f"Reference[{position}]"
             if position:
                 x <<= 2
@@ -1068,19 +1077,21 @@ def decode_SignatureValue(n: int, e: int) -> tuple[SignatureValue, int]:
     try:
         e -= 2
         c = n >> e & 3
-        if c > 1:
+        if c > 2:
             raise unexpected(e)
         if c == 0:
             at = "Id"
             id, e = read_characters(n, e, 4096)
             e -= 1
+            c = (n >> e & 1) + 1
+        at = "value"
+        if c > 1:
+            value, e = b"", read_empty(n, e)
+        else:
+            value, e = read_octets(n, e, 0, 8192)
+            e -= 1
             if n >> e & 1:
                 raise unexpected(e)
-        at = "value"
-        value, e = read_octets(n, e, 0, 8192)
-        e -= 1
-        if n >> e & 1:
-            raise unexpected(e)
     except ValueError as error:
         raise within(error, at, e) from None
     return SignatureValue(value, id), e
@@ -1122,19 +1133,16 @@ def encode_DSAKeyValue(x: int, m: DSAKeyValue) -> int:
 
 def decode_RSAKeyValue(n: int, e: int) -> tuple[RSAKeyValue, int]:
     """RSAKeyValue up to its end."""
-    at = ""
+    at = "Modulus"
     try:
-        at = "Modulus"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Modulus"
         modulus, e = read_binary(n, e, 0, 8192)
         at = "Exponent"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "Exponent"
         exponent, e = read_binary(n, e, 0, 8192)
         e -= 1
         if n >> e & 1:
@@ -1148,9 +1156,8 @@ def encode_RSAKeyValue(x: int, m: RSAKeyValue) -> int:
     """Append RSAKeyValue and its end."""
     if type(m) is not RSAKeyValue:
         raise invalid(m, "a RSAKeyValue")
-    at = ""
+    at = "Modulus"
     try:
-        at = "Modulus"
         x = put_binary(x << 2, m.modulus, 0, 8192)
         at = "Exponent"
         x = put_binary(x << 3, m.exponent, 0, 8192)
@@ -1238,19 +1245,17 @@ def encode_RetrievalMethod(x: int, m: RetrievalMethod) -> int:
 
 def decode_X509IssuerSerial(n: int, e: int) -> tuple[X509IssuerSerial, int]:
     """X509IssuerSerial up to its end."""
-    at = ""
+    at = "X509IssuerName"
     try:
-        at = "X509IssuerName"
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "X509IssuerName"
         x509_issuer_name, e = read_string(n, e, 4096)
         at = "X509SerialNumber"
         e -= 11
         v = n >> e & 0x7ff
         if v & 0x600:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x600)
         s = v >> 8 & 1
         x509_serial_number = v & 255
         if x509_serial_number > 127:
@@ -1260,7 +1265,7 @@ def decode_X509IssuerSerial(n: int, e: int) -> tuple[X509IssuerSerial, int]:
         e -= 2
         v = n >> e & 0x3
         if v & 0x3:
-            raise unexpected(e)
+            raise unexpected(e, v & 0x3)
     except ValueError as error:
         raise within(error, at, e) from None
     return X509IssuerSerial(x509_issuer_name, x509_serial_number), e
@@ -1270,9 +1275,8 @@ def encode_X509IssuerSerial(x: int, m: X509IssuerSerial) -> int:
     """Append X509IssuerSerial and its end."""
     if type(m) is not X509IssuerSerial:
         raise invalid(m, "a X509IssuerSerial")
-    at = ""
+    at = "X509IssuerName"
     try:
-        at = "X509IssuerName"
         x = put_string(x << 2, m.x509_issuer_name, 4096)
         at = "X509SerialNumber"
         x509_serial_number = m.x509_serial_number
@@ -1379,7 +1383,6 @@ def decode_Signature(n: int, e: int) -> tuple[Signature, int]:
         e -= 1
         if n >> e & 1:
             raise unexpected(e)
-        at = "SignatureValue"
         signature_value, e = decode_SignatureValue(n, e)
         e -= 2
         c = (n >> e & 3) + 3
@@ -1395,14 +1398,14 @@ def decode_Signature(n: int, e: int) -> tuple[Signature, int]:
         if c == 4:
             at = "Object"
             object = []
-            whole, window = n, Window(n, e, 9441104)
+            whole, window = n, Window(n, e, 9441104, 9441104)
+            need = window.need
             n, e = window.slide(0)
             base = window.base
             while True:
-                if e < 9441104 and base:
+                if e < need and base:
                     n, e = window.slide(e)
                     base = window.base
-                at = "Object"
                 one, e = decode_Object(n, e)
                 object.append(one)
                 if len(object) > 128:
@@ -1444,14 +1447,14 @@ def encode_Signature(x: int, m: Signature) -> int:
             x = x << w | 3 - b
             x = encode_KeyInfo(x, m.key_info)
             w, b = 2, 4
-        many = m.object
-        if many is not None:
+        object = m.object
+        if object is not None:
             at = "Object"
-            if type(many) is not list or not 1 <= len(many) <= 128:
-                raise invalid(many, "a list of 1 to 128")
+            if type(object) is not list or not 1 <= len(object) <= 128:
+                raise invalid(object, "a list of 1 to 128")
             x = x << w | 4 - b
             parts = []
-            for position, one in enumerate(many):
+            for position, one in enumerate(object):
                 at = f"Object[{position}]"
                 if position:
                     x <<= 2
@@ -1485,14 +1488,14 @@ def decode_Manifest(n: int, e: int) -> tuple[Manifest, int]:
             if n >> e & 1:
                 raise unexpected(e)
         at = "Reference"
-        whole, window = n, Window(n, e, 809145968)
+        whole, window = n, Window(n, e, 809145968, 809145968)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 809145968 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "Reference"
             one, e = decode_Reference(n, e)
             reference.append(one)
             if len(reference) > 128:
@@ -1523,13 +1526,13 @@ def encode_Manifest(x: int, m: Manifest) -> int:
             x = x << w | 0 - b
             x = put_string(x, m.id, 4096)
             w, b = 1, 1
-        many = m.reference
+        reference = m.reference
         at = "Reference"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(reference) is not list or not 1 <= len(reference) <= 128:
+            raise invalid(reference, "a list of 1 to 128")
         x = x << w | 1 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(reference):
             at = f"Reference[{position}]"
             if position:
                 x <<= 2
@@ -1577,14 +1580,14 @@ def decode_SignatureProperties(n: int, e: int) -> tuple[SignatureProperties, int
             if n >> e & 1:
                 raise unexpected(e)
         at = "SignatureProperty"
-        whole, window = n, Window(n, e, 6294096)
+        whole, window = n, Window(n, e, 6294096, 6294096)
+        need = window.need
         n, e = window.slide(0)
         base = window.base
         while True:
-            if e < 6294096 and base:
+            if e < need and base:
                 n, e = window.slide(e)
                 base = window.base
-            at = "SignatureProperty"
             one, e = decode_SignatureProperty(n, e)
             signature_property.append(one)
             if len(signature_property) > 128:
@@ -1615,13 +1618,13 @@ def encode_SignatureProperties(x: int, m: SignatureProperties) -> int:
             x = x << w | 0 - b
             x = put_string(x, m.id, 4096)
             w, b = 1, 1
-        many = m.signature_property
+        signature_property = m.signature_property
         at = "SignatureProperty"
-        if type(many) is not list or not 1 <= len(many) <= 128:
-            raise invalid(many, "a list of 1 to 128")
+        if type(signature_property) is not list or not 1 <= len(signature_property) <= 128:
+            raise invalid(signature_property, "a list of 1 to 128")
         x = x << w | 1 - b
         parts = []
-        for position, one in enumerate(many):
+        for position, one in enumerate(signature_property):
             at = f"SignatureProperty[{position}]"
             if position:
                 x <<= 2
@@ -1788,4 +1791,11 @@ ROOT_ENCODERS: RootEncoders = {
     Transform: (21, encode_Transform),
     Transforms: (22, encode_Transforms),
     X509Data: (23, encode_X509Data),
+}
+
+
+FRAGMENT_BITS = 6
+FRAGMENT_END = 46
+FRAGMENT_CODERS: FragmentCoders = {
+    "SignedInfo": (32, SignedInfo, decode_SignedInfo, encode_SignedInfo),
 }

@@ -17,7 +17,7 @@ from evse_controller.secc.iso20.data import RatedDc
 from evse_controller.secc.iso20.dc_power import start_energy
 from evse_controller.secc.iso20.dc_steps import NO_VOLTAGE, clamp_voltage
 from evse_controller.secc.iso20.ending import evse_status, station_ends
-from evse_controller.secc.iso20.schedule import v2x_window
+from evse_controller.secc.iso20.schedule import percent, v2x_window
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 ReqMode = (
@@ -92,7 +92,7 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
 def _update(turn: Turn, request: dc.DC_ChargeLoopReq, limits: EvDcLimits) -> LoopUpdate:
     """What the station needs of this request. A target voltage of 0 keeps the last one [V2G20-2183]."""
     mode, memory = request.cl_req_control_mode, turn.data.dc
-    soc = None if request.display_parameters is None else request.display_parameters.present_soc
+    soc = None if request.display_parameters is None else percent(request.display_parameters.present_soc)
     target_current_a: float | None = None
     needs: EnergyNeeds | None = None
     if isinstance(mode, _DYNAMIC_MODES):
@@ -108,7 +108,7 @@ def _update(turn: Turn, request: dc.DC_ChargeLoopReq, limits: EvDcLimits) -> Loo
         target_current_a=target_current_a,
         limits=limits,
         needs=needs,
-        soc=None if soc is None else float(soc),
+        soc=soc,
     )
 
 
@@ -122,7 +122,7 @@ def _clamp_current(turn: Turn, target_a: float, limits: EvDcLimits) -> float:
 
 
 def _needs(
-    turn: Turn, mode: dc.BPT_Dynamic_DC_CLReqControlMode | dc.Dynamic_DC_CLReqControlMode, soc: int | None
+    turn: Turn, mode: dc.BPT_Dynamic_DC_CLReqControlMode | dc.Dynamic_DC_CLReqControlMode, soc: float | None
 ) -> EnergyNeeds:
     upper, lower = None, None
     if isinstance(mode, dc.BPT_Dynamic_DC_CLReqControlMode):
@@ -136,8 +136,8 @@ def _needs(
         minimum_wh=rational_value(mode.ev_minimum_energy_request),
         v2x_maximum_wh=upper,
         v2x_minimum_wh=lower,
-        present_soc=None if soc is None else float(soc),
-        target_soc=None if turn.data.target_soc is None else float(turn.data.target_soc),
+        present_soc=soc,
+        target_soc=percent(turn.data.target_soc),
     )
 
 

@@ -10,6 +10,7 @@ from evse_controller.messages.rational import rational_down, rational_up, ration
 from evse_controller.model.commands import EvDcLimits, LimitsNegotiated
 from evse_controller.model.snapshot import DcRatings
 from evse_controller.secc.iso20.data import RatedDc
+from evse_controller.secc.iso20.schedule import percent
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 # Beyond any physical charger: a number like this is a placeholder for "no number".
@@ -33,7 +34,7 @@ def charge_parameter_discovery(turn: Turn, request: dc.DC_ChargeParameterDiscove
     turn.data.dc.limits = limits
     turn.data.dc.rated = _as_sent(offer)
     turn.data.target_soc = mode.target_soc
-    turn.do(LimitsNegotiated(limits, None if mode.target_soc is None else float(mode.target_soc)))
+    turn.do(LimitsNegotiated(limits, percent(mode.target_soc)))
     response = dc.DC_ChargeParameterDiscoveryRes(turn.header(), ResponseCode.OK, offer)
     return Accepted(response, State.SCHEDULE_EXCHANGE)
 

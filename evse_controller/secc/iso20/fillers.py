@@ -18,6 +18,7 @@ class UnpairedMessage(LookupError):
 
 
 _NOTHING = "-"
+_LAST_ID = 0xFFFF  # an id beyond its type cannot be said back
 
 
 def refusal(request: Message, code: ResponseCode, header: MessageHeader) -> Message:
@@ -46,7 +47,7 @@ def _service_discovery(request: cm.ServiceDiscoveryReq, header: MessageHeader, c
 
 def _service_detail(request: cm.ServiceDetailReq, header: MessageHeader, code: ResponseCode) -> Message:
     nothing = cm.ParameterSet(0, [cm.Parameter(_NOTHING, bool_value=False)])
-    return cm.ServiceDetailRes(header, code, request.service_id, cm.ServiceParameterList([nothing]))
+    return cm.ServiceDetailRes(header, code, min(request.service_id, _LAST_ID), cm.ServiceParameterList([nothing]))
 
 
 def _schedule_exchange(request: cm.ScheduleExchangeReq, header: MessageHeader, code: ResponseCode) -> Message:

@@ -12,6 +12,8 @@ from evse_controller.secc.iso20.fillers import placeholder_schedule
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 from evse_controller.secc.iso20.timers import SNAPSHOT_SETTLE_S
 
+MOST_POINTS = 1024  # of a schedule; an EV that asks for more could not be told more
+
 
 def schedule_exchange(turn: Turn, request: cm.ScheduleExchangeReq) -> Answer:
     """The control mode must be the selected one and is answered in kind [V2G20-1600].
@@ -52,7 +54,7 @@ def schedule_exchange(turn: Turn, request: cm.ScheduleExchangeReq) -> Answer:
         turn.config,
         data.selection.pricing,
         data.selection.bidirectional,
-        request.maximum_supporting_points,
+        min(request.maximum_supporting_points, MOST_POINTS),
         data.departure_utc_s,
     )
     response = cm.ScheduleExchangeRes(
@@ -83,7 +85,7 @@ def _offer(turn: Turn, waited_s: float) -> tuple[ScheduleOffer | None, str]:
 
 def needs_of(turn: Turn, request: cm.ScheduleExchangeReq) -> EnergyNeeds:
     """What the EV said; times relative to the message become UTC by our own clock."""
-    utc_s, target_soc = turn.snapshot.utc_s, _float(turn.data.target_soc)
+    utc_s, target_soc = turn.snapshot.utc_s, percent(turn.data.target_soc)
     dynamic = request.dynamic_se_req_control_mode
     if dynamic is not None:
         upper, lower = v2x_window(dynamic.ev_maximum_v2x_energy_request, dynamic.ev_minimum_v2x_energy_request)
@@ -96,8 +98,9 @@ def needs_of(turn: Turn, request: cm.ScheduleExchangeReq) -> EnergyNeeds:
             minimum_wh=rational_value(dynamic.ev_minimum_energy_request),
             v2x_maximum_wh=upper,
             v2x_minimum_wh=lower,
-            minimum_soc=_float(dynamic.minimum_soc),
-            target_soc=target_soc if dynamic.target_soc is None else float(dynamic.target_soc),
+            # A floor beyond 100 % stays one: it forbids to discharge, unknown it would not.
+            minimum_soc=None if dynamic.minimum_soc is None else float(dynamic.minimum_soc),
+            target_soc=target_soc if dynamic.target_soc is None else percent(dynamic.target_soc),
         )
     scheduled = request.scheduled_se_req_control_mode or cm.Scheduled_SEReqControlMode()
     return EnergyNeeds(
@@ -122,5 +125,6 @@ def optional(number: RationalNumber | None) -> float | None:
     return None if number is None else rational_value(number)
 
 
-def _float(number: int | None) -> float | None:
-    return None if number is None else float(number)
+def percent(number: int | None) -> float | None:
+    """A state of charge; what is no percentage (7 bits can say 127) is not known."""
+    return None if number is None or not 0 <= number <= 100 else float(number)
