@@ -50,9 +50,10 @@ def above_v(limit_v: float) -> float:
     return limit_v + max(t.OVER_VOLTAGE_MARGIN_V, t.OVER_VOLTAGE_SHARE * limit_v)
 
 
-def isolation_threshold_ohm(evse_max_v: float) -> float:
-    """100 ohm per volt of the EVSE's maximum voltage, and never below 100 kohm."""
-    return max(t.ISOLATION_LEAST_OHM, t.ISOLATION_OHM_PER_V * evse_max_v)
+def isolation_threshold_ohm(evse_max_v: float, mcs: bool = False) -> float:
+    """100 ohm per volt of the EVSE's maximum voltage, and never below 100 kohm (125 kohm at an MCS connector)."""
+    least_ohm = t.ISOLATION_LEAST_MCS_OHM if mcs else t.ISOLATION_LEAST_OHM
+    return max(least_ohm, t.ISOLATION_OHM_PER_V * evse_max_v)
 
 
 def _stored_wh(inputs: Inputs, dynamic: bool) -> float:

@@ -74,12 +74,10 @@ def _permit(
     if not rule.contactors or inputs.mcu is None:
         reason = f"phase {inputs.phase.value} keeps the contactors open"
         return Permit(now_s, expires, False, 0.0, 0.0, 0.0, False, "station", reason)
-    if inputs.phase is Phase.RAMP_DOWN:
-        contactors = inputs.mcu.pilot.ready  # an EV that goes to B gets open contactors at once (E.3)
-        return Permit(
-            now_s, expires, contactors, envelope.max_voltage_v(inputs), 0.0, 0.0, False, "station", "ramp down"
-        )
-    contactors = inputs.mcu.pilot.ready
+    contactors = inputs.mcu.pilot.ready  # an EV that goes to B gets open contactors at once (E.3)
+    if inputs.phase in (Phase.RAMP_DOWN, Phase.HOLD):
+        reason = f"phase {inputs.phase.value}: no current"
+        return Permit(now_s, expires, contactors, envelope.max_voltage_v(inputs), 0.0, 0.0, False, "station", reason)
     if rule.small_current:
         amps = min(t.SMALL_CURRENT_A, inputs.ratings.max_charge_current_a) if contactors else 0.0
         reason = f"{inputs.phase.value} at {t.SMALL_CURRENT_A:.0f} A or less"
@@ -213,7 +211,7 @@ def _isolation(inputs: Inputs, now_s: float) -> Iterator[Finding]:
         yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", "isolation monitor has not passed a self-test"
     elif reading.state is not IsolationState.MEASURING and now_s - since > t.ISOLATION_DEADLINE_S:
         yield FaultCode.ISOLATION_MONITOR_MISSING, "isolation", f"isolation monitor is {reading.state.value}"
-    threshold = envelope.isolation_threshold_ohm(inputs.ratings.max_voltage_v)
+    threshold = envelope.isolation_threshold_ohm(inputs.ratings.max_voltage_v, inputs.mcs)
     if (
         reading.state is IsolationState.MEASURING
         and reading.valid

@@ -28,6 +28,7 @@ class Inputs:
     of the site's AC limits. `contactors_since_s`: when the present contactor command began. `isolation_since_s`:
     since when the monitor has been told to measure, None = it need not. `charged_wh` and `discharged_wh`: energy at the
     outlet since `needs` were stated, NaN = unknown. `watch`: the previous verdict's.
+    `mcs`: a megawatt connector.
     `cable_test_unfinished`: a ramp down began in the cable check, so the outlet may still be at its test voltage.
     """
 
@@ -60,6 +61,7 @@ class Inputs:
     contactors_since_s: float = 0.0
     isolation_since_s: float | None = None
     stopping: bool = False
+    mcs: bool = False
     latched: tuple[Fault, ...] = ()
     watch: Mapping[str, float] = field(default_factory=dict)
 

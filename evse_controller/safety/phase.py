@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 
 class Phase(enum.Enum):
-    """Where the outlet is. Order of a good session: top to bottom, then back to CONNECTED or IDLE."""
+    """Where the outlet is. Order of a good session: top to bottom, then back to CONNECTED or IDLE. HOLD (energy rests,
+    contactors closed) only when the session asks for it, and back to ENERGY."""
 
     IDLE = "idle"
     CONNECTED = "connected"
     CABLE_CHECK = "cable-check"
     PRECHARGE = "precharge"
     ENERGY = "energy"
+    HOLD = "hold"
     RAMP_DOWN = "ramp-down"
     WELDING = "welding"
     DISCHARGE = "discharge"
@@ -44,6 +46,7 @@ PHASES: dict[Phase, PhaseRule] = {
     Phase.CABLE_CHECK: PhaseRule(True, True, True, True, False, True),  # guarded by its own sub-steps until tested
     Phase.PRECHARGE: PhaseRule(True, True, True, True, True, True),
     Phase.ENERGY: PhaseRule(True, True, True, True, True, False),
+    Phase.HOLD: PhaseRule(True, False, True, True, True, False),
     Phase.RAMP_DOWN: PhaseRule(True, False, True, True, False, False),
     Phase.WELDING: PhaseRule(False, False, False, False, False, True),
     Phase.DISCHARGE: PhaseRule(False, False, False, False, False, True),

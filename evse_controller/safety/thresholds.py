@@ -66,6 +66,7 @@ MODULE_DISAGREE_S = _row("module-disagree", 1.0, "s", "modules confirm a mode wi
 # isolation
 ISOLATION_OHM_PER_V = _row("isolation-ohm-per-volt", 100.0, "ohm/V", "IEC: fault below 100 ohm/V of the maximum")
 ISOLATION_LEAST_OHM = _row("isolation-least", 100_000.0, "ohm", "IEC: fault below 100 kohm whatever the voltage")
+ISOLATION_LEAST_MCS_OHM = _row("isolation-least-mcs", 125_000.0, "ohm", "E.4: fault below 125 kohm at an MCS connector")
 ISOLATION_INVALID_S = _row("isolation-invalid", 10.0, "s", "monitor's response time below 10 s")
 ISOLATION_RESPONSE_S = _row("isolation-response", 8.0, "s", "longest that lets N samples end well within 35 s")
 ISOLATION_SAMPLES = _row("isolation-samples", 3.0, "1", "N valid samples at test voltage")
@@ -84,6 +85,7 @@ RAMP_DOWN_S = _row("ramp-down-total", 2.0, "s", "zero current long before the EV
 DIRECTION_CHANGE_S = _row("direction-change-total", 5.0, "s", "module mode change with read-back takes below 2 s")
 DISCHARGE_S = _row("discharge-total", 15.0, "s", "bleeder of module and link below 60 V")
 WELDING_S = _row("welding-total", 60.0, "s", "C.3: SECC sequence timer outside the loop")
+STEP_X1_S = _row("step-x1", 3.0, "s", "E.5: we wake the EV not earlier after the oscillator went off")
 STOP_ESCALATION_S = _row("stop-escalation", 20.0, "s", "B.11: stop at hardware level when the EV does not react")
 EV_SILENT_MARGIN_S = _row("ev-silent-margin", 0.5, "s", "station backstop behind the session's own loop timer")
 FAULT_GONE_S = _row("fault-gone", 1.0, "s", "a cause must be gone this long before its fault clears by itself")

@@ -1,4 +1,8 @@
-"""How the session's commands change what the station remembers: one handler per command, no device touched."""
+"""How the session's commands change what the station remembers: one handler per command, no device touched.
+
+SessionOpened and ServiceReleased are not here: each begins a new context, which may have to wait for the outlet
+(`outlet.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,50 +10,53 @@ from collections.abc import Callable
 from typing import Any
 
 from evse_controller.model.commands import (
+    AcLoopUpdate,
     AuthorizationRequested,
     CableCheckRequested,
     Command,
+    ContextDropped,
+    ContextKept,
+    EnergyHold,
     EnergyStart,
     EnergyStop,
+    EvDcLimits,
     LimitsNegotiated,
     LoopUpdate,
+    MeterConfirmed,
     PreChargeRequested,
     ScheduleRequested,
     ServiceSelected,
     SessionEnded,
-    SessionOpened,
     WeldingDetectionRequested,
 )
 from evse_controller.model.snapshot import Step
-from evse_controller.station.context import SessionContext
+from evse_controller.station.context import SessionContext, SessionFacts
 
-QUIET = (LoopUpdate, PreChargeRequested)
+QUIET = (LoopUpdate, AcLoopUpdate, PreChargeRequested)
 """Commands that come many times a second and are not journalled one by one."""
 
-
-def take(session: SessionContext, cmd: Command, now_s: float) -> SessionContext:
-    """Apply `cmd`; returns the session that holds from now on (a new one for SessionOpened)."""
-    handler: Callable[[SessionContext, Any, float], SessionContext | None] = HANDLERS[type(cmd)]
-    return handler(session, cmd, now_s) or session
+Handlers = dict[type, Callable[[Any, Any, float], None]]
 
 
-def _opened(session: SessionContext, cmd: SessionOpened, now_s: float) -> SessionContext:
-    return SessionContext(session_id=cmd.session_id, evccid=cmd.evccid, open=True)
+def take(session: SessionContext, cmd: Command, now_s: float) -> None:
+    """Let the session of a DC outlet remember `cmd`."""
+    HANDLERS[type(cmd)](session, cmd, now_s)
 
 
-def _nothing(session: SessionContext, cmd: AuthorizationRequested, now_s: float) -> None:
-    return None
+def _nothing(session: SessionFacts, cmd: Command, now_s: float) -> None:
+    """Others act on it: authorisation, store, journal."""
 
 
-def _service(session: SessionContext, cmd: ServiceSelected, now_s: float) -> None:
+def _service(session: SessionFacts, cmd: ServiceSelected, now_s: float) -> None:
     session.service = cmd
 
 
 def _limits(session: SessionContext, cmd: LimitsNegotiated, now_s: float) -> None:
-    session.negotiated = session.ev = cmd.limits
+    if isinstance(cmd.limits, EvDcLimits):  # without DC limits no cable check begins
+        session.negotiated = session.ev = cmd.limits
 
 
-def _schedule(session: SessionContext, cmd: ScheduleRequested, now_s: float) -> None:
+def _schedule(session: SessionFacts, cmd: ScheduleRequested, now_s: float) -> None:
     session.state(cmd.needs)
     session.soc = cmd.needs.present_soc
 
@@ -60,6 +67,7 @@ def _cable_check(session: SessionContext, cmd: CableCheckRequested, now_s: float
         session.cable_check_requested_s = now_s
         session.precharge, session.energy_wanted, session.stop_wanted = Step.IDLE, False, None
         session.update, session.voltage_v, session.precharge_started_s = None, None, None
+        session.held = None
 
 
 def _precharge(session: SessionContext, cmd: PreChargeRequested, now_s: float) -> None:
@@ -74,13 +82,20 @@ def _precharge(session: SessionContext, cmd: PreChargeRequested, now_s: float) -
 
 def _start(session: SessionContext, cmd: EnergyStart, now_s: float) -> None:
     session.energy_wanted = True
+    if session.held is not None:
+        session.held, session.update = None, None  # nothing flows before the EV asks for it again
 
 
 def _loop(session: SessionContext, cmd: LoopUpdate, now_s: float) -> None:
     session.loop(cmd, now_s)
 
 
-def _stop(session: SessionContext, cmd: EnergyStop, now_s: float) -> None:
+def _hold(session: SessionFacts, cmd: EnergyHold, now_s: float) -> None:
+    if session.energy_wanted:
+        session.held = cmd.reason
+
+
+def _stop(session: SessionFacts, cmd: EnergyStop, now_s: float) -> None:
     session.stop_wanted = cmd.reason
 
 
@@ -88,22 +103,31 @@ def _welding(session: SessionContext, cmd: WeldingDetectionRequested, now_s: flo
     session.welding_asked = True
 
 
-def _ended(session: SessionContext, cmd: SessionEnded, now_s: float) -> None:
+def _ended(session: SessionFacts, cmd: SessionEnded, now_s: float) -> None:
     session.open = False
     session.ended = cmd.kind
 
 
-HANDLERS: dict[type, Callable[[SessionContext, Any, float], SessionContext | None]] = {
-    SessionOpened: _opened,
+COMMON: Handlers = {
     AuthorizationRequested: _nothing,
     ServiceSelected: _service,
-    LimitsNegotiated: _limits,
     ScheduleRequested: _schedule,
+    EnergyHold: _hold,
+    EnergyStop: _stop,
+    MeterConfirmed: _nothing,
+    ContextKept: _nothing,
+    ContextDropped: _nothing,
+    SessionEnded: _ended,
+}
+"""The same at every outlet."""
+
+HANDLERS: Handlers = {
+    **COMMON,
+    LimitsNegotiated: _limits,
     CableCheckRequested: _cable_check,
     PreChargeRequested: _precharge,
     EnergyStart: _start,
     LoopUpdate: _loop,
-    EnergyStop: _stop,
+    AcLoopUpdate: _nothing,
     WeldingDetectionRequested: _welding,
-    SessionEnded: _ended,
 }

@@ -20,6 +20,7 @@ class StationConfig:
     sample); the cable check waits it out at test voltage before each of its samples, which must fit into its 35 s. With
     the default the three samples outlast a monitor that takes 10 s (IEC 61557-8) to show a fault.
     `loop_timeout_s`: the EV's charge-loop timer, 0.5 s by [V2G20-1502]; larger only under `lab-slow-loop`.
+    `mcs`: a megawatt connector, whose isolation must be 125 kohm at least. `pause_allowed`: a session may sleep here.
     `pwm_allowed`: false keeps the oscillator off (a modem that is not ready).
     """
 
@@ -37,6 +38,8 @@ class StationConfig:
     direction_dwell_s: float = 1.0
     zero_samples: int = 2
     pwm_allowed: bool = True
+    mcs: bool = False
+    pause_allowed: bool = True
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.efficiency_import <= self.efficiency_export <= 1.0:

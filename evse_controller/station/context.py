@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from evse_controller.model.commands import EndKind, EvDcLimits, LoopUpdate, ServiceSelected
 from evse_controller.model.offer import EnergyNeeds
 from evse_controller.model.snapshot import Step
-from hal.api import DcMeterReading
+
+
+class Registers(Protocol):
+    """What every outlet meter's reading has: lifetime registers in Wh, to the EV and from it."""
+
+    @property
+    def import_wh(self) -> float: ...
+
+    @property
+    def export_wh(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Registers at which the account of a session begins, restored after a restart."""
+
+    session_id: str
+    import_wh: float
+    export_wh: float
 
 
 def _minima(needs: EnergyNeeds) -> tuple[float | None, float | None]:
@@ -16,36 +35,70 @@ def _minima(needs: EnergyNeeds) -> tuple[float | None, float | None]:
 
 
 @dataclass(slots=True)
-class SessionContext:
-    """Facts of the running session; a new SessionSetup starts a new one.
+class SessionFacts:
+    """Facts of any running session; a new SessionSetup starts a new one.
 
-    `negotiated` are the trip levels, `ev` the newest limits. `update` is the newest loop request, received at
-    `update_s`. `voltage_v` keeps the last non-zero target voltage (real EVs send 0 later). `needs_meter`: the registers
-    when the energies of `needs` were stated, `first_meter` those when the session began.
+    `held`: why energy rests although it was started. `needs_meter`: the registers when the energies of `needs` were
+    stated, `first_meter` those when the session began.
     """
 
     session_id: str = ""
     evccid: str = ""
     open: bool = False
     service: ServiceSelected | None = None
+    needs: EnergyNeeds | None = None
+    needs_meter: Registers | None = None
+    soc: float | None = None
+    energy_wanted: bool = False
+    held: str | None = None
+    stop_wanted: str | None = None
+    ended: EndKind | None = None
+    first_meter: Registers | None = None
+
+    def state(self, needs: EnergyNeeds) -> None:
+        """Take in what the EV needs. New energies start their account anew; a repetition of the old ones does not."""
+        if self.needs is None or _minima(needs) != _minima(self.needs):
+            self.needs_meter = None
+        self.needs = needs
+
+    def account(self, meter: Registers | None) -> None:
+        """Note the registers from which energy is counted, as soon as the meter has answered."""
+        if self.open and self.first_meter is None:
+            self.first_meter = meter
+        if self.needs is not None and self.needs_meter is None:
+            self.needs_meter = meter
+
+    def moved_wh(self, meter: Registers | None) -> tuple[float, float]:
+        """Energy to the EV and from it since it stated its needs; NaN when the registers are unknown."""
+        since = self.needs_meter
+        if since is None or meter is None:
+            return math.nan, math.nan
+        return meter.import_wh - since.import_wh, meter.export_wh - since.export_wh
+
+    def fail_steps(self) -> None:
+        """A requested hardware step can no longer succeed."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class SessionContext(SessionFacts):
+    """A session at a DC outlet.
+
+    `negotiated` are the trip levels, `ev` the newest limits. `update` is the newest loop request, received at
+    `update_s`. `voltage_v` keeps the last non-zero target voltage (real EVs send 0 later).
+    """
+
     negotiated: EvDcLimits | None = None
     ev: EvDcLimits | None = None
-    needs: EnergyNeeds | None = None
-    needs_meter: DcMeterReading | None = None
-    soc: float | None = None
     cable_check: Step = Step.IDLE
     precharge: Step = Step.IDLE
     cable_check_requested_s: float | None = None
     precharge_started_s: float | None = None
     precharge_target_v: float = 0.0
-    energy_wanted: bool = False
     update: LoopUpdate | None = None
     update_s: float = 0.0
     voltage_v: float | None = None
-    stop_wanted: str | None = None
     welding_asked: bool = False
-    ended: EndKind | None = None
-    first_meter: DcMeterReading | None = None
 
     def loop(self, update: LoopUpdate, now_s: float) -> None:
         """Take in a charge-loop request: newest limits, needs, SoC, targets."""
@@ -56,26 +109,6 @@ class SessionContext:
             self.state(update.needs)
         if update.soc is not None:
             self.soc = update.soc
-
-    def state(self, needs: EnergyNeeds) -> None:
-        """Take in what the EV needs. New energies start their account anew; a repetition of the old ones does not."""
-        if self.needs is None or _minima(needs) != _minima(self.needs):
-            self.needs_meter = None
-        self.needs = needs
-
-    def account(self, meter: DcMeterReading | None) -> None:
-        """Note the registers from which energy is counted, as soon as the meter has answered."""
-        if self.open and self.first_meter is None:
-            self.first_meter = meter
-        if self.needs is not None and self.needs_meter is None:
-            self.needs_meter = meter
-
-    def moved_wh(self, meter: DcMeterReading | None) -> tuple[float, float]:
-        """Energy to the EV and from it since it stated its needs; NaN when the registers are unknown."""
-        since = self.needs_meter
-        if since is None or meter is None:
-            return math.nan, math.nan
-        return meter.import_wh - since.import_wh, meter.export_wh - since.export_wh
 
     def fail_steps(self) -> None:
         """A requested hardware step can no longer succeed."""

@@ -1,7 +1,8 @@
-"""Direction change (ARCHITECTURE rule 5) and ramp down: sequences that need measured zero current.
+"""Direction change (ARCHITECTURE rule 5), ramp down and hold: sequences that need measured zero current.
 
 Direction change:  zero -> off -> mode -> on -> done      (5 s in total, else a fault)
 Ramp down:         zero -> off -> open -> done            (2 s in total, else a fault)
+Hold:              zero -> off                            (zero within 2 s, else a fault)
 """
 
 from __future__ import annotations
@@ -102,3 +103,24 @@ class RampDown:
             volts = actuator.output_voltage_v
             return Demand(actuator.contactors, on=actuator.switched_on, mode=actuator.mode, voltage_v=volts)
         return Demand(contactors=self.sub is Sub.OFF and actuator.contactors, mode=actuator.mode)
+
+
+class Hold:
+    """Energy rests with closed contactors: zero current measured, then the modules are off until it goes on."""
+
+    def __init__(self, now_s: float, samples: int) -> None:
+        self.sub = Sub.ZERO
+        self._started_s = now_s
+        self._zero = ZeroCurrent(samples, now_s)
+
+    def advance(self, view: View, actuator: Actuator) -> Failure | None:
+        if self.sub is Sub.ZERO and (self._zero.measured(view) or not actuator.switched_on):
+            self.sub = Sub.OFF
+        if self.sub is Sub.ZERO and view.now_s - self._started_s > t.RAMP_DOWN_S:
+            amps = "unknown" if view.meter is None else f"{view.meter.current_a:.1f} A"
+            return (FaultCode.POWER_MODULE_FAULT, "power", f"hold: still {amps} after {t.RAMP_DOWN_S:.0f} s")
+        return None
+
+    def demand(self, actuator: Actuator) -> Demand:
+        on = self.sub is Sub.ZERO and actuator.switched_on
+        return Demand(actuator.contactors, on=on, mode=actuator.mode, voltage_v=actuator.output_voltage_v)

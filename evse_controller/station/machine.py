@@ -7,24 +7,22 @@ contactors by itself.
 
 from __future__ import annotations
 
-from evse_controller.model.commands import Command, ControlMode, EndKind, SessionOpened
+from evse_controller.model.commands import Command, ControlMode, SessionOpened
 from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.limits import SiteAllowance
 from evse_controller.model.pilot import PilotState
-from evse_controller.model.snapshot import Authorization, EvseSnapshot, Notification
+from evse_controller.model.snapshot import Authorization, DriverWishes, EvseSnapshot
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import Inputs, Phase, Verdict, evaluate
 from evse_controller.safety import thresholds as t
-from evse_controller.station import commands, report
+from evse_controller.station import report
 from evse_controller.station.config import OutletDevices, StationConfig
+from evse_controller.station.outlet import DUTY_DIGITAL
 from evse_controller.station.phases import SESSION_PHASES, PhaseMachine
-from evse_controller.station.report import StationEvent, StationStatus
+from evse_controller.station.report import StationStatus
 from evse_controller.station.upkeep import Upkeep
 from evse_controller.station.view import View
 from hal.api import Contact, PowerMode
-
-DUTY_DIGITAL = 5.0
-"""PWM duty in % that means: digital communication only (IEC 61851-1)."""
 
 
 class Station(PhaseMachine):
@@ -32,12 +30,9 @@ class Station(PhaseMachine):
 
     def __init__(self, config: StationConfig, devices: OutletDevices, latched: tuple[Fault, ...] = ()) -> None:
         super().__init__(config, devices, latched)
-        self.snapshot: EvseSnapshot | None = None
         self._upkeep = Upkeep(config, lambda kind, text: self._event(kind, text))
         self._watch: dict[str, float] = {}
-        self._paused = False
-        self._refusal: str | None = None
-        self._status: StationStatus | None = None
+        self._driver: DriverWishes | None = None
 
     # -- what others call ------------------------------------------------------------------------------------
 
@@ -45,13 +40,8 @@ class Station(PhaseMachine):
         """Take in what the session asks. Never raises and never acts on a device: the next step does."""
         self._now_s = now_s
         self._take(cmd)
-        if isinstance(cmd, SessionOpened):
-            self._stopping = None
         if self.snapshot is not None:
             self.snapshot = report.retold(self.snapshot, self._newest, isinstance(cmd, SessionOpened))
-        self._paused = self._newest.ended is EndKind.PAUSED and self._phase is not Phase.IDLE
-        if not isinstance(cmd, commands.QUIET):
-            self._event("command", type(cmd).__name__)
 
     def step(
         self,
@@ -61,11 +51,13 @@ class Station(PhaseMachine):
         allowance: SiteAllowance,
         wish: EnergyWish,
         authorization: Authorization,
+        driver: DriverWishes | None = None,
     ) -> EvseSnapshot:
-        """One control step. `utc_s` only stamps the snapshot; nothing here depends on it being trusted."""
+        """One control step. `utc_s` only stamps the snapshot; nothing here depends on it being trusted. `driver`: what
+        the driver told us, handed through to the session."""
         if self._started_s is None:
             self._started_s = self._phase_since_s = now_s
-        self._now_s = now_s
+        self._now_s, self._driver = now_s, driver
         devices = self._devices
         view = View(
             now_s=now_s,
@@ -77,13 +69,14 @@ class Station(PhaseMachine):
         )
         self._newest.account(view.meter)
         self._cleared(self._book.expire(now_s, view.mcu is not None and view.mcu.pilot is PilotState.A))
+        self._escalate()
         self._upkeep.step(self._phase, self._check, view, self._actuator)
         self._next_phase(view)
         self._monitor_isolation(now_s)
         verdict = self._judge(view, allowance, wish)
         demand = self._demand(view, verdict, wish)
         self._actuator.apply(demand, verdict.permit, now_s, view.mcu, view.power, view.meter)
-        self._note_refusal()
+        self._note_refusal(self._actuator.refusal)
         self._set_pilot(view)
         self._publish(view, verdict, wish, authorization, utc_s)
         self._actuator.beat(now_s)
@@ -103,29 +96,6 @@ class Station(PhaseMachine):
         self._now_s = now_s
         self._raise((FaultCode.DEVICE_ERROR, "station", reason), self._actuator.energised)
         self._actuator.all_off(now_s, reason)
-
-    def clear_fault(self, code: FaultCode, now_s: float) -> bool:
-        """A technician clears a fault. False when it is not raised or its cause is still present."""
-        self._now_s = now_s
-        fault = self._book.clear(code, now_s)
-        self._cleared([] if fault is None else [fault])
-        return fault is not None
-
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """Raised faults now, also between two steps (`status` has those of the newest step)."""
-        return self._book.active
-
-    def status(self) -> StationStatus:
-        """The newest status. Raises RuntimeError before the first step."""
-        if self._status is None:
-            raise RuntimeError("station has made no control step yet")
-        return self._status
-
-    def drain_events(self) -> list[StationEvent]:
-        """Events since the last call, oldest first."""
-        events, self._events = self._events, []
-        return events
 
     def _from_connected(self, view: View) -> Phase | None:
         phase = super()._from_connected(view)
@@ -175,22 +145,19 @@ class Station(PhaseMachine):
             contactors_since_s=max(actuator.contactors_since_s, self._started_s or 0.0),
             isolation_since_s=actuator.measuring_since_s,
             stopping=self._stopping is not None,
+            mcs=self.config.mcs,
             latched=self._book.active,
             watch=self._watch,
         )
 
     def _set_pilot(self, view: View) -> None:
-        if self._phase is Phase.IDLE or view.pilot_ready:
-            self._paused = False  # unplugged, or the EV woke up (B -> C)
+        pilot = PilotState.INVALID if view.mcu is None else view.mcu.pilot
+        woken = self._sleep.step(pilot, self._actuator.energised, view.now_s)
+        if woken is not None:
+            self._event("wake", woken)
         worst = self._book.worst()
-        on = view.pilot_connected and worst is None and self.config.pwm_allowed and not self._paused
+        on = view.pilot_connected and worst is None and self.config.pwm_allowed and not self._sleep.off
         self._actuator.set_duty(DUTY_DIGITAL if on else None)
-
-    def _note_refusal(self) -> None:
-        refusal = self._actuator.refusal
-        if refusal is not None and refusal != self._refusal:
-            self._event("refused", refusal)
-        self._refusal = refusal
 
     # -- what others read ------------------------------------------------------------------------------------
 
@@ -203,6 +170,7 @@ class Station(PhaseMachine):
         fresh = meter is not None and view.now_s - meter.at_s <= t.METER_DEADLINE_S
         emergency = self._book.emergency
         stopping = self._stopping is not None or emergency is not None
+        notification, delay_s = self._notices.told(stopping, view.now_s)
         contact = Contact.UNDEFINED if mcu is None else mcu.contactor
         closed = actuator.contactors and contact is Contact.CLOSED
         sign = -1.0 if actuator.mode is PowerMode.DISCHARGE else 1.0
@@ -226,8 +194,11 @@ class Station(PhaseMachine):
             present_current_a=meter.current_a if fresh and meter is not None else None,
             meter=report.meter_totals(self._devices.meter.meter_id, session, meter, utc_s),
             offer=wish.offer,
-            notification=Notification.TERMINATE if stopping else None,
+            notification=notification,
+            notification_max_delay_s=delay_s,
             emergency=None if emergency is None else f"{emergency.code.value}: {emergency.cause}",
+            driver=self._driver,
+            pause_allowed=self.config.pause_allowed and not stopping and self._book.worst() is None,
         )
         self._status = StationStatus(
             at_s=view.now_s,
@@ -252,4 +223,7 @@ class Station(PhaseMachine):
             refusal=self._refusal,
             ready=self._book.worst() is None and mcu is not None and capability is not None,
             permit=verdict.permit,
+            power_w=meter.power_w if fresh and meter is not None else None,
+            asleep=self.asleep,
+            notification=None if notification is None else notification.value,
         )

@@ -10,7 +10,9 @@ reach the heartbeat, and the pilot board then opens the contactors by itself.
                  cable-check        the session asked for it, limits known
     cable-check  precharge          tested, session asked for pre-charge
     precharge    energy             outlet matched the EV's voltage, PowerDelivery(Start)
-    (these 3)    ramp-down          stop wanted by EV, station or a STOP fault; session over; B.11 escalation
+    energy       hold               the session holds: zero current, modules off, contactors closed
+    hold         energy             PowerDelivery(Start) again
+    (these 4)    ramp-down          stop wanted by EV, station or a STOP fault; session over; B.11 escalation
     ramp-down    welding            zero current measured, modules off, contactors open
     welding      discharge          session over, unplugged, asked for another cable check, or 60 s
     discharge    connected          link below 60 V; a session opened meanwhile takes the outlet over here
@@ -22,8 +24,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evse_controller.model.commands import Command, SessionOpened
-from evse_controller.model.fault import Fault, FaultCode, Severity
+from evse_controller.model.commands import Command
+from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Step
 from evse_controller.model.wish import EnergyWish
@@ -34,100 +36,73 @@ from evse_controller.station.actuator import ALL_OFF, Actuator, Demand
 from evse_controller.station.cable_check import CableCheck
 from evse_controller.station.config import OutletDevices, StationConfig
 from evse_controller.station.context import SessionContext
-from evse_controller.station.direction import DirectionChange, RampDown
-from evse_controller.station.faults import FaultBook
-from evse_controller.station.report import StationEvent
+from evse_controller.station.direction import DirectionChange, Hold, RampDown
+from evse_controller.station.outlet import OutletBase
 from evse_controller.station.view import Failure, View
 from hal.api import PowerMode
 
-SESSION_PHASES = (Phase.CABLE_CHECK, Phase.PRECHARGE, Phase.ENERGY)
+SESSION_PHASES = (Phase.CABLE_CHECK, Phase.PRECHARGE, Phase.ENERGY, Phase.HOLD)
 AT_REST = (Phase.IDLE, Phase.CONNECTED)
 """Contactors open and link discharged: the phases in which a new session may take the outlet over."""
 
 
-class PhaseMachine:
-    """Phases, faults and sequences of one outlet; `Station` is its public side."""
+class PhaseMachine(OutletBase[SessionContext]):
+    """Phases and sequences of one DC outlet; `Station` is its public side."""
 
     def __init__(self, config: StationConfig, devices: OutletDevices, latched: tuple[Fault, ...] = ()) -> None:
+        super().__init__(latched)
         self.config = config
         self._devices = devices
         self._actuator = Actuator(devices.mcu, devices.supply, devices.isolation)
-        self._book = FaultBook(latched, 0.0)
-        self._session = SessionContext()
-        self._next: SessionContext | None = None
         self._phase = Phase.IDLE
         self._phase_since_s = 0.0
         self._started_s: float | None = None
-        self._now_s = 0.0
-        self._events: list[StationEvent] = []
         self._check: CableCheck | None = None
         self._change: DirectionChange | None = None
         self._changed_s = 0.0
         self._ramp_down: RampDown | None = None
+        self._hold: Hold | None = None
         self._ramp = setpoint.Ramp(config.ramp_up_a_per_s)
         self._wanted_a = 0.0
-        self._stopping: str | None = None
-        self._stopping_since_s = 0.0
         self._transitions: dict[Phase, Callable[[View], Phase | Failure | None]] = {
             Phase.IDLE: self._from_idle,
             Phase.CONNECTED: self._from_connected,
             Phase.CABLE_CHECK: self._from_cable_check,
             Phase.PRECHARGE: self._from_precharge,
             Phase.ENERGY: self._from_energy,
+            Phase.HOLD: self._from_hold,
             Phase.RAMP_DOWN: self._from_ramp_down,
             Phase.WELDING: self._from_welding,
             Phase.DISCHARGE: self._from_discharge,
             Phase.EMERGENCY: self._from_emergency,
         }
 
-    def request_stop(self, reason: str, now_s: float) -> None:
-        """Technician or back office wants the session to end: power to zero, the EV is told, forced after 20 s."""
-        self._now_s = now_s
-        if self._stopping is None and (self._newest.open or self._phase in SESSION_PHASES):
-            self._stopping, self._stopping_since_s = reason, now_s
-            self._event("stop", reason)
+    # -- what the base asks ----------------------------------------------------------------------------------
 
-    # -- sessions --------------------------------------------------------------------------------------------
+    def _fresh(self) -> SessionContext:
+        return SessionContext()
+
+    def _handle(self, session: SessionContext, cmd: Command) -> None:
+        commands.take(session, cmd, self._now_s)
 
     @property
-    def _newest(self) -> SessionContext:
-        """The session that the EV talks in: the one that waits for the outlet, else the one that has it."""
-        return self._session if self._next is None else self._next
+    def _phase_name(self) -> str:
+        return self._phase.value
 
-    def _take(self, cmd: Command) -> None:
-        """Let the newest session take `cmd`. A session that opens while the outlet is not at rest waits until it is:
-        contactors that an earlier session closed are opened, and the link discharged, before anything of it counts."""
-        if isinstance(cmd, SessionOpened) and self._phase not in AT_REST:
-            self._session.open = False
-            self._next = SessionContext()
-        if self._next is None:
-            self._session = commands.take(self._session, cmd, self._now_s)
-        else:
-            self._next = commands.take(self._next, cmd, self._now_s)
+    @property
+    def _at_rest(self) -> bool:
+        return self._phase in AT_REST
 
-    # -- faults ----------------------------------------------------------------------------------------------
+    @property
+    def _unplugged(self) -> bool:
+        return self._phase is Phase.IDLE
 
-    def _event(self, kind: str, text: str, **data: object) -> None:
-        self._events.append(StationEvent(self._now_s, kind, text, {"phase": self._phase.value, **data}))
+    @property
+    def _serving(self) -> bool:
+        return self._phase in SESSION_PHASES
 
-    def _raise(self, failure: Failure, powered: bool) -> None:
-        code, source, cause = failure
-        self._see(Fault(code, source, cause, self._now_s), powered)
-
-    def _see(self, fault: Fault, powered: bool) -> None:
-        if not self._book.see(fault, self._now_s, powered):
-            return
-        severity = fault.kind.severity
-        self._event("fault", fault.cause, code=fault.code.value, severity=severity.value, source=fault.source)
-        if severity is Severity.EMERGENCY:
-            self._newest.fail_steps()
-            self._enter(Phase.EMERGENCY)
-        elif severity is Severity.STOP:
-            self.request_stop(fault.cause, self._now_s)
-
-    def _cleared(self, faults: list[Fault]) -> None:
-        for fault in faults:
-            self._event("fault-cleared", fault.cause, code=fault.code.value)
+    def _emergency(self) -> None:
+        self._enter(Phase.EMERGENCY)
 
     # -- transitions -----------------------------------------------------------------------------------------
 
@@ -144,12 +119,11 @@ class PhaseMachine:
         if phase is Phase.RAMP_DOWN:
             self._session.fail_steps()
             self._ramp_down = RampDown(self._now_s, self.config.zero_samples)
+        if phase is Phase.HOLD:
+            self._hold = Hold(self._now_s, self.config.zero_samples)
         if phase in AT_REST:
             self._check = self._ramp_down = None
-            unplugged = phase is Phase.IDLE
-            self._session, self._next = SessionContext() if unplugged else self._newest, None
-            if not self._session.open:
-                self._stopping = None
+            self._rest()
 
     def _start_cable_check(self) -> None:
         negotiated = self._session.negotiated
@@ -158,7 +132,7 @@ class PhaseMachine:
         self._check = CableCheck(
             self._session.cable_check_requested_s or self._now_s,
             envelope.cable_test_voltage(negotiated.max_voltage_v, ratings.max_voltage_v),
-            envelope.isolation_threshold_ohm(ratings.max_voltage_v),
+            envelope.isolation_threshold_ohm(ratings.max_voltage_v, self.config.mcs),
             self.config.isolation_response_s,
         )
 
@@ -232,6 +206,8 @@ class PhaseMachine:
         session = self._session
         if self._must_stop(view):
             return Phase.RAMP_DOWN
+        if session.held is not None:
+            return Phase.HOLD
         if session.update is not None:
             silent_s = view.now_s - session.update_s
             if silent_s > self.config.loop_timeout_s + t.EV_SILENT_MARGIN_S:
@@ -244,6 +220,14 @@ class PhaseMachine:
                 self._event("direction", f"working mode {self._change.wanted.value} confirmed")
                 self._change, self._changed_s = None, view.now_s
         return None
+
+    def _from_hold(self, view: View) -> Phase | Failure | None:
+        if self._must_stop(view):
+            return Phase.RAMP_DOWN
+        if self._session.held is None:
+            return Phase.ENERGY
+        assert self._hold is not None  # set on entering
+        return self._hold.advance(view, self._actuator)
 
     def _from_ramp_down(self, view: View) -> Phase | Failure | None:
         assert self._ramp_down is not None  # set on entering
@@ -285,7 +269,7 @@ class PhaseMachine:
 
     def _monitor_isolation(self, now_s: float) -> None:
         check, phase = self._check, self._phase
-        tested = phase in (Phase.PRECHARGE, Phase.ENERGY, Phase.RAMP_DOWN) and self._actuator.contactors
+        tested = phase in (Phase.PRECHARGE, Phase.ENERGY, Phase.HOLD, Phase.RAMP_DOWN) and self._actuator.contactors
         testing = phase is Phase.CABLE_CHECK and check is not None and check.measuring
         self._actuator.set_measuring(tested or testing, now_s)
 
@@ -299,6 +283,8 @@ class PhaseMachine:
             return Demand(contactors=True, on=True, voltage_v=volts, current_a=t.SMALL_CURRENT_A)
         if phase is Phase.ENERGY:
             return self._energy(view, verdict, wish)
+        if phase is Phase.HOLD and self._hold is not None:
+            return self._hold.demand(self._actuator)
         if phase is Phase.RAMP_DOWN and self._ramp_down is not None:
             return self._ramp_down.demand(self._actuator)
         return ALL_OFF

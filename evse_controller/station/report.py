@@ -10,13 +10,14 @@ from evse_controller.model.snapshot import Authorization, DcPresent, DcRatings, 
 from evse_controller.safety import NamedLimit, Verdict
 from evse_controller.safety.envelope import ruling
 from evse_controller.station.config import StationConfig
-from evse_controller.station.context import SessionContext
-from hal.api import DcMeterReading, PowerCapability
+from evse_controller.station.context import Registers, SessionContext, SessionFacts
+from hal.api import PowerCapability
 
 
 @dataclass(frozen=True, slots=True)
 class StationEvent:
-    """One line of the journal. `kind` is stable (phase, fault, fault-cleared, command, refused, device, stop)."""
+    """One line of the journal. `kind` is stable (phase, fault, fault-cleared, command, refused, device, direction,
+    stop, notification, wake)."""
 
     at_s: float
     kind: str
@@ -26,7 +27,11 @@ class StationEvent:
 
 @dataclass(frozen=True, slots=True)
 class StationStatus:
-    """Everything `evsectl status` and `evsectl limits` show of an outlet. Limits in W at the outlet (DC)."""
+    """Everything `evsectl status` and `evsectl limits` show of an outlet. Limits in W at the outlet.
+
+    `power_w`: measured, signed. `phases`: an AC outlet's (V, A, W) per phase, signed; there `setpoint_a` is per phase.
+    `notification`: what the EV is asked now. `asleep`: a paused session sleeps here.
+    """
 
     at_s: float
     phase: str
@@ -50,6 +55,10 @@ class StationStatus:
     refusal: str | None
     ready: bool
     permit: Permit
+    power_w: float | None = None
+    phases: tuple[tuple[float, float, float], ...] = ()
+    asleep: bool = False
+    notification: str | None = None
 
 
 def hardware_ratings(config: StationConfig, capability: PowerCapability | None) -> DcRatings:
@@ -118,7 +127,7 @@ def retold(snapshot: EvseSnapshot, session: SessionContext, fresh: bool) -> Evse
 
 
 def meter_totals(
-    meter_id: str, session: SessionContext, meter: DcMeterReading | None, utc_s: float
+    meter_id: str, session: SessionFacts, meter: Registers | None, utc_s: float
 ) -> MeterTotals | None:
     """Energy of this session from the meter's registers; None before the meter has answered in it."""
     first = session.first_meter

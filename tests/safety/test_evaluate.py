@@ -374,3 +374,9 @@ def test_permit_is_never_above_any_limit(
     else:
         assert permit.max_charge_current_a <= 2.0
         assert permit.max_discharge_current_a == 0.0
+
+
+def test_hold_permits_contactors_and_no_current() -> None:
+    permit = evaluate(good(phase=Phase.HOLD), NOW).permit
+    assert permit.contactors
+    assert (permit.max_charge_current_a, permit.max_discharge_current_a, permit.export) == (0.0, 0.0, False)

@@ -17,7 +17,7 @@ from evse_controller.model.commands import (
 from evse_controller.model.fault import Fault
 from evse_controller.model.limits import Limit, SiteAllowance
 from evse_controller.model.pilot import PilotState
-from evse_controller.model.snapshot import Authorization, EvseSnapshot
+from evse_controller.model.snapshot import Authorization, DriverWishes, EvseSnapshot
 from evse_controller.model.wish import EnergyWish
 from evse_controller.station import OutletDevices, Station, StationConfig
 from tests.safety.facts import EV, NEEDS, NOW, RATINGS
@@ -40,6 +40,7 @@ class Bench:
         self.pilot = PilotState.A
         self.amps = 0.0
         self.outlet_v: float | None = None
+        self.driver: DriverWishes | None = None
 
     def steps(self, count: int = 1) -> None:
         for _ in range(count):
@@ -56,7 +57,7 @@ class Bench:
             )
             limit = Limit(20_000.0, "site", "test", self.now_s + 1)
             allowance = SiteAllowance(limit, limit, False)
-            self.station.step(self.now_s, 0.0, True, allowance, EnergyWish(), Authorization.ACCEPTED)
+            self.station.step(self.now_s, 0.0, True, allowance, EnergyWish(), Authorization.ACCEPTED, self.driver)
 
     def tell(self, *commands: object) -> None:
         for command in commands:

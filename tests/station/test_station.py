@@ -12,11 +12,13 @@ from evse_controller.model.commands import (
     AuthorizationRequested,
     CableCheckRequested,
     EndKind,
+    EnergyHold,
     EnergyStart,
     EnergyStop,
     LoopUpdate,
     PreChargeRequested,
     ScheduleRequested,
+    ServiceReleased,
     SessionEnded,
     WeldingDetectionRequested,
 )
@@ -51,6 +53,8 @@ COMMANDS = [
     LoopUpdate(400.0, 450.0, -20.0, EV, None, 50.0),
     EnergyStop("stop"),
     WeldingDetectionRequested(),
+    EnergyHold("hold"),
+    ServiceReleased(),
     *(SessionEnded(kind, "end") for kind in EndKind),
 ]
 

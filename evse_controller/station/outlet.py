@@ -1,0 +1,230 @@
+"""What every outlet's station has in common: sessions one after the other, faults, notices to the EV, sleep, events.
+
+A session that opens (or releases its service) while the outlet is not at rest waits until it is: contactors that were
+closed for what came before are opened in order, under the limits that were negotiated for it, before anything of the
+new one counts.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+from evse_controller.model.commands import Command, EndKind, ServiceReleased, SessionEnded, SessionOpened
+from evse_controller.model.fault import Fault, FaultCode, Severity
+from evse_controller.model.snapshot import EvseSnapshot, Notification
+from evse_controller.station import commands
+from evse_controller.station.context import Account, SessionFacts
+from evse_controller.station.faults import FaultBook
+from evse_controller.station.notices import Notices
+from evse_controller.station.report import StationEvent, StationStatus
+from evse_controller.station.sleep import PilotSleep
+from evse_controller.station.view import Failure
+
+DUTY_DIGITAL = 5.0
+"""PWM duty in % that means: digital communication only (IEC 61851-1)."""
+
+Session = TypeVar("Session", bound=SessionFacts)
+
+
+class OutletBase(ABC, Generic[Session]):
+    """Sessions, faults, notices and events of one outlet; subclasses add phases and devices."""
+
+    def __init__(self, latched: tuple[Fault, ...]) -> None:
+        self.snapshot: EvseSnapshot | None = None
+        self._book = FaultBook(latched, 0.0)
+        self._session: Session = self._fresh()
+        self._next: Session | None = None
+        self._restored: Account | None = None
+        self._now_s = 0.0
+        self._events: list[StationEvent] = []
+        self._notices = Notices()
+        self._sleep = PilotSleep()
+        self._stopping: str | None = None
+        self._stopping_since_s = 0.0
+        self._refusal: str | None = None
+        self._status: StationStatus | None = None
+
+    # -- what each kind of outlet says -----------------------------------------------------------------------
+
+    @abstractmethod
+    def _fresh(self) -> Session:
+        """A context that remembers nothing."""
+
+    @abstractmethod
+    def _handle(self, session: Session, cmd: Command) -> None:
+        """Let `session` remember `cmd`."""
+
+    @property
+    @abstractmethod
+    def _phase_name(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def _at_rest(self) -> bool:
+        """Contactors open and nothing energised: a new session may take the outlet over."""
+
+    @property
+    @abstractmethod
+    def _unplugged(self) -> bool: ...
+
+    @property
+    @abstractmethod
+    def _serving(self) -> bool:
+        """In a phase that a stop has to end."""
+
+    @abstractmethod
+    def _emergency(self) -> None:
+        """An EMERGENCY fault was raised: go where everything is off."""
+
+    # -- what others call ------------------------------------------------------------------------------------
+
+    def request_stop(self, reason: str, now_s: float) -> None:
+        """Technician or back office wants the session to end: power to zero, the EV is told, forced after 20 s."""
+        self._now_s = now_s
+        if self._stopping is None and (self._newest.open or self._serving):
+            self._stopping, self._stopping_since_s = reason, now_s
+            self._event("stop", reason)
+
+    def notify(self, kind: Notification, max_delay_s: float, reason: str, now_s: float) -> None:
+        """Ask something of the EV, to be heeded within `max_delay_s`; asking again changes nothing. An EV that does
+        not pause in time is stopped; every other notice just ends, told as an event. Raises ValueError for
+        TERMINATE, which is `request_stop`."""
+        self._now_s = now_s
+        if self._newest.open and self._notices.ask(kind, max_delay_s, reason, now_s):
+            self._event("notification", f"{kind.value} within {max_delay_s:.0f} s: {reason}")
+
+    def withdraw(self, kind: Notification, now_s: float) -> None:
+        """Take a notice back."""
+        self._now_s = now_s
+        if self._notices.withdraw(kind):
+            self._event("notification", f"{kind.value} withdrawn")
+
+    def wake(self, reason: str, now_s: float) -> bool:
+        """Wake the EV of a paused session (B1 -> B2, 3 s after the oscillator went off). False: nobody sleeps."""
+        self._now_s = now_s
+        return self._sleep.wake(reason)
+
+    def restore_account(self, session_id: str, import_wh: float, export_wh: float) -> None:
+        """After a restart: the lifetime registers at which the paused session `session_id` had begun."""
+        self._restored = Account(session_id, import_wh, export_wh)
+
+    def clear_fault(self, code: FaultCode, now_s: float) -> bool:
+        """A technician clears a fault. False when it is not raised or its cause is still present."""
+        self._now_s = now_s
+        fault = self._book.clear(code, now_s)
+        self._cleared([] if fault is None else [fault])
+        return fault is not None
+
+    @property
+    def asleep(self) -> bool:
+        """A paused session sleeps here."""
+        return self._sleep.asleep
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Raised faults now, also between two steps (`status` has those of the newest step)."""
+        return self._book.active
+
+    def status(self) -> StationStatus:
+        """The newest status. Raises RuntimeError before the first step."""
+        if self._status is None:
+            raise RuntimeError("station has made no control step yet")
+        return self._status
+
+    def drain_events(self) -> list[StationEvent]:
+        """Events since the last call, oldest first."""
+        events, self._events = self._events, []
+        return events
+
+    # -- sessions --------------------------------------------------------------------------------------------
+
+    @property
+    def _newest(self) -> Session:
+        """The session that the EV talks in: the one that waits for the outlet, else the one that has it."""
+        return self._session if self._next is None else self._next
+
+    def _take(self, cmd: Command) -> None:
+        """Let the newest session take `cmd`, or begin a new one."""
+        self._notices.heed(cmd)
+        if isinstance(cmd, SessionOpened):
+            self._stopping = None
+            self._sleep.end()
+            self._succeed(self._opened(cmd))
+        elif isinstance(cmd, ServiceReleased):
+            if self._newest.open:
+                self._succeed(self._released())
+        else:
+            self._handle(self._newest, cmd)
+            if isinstance(cmd, SessionEnded) and cmd.kind is EndKind.PAUSED and not self._unplugged:
+                self._sleep.begin()
+        if not isinstance(cmd, commands.QUIET):
+            self._event("command", type(cmd).__name__)
+
+    def _succeed(self, session: Session) -> None:
+        if self._at_rest:
+            self._session, self._next = session, None
+        else:
+            self._session.open = False
+            self._next = session
+
+    def _opened(self, cmd: SessionOpened) -> Session:
+        session = self._fresh()
+        session.session_id, session.evccid, session.open = cmd.session_id, cmd.evccid, True
+        if cmd.resumed:
+            for known in (self._newest, self._session):
+                if known.session_id == cmd.session_id:
+                    session.first_meter = known.first_meter
+            if session.first_meter is None and self._restored and self._restored.session_id == cmd.session_id:
+                session.first_meter = self._restored
+        return session
+
+    def _released(self) -> Session:
+        old, session = self._newest, self._fresh()
+        session.session_id, session.evccid, session.open = old.session_id, old.evccid, True
+        session.first_meter = old.first_meter
+        return session
+
+    def _rest(self) -> None:
+        """The outlet came to rest: the session that waited has it now; unplugged, none has."""
+        self._session, self._next = self._fresh() if self._unplugged else self._newest, None
+        if not self._session.open:
+            self._stopping = None
+
+    # -- notices and pilot -----------------------------------------------------------------------------------
+
+    def _escalate(self) -> None:
+        """What the EV was asked for and did not do in its time."""
+        for notice in self._notices.expire(self._now_s):
+            self._event("notification", f"{notice.kind.value} was not heeded in time: {notice.reason}")
+            if notice.kind is Notification.PAUSE:
+                self.request_stop(f"the EV did not pause: {notice.reason}", self._now_s)
+
+    # -- faults ----------------------------------------------------------------------------------------------
+
+    def _event(self, kind: str, text: str, **data: object) -> None:
+        self._events.append(StationEvent(self._now_s, kind, text, {"phase": self._phase_name, **data}))
+
+    def _raise(self, failure: Failure, powered: bool) -> None:
+        code, source, cause = failure
+        self._see(Fault(code, source, cause, self._now_s), powered)
+
+    def _see(self, fault: Fault, powered: bool) -> None:
+        if not self._book.see(fault, self._now_s, powered):
+            return
+        severity = fault.kind.severity
+        self._event("fault", fault.cause, code=fault.code.value, severity=severity.value, source=fault.source)
+        if severity is Severity.EMERGENCY:
+            self._newest.fail_steps()
+            self._emergency()
+        elif severity is Severity.STOP:
+            self.request_stop(fault.cause, self._now_s)
+
+    def _cleared(self, faults: list[Fault]) -> None:
+        for fault in faults:
+            self._event("fault-cleared", fault.cause, code=fault.code.value)
+
+    def _note_refusal(self, refusal: str | None) -> None:
+        if refusal is not None and refusal != self._refusal:
+            self._event("refused", refusal)
+        self._refusal = refusal
