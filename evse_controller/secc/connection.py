@@ -3,9 +3,12 @@
 The asyncio shell feeds bytes and time in and carries outputs out, in order: commands first, then bytes, then closing.
 It calls `on_timer` when `next_deadline_s` has passed and `on_sent` when a response really left the socket.
 
+Side streams run beside the main one: what arrives on one is answered on it, and each has one request outstanding.
+
 A shell that asks for it codes large messages itself: an output then carries `work`, whose result comes back through
-`coded`. Until then no further request is served, and time goes on counting: the set-up time as ever, and one sequence
-time from when the request had arrived. In the charge loop that is half a second, for so long may an EV be deaf.
+`coded`. Until then no further request of its stream is served, and time goes on counting: the set-up time as ever, and
+one sequence time from when the request had arrived. On the main stream in the charge loop that is half a second, for so
+long may an EV be deaf; a side stream has the long time, and the loop goes on meanwhile.
 
 A request that deviates from its schema but leaves no doubt is served, and its event says how it deviates: a driver in
 front of a charger is not helped by a refusal. What its values may do is judged by the handlers, as any request's are.
@@ -28,6 +31,8 @@ from evse_controller.secc import sap
 from evse_controller.secc.coding import FLAWED_BYTES, Coded, Work, weight
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply, Session, Transport
+from evse_controller.secc.streams import Stream, stream_of
+from evse_controller.secc.surroundings import NOBODY, Surroundings
 from evse_controller.secc.v2gtp import (
     PAYLOAD_OF_SCHEMA,
     SCHEMA_OF_PAYLOAD,
@@ -39,6 +44,7 @@ from evse_controller.secc.v2gtp import (
 
 _SAP = "SupportedAppProtocol"
 _ENDED = "Ended"
+_UNSENT = 64  # answers of one turn, far more than are ever on their way
 _TOLD = 8  # deviations of one request that are logged line by line
 _GoOn: TypeAlias = "Callable[[Coded, EvseSnapshot, float], Output]"
 
@@ -49,7 +55,8 @@ class Output:
 
     `data` is a whole V2GTP frame to send, None for nothing; `payload_type` and `message` describe it for the log.
     `commands` go to the station before anything is sent. `close` set: close the socket now (after sending `data`).
-    `work`: run it, and give its result to `coded`; what follows from it comes then.
+    `work`: run it, and give its result to `coded`; what follows from it comes then. `beside`: it belongs to a side
+    stream, so that `receive` may go on being called while its work is out.
     """
 
     data: bytes | None = None
@@ -60,6 +67,17 @@ class Output:
     event: MessageEvent | None = None
     close: CloseReason | None = None
     work: Work | None = None
+    beside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Work that is out for a stream, what follows from its result, and until when the result is wanted."""
+
+    stream: Stream
+    work: Work
+    go_on: _GoOn
+    deadline_s: float
 
 
 class Connection:
@@ -67,7 +85,8 @@ class Connection:
 
     `setup_deadline_s`: control time by which SessionSetupReq must have come (end of the communication set-up time).
     `random_bytes` must be a cryptographic generator. `large_bytes`: from this size on messages are coded by the shell;
-    None: never, all is done within the call. Not thread safe; outputs are to be carried out before the next call.
+    None: never, all is done within the call. `around`: who the vehicle is, what is paused, who checks signatures.
+    Not thread safe; outputs are to be carried out before the next call.
     """
 
     def __init__(
@@ -78,6 +97,7 @@ class Connection:
         opened_s: float,
         setup_deadline_s: float | None = None,
         large_bytes: int | None = None,
+        around: Surroundings = NOBODY,
     ) -> None:
         self.config = config
         self.transport = transport
@@ -85,8 +105,10 @@ class Connection:
         self._reader = FrameReader(max_payload=config.max_message_bytes)
         self._waiting: deque[Frame] = deque()
         self.large_bytes = large_bytes
-        self._work: Work | None = None
-        self._go_on: _GoOn | None = None
+        self._around = around
+        self._jobs: dict[Stream, _Job] = {}
+        # The streams of the answers that the shell has not reported as sent, oldest first.
+        self._unsent: deque[Stream] = deque(maxlen=_UNSENT)
         self._session: Session | None = None
         self._protocol: sap.ProtocolKind | None = None
         self._deadline_s: float | None = opened_s + config.timers.sequence_s
@@ -99,7 +121,7 @@ class Connection:
         """Control time at which `on_timer` must be called; None when closed."""
         if self._closed:
             return None
-        pending = [self._deadline_s]
+        pending = [self._deadline_s, *(job.deadline_s for job in self._jobs.values() if job.stream is not Stream.MAIN)]
         if self._closing is None and self._setup_pending:
             pending.append(self._setup_deadline_s)
         return min((deadline for deadline in pending if deadline is not None), default=None)
@@ -130,9 +152,10 @@ class Connection:
         return dict(self._reader.ignored)
 
     def receive(self, data: bytes, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
-        """Bytes from the EV, however split; one output per complete request, in order.
+        """Bytes from the EV, however split; one output per complete request, in the order of each stream.
 
-        While work is out, what `data` completes waits for its end: the shell had better not read on.
+        While work is out, what `data` completes on its stream waits for its end: unless the work is for a side
+        stream, the shell had better not read on.
         """
         if self._over:
             return []
@@ -145,17 +168,19 @@ class Connection:
 
     def coded(self, work: Work, result: Coded, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
         """`work` is done. Nothing follows from work that a close or a deadline made pointless."""
-        if work is not self._work or self._go_on is None:
+        job = next((job for job in self._jobs.values() if job.work is work), None)
+        if job is None:
             return []
         outputs = self.on_timer(now_s, snapshot)
         if outputs:
             return outputs
-        go_on, self._work, self._go_on = self._go_on, None, None
-        return [go_on(result, snapshot, now_s), *self._serve(snapshot, now_s)]
+        del self._jobs[job.stream]
+        return [job.go_on(result, snapshot, now_s), *self._serve(snapshot, now_s)]
 
     def on_sent(self, now_s: float) -> None:
-        """The last response left at `now_s`: sequence timers start now, not when the answer was computed."""
-        if self._session is not None and self._closing is None and not self._closed:
+        """The oldest response not yet sent left at `now_s`: sequence timers start now, not when it was computed."""
+        stream = self._unsent.popleft() if self._unsent else Stream.MAIN
+        if stream is Stream.MAIN and self._session is not None and self._closing is None and not self._closed:
             self._deadline_s = self._session.on_sent(now_s)
 
     def on_timer(self, now_s: float, snapshot: EvseSnapshot) -> list[Output]:
@@ -170,7 +195,7 @@ class Connection:
             return [self._end(CloseReason.SETUP_TIMEOUT, "no SessionSetupReq in the communication set-up time", now_s)]
         if self._session is None:
             return [self._end(CloseReason.SEQUENCE_TIMEOUT, "no supportedAppProtocolReq in time", now_s)]
-        if self._work is not None:
+        if any(stream is Stream.MAIN or now_s >= job.deadline_s for stream, job in self._jobs.items()):
             return [self._end(CloseReason.ABORTED, "a large message was not coded within the sequence time", now_s)]
         reply = self._session.on_timer(now_s, snapshot)
         return [] if reply is None else [self._output(reply, None, None, snapshot, now_s)]
@@ -200,11 +225,21 @@ class Connection:
     def _serve(self, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
         """The requests that have arrived, up to the first that must be waited for or that ends it all."""
         outputs: list[Output] = []
-        while self._waiting and self._work is None and not self._over:
-            outputs.append(self._frame(self._waiting.popleft(), snapshot, now_s))
-        if self._reader.broken is not None and self._work is None and not self._over:
+        while (frame := self._next()) is not None:
+            outputs.append(self._frame(frame, snapshot, now_s))
+        if self._reader.broken is not None and not self._jobs and not self._over:
             outputs.append(self._end(CloseReason.FRAME_TOO_LONG, self._reader.broken, now_s))
         return outputs
+
+    def _next(self) -> Frame | None:
+        """The oldest frame whose stream has no request outstanding."""
+        if self._over or Stream.MAIN in self._jobs:
+            return None
+        for index, frame in enumerate(self._waiting):
+            if stream_of(frame.payload_type) not in self._jobs:
+                del self._waiting[index]
+                return frame
+        return None
 
     def _frame(self, frame: Frame, snapshot: EvseSnapshot, now_s: float) -> Output:
         if self._session is None:
@@ -225,14 +260,18 @@ class Connection:
             clean = Work(partial(read, True)).run()
             if strict or isinstance(clean, Message):
                 return go_on(clean, snapshot, now_s)
-        self._await(work, go_on, now_s)
-        return Output(work=work)
+        return self._await(stream_of(frame.payload_type), work, go_on, now_s)
 
-    def _await(self, work: Work, go_on: _GoOn, now_s: float) -> None:
-        """The EV has spoken: its silence counts anew from here, and ours."""
-        deadline_s = None if self._session is None else self._session.on_sent(now_s)
-        self._deadline_s = now_s + self.config.timers.sequence_s if deadline_s is None else deadline_s
-        self._work, self._go_on = work, go_on
+    def _await(
+        self, stream: Stream, work: Work, go_on: _GoOn, now_s: float, commands: tuple[Command, ...] = ()
+    ) -> Output:
+        """The EV has spoken: on the main stream its silence counts anew from here, and ours."""
+        deadline_s = now_s + self.config.timers.sequence_s
+        if stream is Stream.MAIN:
+            restarted_s = None if self._session is None else self._session.on_sent(now_s)
+            self._deadline_s = deadline_s = deadline_s if restarted_s is None else restarted_s
+        self._jobs[stream] = _Job(stream, work, go_on, deadline_s)
+        return Output(commands=commands, work=work, beside=stream is not Stream.MAIN)
 
     def _ask(self, payload_type: int, request: Coded, snapshot: EvseSnapshot, now_s: float) -> Output:
         """The session's answer to a request."""
@@ -240,7 +279,7 @@ class Connection:
         if not isinstance(request, Message):
             reply = self._session.handle_undecodable(payload_type, str(request), now_s)
             return self._output(reply, payload_type, None, snapshot, now_s)
-        reply = self._session.handle(request, snapshot, now_s)
+        reply = self._session.handle(request, snapshot, now_s, stream_of(payload_type))
         if request.deviations:
             reply = replace(reply, event=replace(reply.event, deviations=_told(request)))
         return self._output(reply, payload_type, request, snapshot, now_s)
@@ -258,7 +297,7 @@ class Connection:
             reason: str | None = f"nothing served on {self.transport.value} among: {offered}"
         else:
             self._protocol = protocol
-            self._session = _open_session(self.config, protocol, self._random_bytes, now_s)
+            self._session = _open_session(self.config, protocol, self._random_bytes, now_s, self._around)
             self._deadline_s = now_s + self.config.timers.sequence_s
             reason = f"{protocol.name} selected"
         event = MessageEvent(
@@ -271,6 +310,7 @@ class Connection:
             1.5,
             _told(request),
         )
+        self._unsent.append(Stream.MAIN)
         data = encode_frame(PayloadType.APP_PROTOCOL, encode(response))
         return Output(data, PayloadType.APP_PROTOCOL, response, request, (), event)
 
@@ -292,9 +332,8 @@ class Connection:
         work = Work(partial(encode, response))
         if self.large_bytes is None or weight(response, self.large_bytes) < self.large_bytes:
             return self._send(reply, payload_type, request, work.run(), snapshot, now_s)
-        commanded = replace(reply, commands=())
-        self._await(work, partial(self._send, commanded, payload_type, request), now_s)
-        return Output(commands=reply.commands, work=work)
+        go_on = partial(self._send, replace(reply, commands=()), payload_type, request)
+        return self._await(stream_of(payload_type), work, go_on, now_s, reply.commands)
 
     def _send(
         self,
@@ -319,20 +358,26 @@ class Connection:
     def _sealed(
         self, reply: Reply, payload_type: int | None, data: bytes | None, request: Message | None, now_s: float
     ) -> Output:
-        self._deadline_s = reply.deadline_s
+        stream = Stream.MAIN if payload_type is None else stream_of(payload_type)
+        if reply.close is not None or stream is Stream.MAIN:
+            self._deadline_s = reply.deadline_s
+        if data is not None:
+            self._unsent.append(stream)
         close: CloseReason | None = None
         if reply.close is not None:
             if reply.close_delay_s > 0:
                 self._closing = reply.close
                 self._deadline_s = now_s + reply.close_delay_s
+                self._jobs.clear()
             else:
                 self._shut()
                 close = reply.close
-        return Output(data, payload_type, reply.response, request, reply.commands, reply.event, close)
+        beside = stream is not Stream.MAIN
+        return Output(data, payload_type, reply.response, request, reply.commands, reply.event, close, None, beside)
 
     def _shut(self) -> None:
         self._closed = True
-        self._work, self._go_on = None, None
+        self._jobs.clear()
         self._waiting.clear()
 
     def _end(self, close: CloseReason, reason: str, now_s: float) -> Output:
@@ -351,9 +396,9 @@ def _told(request: Message) -> tuple[str, ...]:
 
 
 def _open_session(
-    config: SeccConfig, protocol: sap.ProtocolKind, random_bytes: RandomBytes, now_s: float
+    config: SeccConfig, protocol: sap.ProtocolKind, random_bytes: RandomBytes, now_s: float, around: Surroundings
 ) -> Session:
     # Imported here: a protocol's messages and coders are loaded when the first EV negotiates it.
     from evse_controller.secc.iso20.session import Iso20Session
 
-    return Iso20Session(config, protocol.name, random_bytes, now_s)
+    return Iso20Session(config, protocol.name, random_bytes, now_s, around)

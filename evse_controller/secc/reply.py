@@ -10,6 +10,7 @@ from typing import Protocol
 from evse_controller.messages.base import Message
 from evse_controller.model.commands import Command
 from evse_controller.model.snapshot import EvseSnapshot
+from evse_controller.secc.streams import Stream
 
 RandomBytes = Callable[[int], bytes]
 """Gives that many cryptographically strong random bytes; injected, so that the core stays deterministic in tests."""
@@ -46,7 +47,7 @@ class MessageEvent:
     `response` and `code` are None when nothing is answered. `performance_s` is the time within which the answer is due
     after its request (V2G_SECC_Msg_Performance_Time), for the shell to compare with the time it took, and to warn.
     `deviations`: how the request breaks its schema, `path: what is wrong there`, though it was understood and served.
-    Text of the EV stands in `reason` and `deviations` only escaped.
+    Text of the EV stands in `reason` and `deviations` only escaped. `stream`: which one the pair belongs to.
     """
 
     request: str
@@ -57,6 +58,7 @@ class MessageEvent:
     reason: str | None = None
     performance_s: float | None = None
     deviations: tuple[str, ...] = ()
+    stream: Stream = Stream.MAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ class Session(Protocol):
     def session_id(self) -> str | None:
         """Upper-case hex, None before SessionSetup."""
 
-    def handle(self, message: Message, snapshot: EvseSnapshot, now_s: float) -> Reply: ...
+    def handle(
+        self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream = Stream.MAIN
+    ) -> Reply: ...
 
     def handle_undecodable(self, payload_type: int, error: str, now_s: float) -> Reply: ...
 
@@ -96,7 +100,7 @@ class Session(Protocol):
     def on_timer(self, now_s: float, snapshot: EvseSnapshot) -> Reply | None: ...
 
     def on_sent(self, now_s: float) -> float | None:
-        """The last response left at `now_s`: restart the sequence timer, return the new deadline."""
+        """The last response of the main stream left at `now_s`: restart the sequence timer, return the new deadline."""
 
     def on_disconnect(self, now_s: float) -> Reply | None: ...
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, fields
 
-from evse_controller.messages.generated.common_messages import PowerDeliveryReq
+from evse_controller.messages.generated.common_messages import PowerDeliveryReq, ScheduleTuple
+from evse_controller.messages.generated.common_types import MeterInfo
 from evse_controller.model.commands import ControlMode, EvDcLimits
 from evse_controller.model.offer import PowerProfile
-from evse_controller.model.snapshot import MeterTotals, Step
+from evse_controller.model.snapshot import MeterTotals, Notification, Step
+from evse_controller.secc.iso20.ac_data import AcData
 
 NO_SESSION_ID = bytes(8)
+# How many of the last readings told an EV may confirm: it confirms one while newer ones are told.
+_READINGS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +64,27 @@ class SentTuple:
     discharging: tuple[SentSlot, ...] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A notification that the EV is being told, since when, and within which time it was first asked to heed it."""
+
+    notification: Notification
+    since_s: float
+    max_delay_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renegotiation:
+    """A new schedule is being made, or was told and waits for the EV's profile; what to go back to if it fails."""
+
+    tuples_before: dict[int, SentTuple]
+    sent_before: list[ScheduleTuple]
+    told: bool = False
+
+
 @dataclass(slots=True)
 class DcData:
-    """What only the DC states remember.
-
-    `start_asked_s`: first PowerDeliveryReq before the loop; `profile`: the EV's plan as accepted with its Start.
-    """
+    """What only the DC states remember."""
 
     limits: EvDcLimits | None = None
     rated: RatedDc | None = None
@@ -72,36 +92,53 @@ class DcData:
     cable_check_before: Step = Step.IDLE
     pre_charge_asked_s: float | None = None
     pre_charge_target_v: float = 0.0
-    start_asked_s: float | None = None
-    pending_start: PowerDeliveryReq | None = None
-    profile: PowerProfile | None = None
     welding_asked_s: float | None = None
     target_voltage_v: float | None = None
 
 
 @dataclass(slots=True)
 class SessionData:
-    """What all states remember. `energy_possible`: since CableCheck was asked for and until the energy was stopped.
+    """What all states remember. `energy_possible`: since energy was prepared for and until it was stopped.
 
-    `departure_utc_s` is what the first ScheduleExchangeReq said; `meter` the last reading of a charge loop.
+    `departure_utc_s` is what the first ScheduleExchangeReq said; `tuples` are selectable, as sent; `chosen` is the one
+    in force and `profile` the EV's plan as accepted with it. `start_asked_s`: first PowerDeliveryReq that has not led
+    to a loop yet. `loops`: since the service was selected; `loops_since_start`: since energy was started or started
+    again. `meter` is the last reading of a charge loop, `meter_told` the last ones that the EV has seen. `told`: the
+    notification that stands; `told_ever`: all of this service. `contract_der`: leaf of the contract that authorised
+    the session, None for EIM. `offered_extra` and `value_added` are pairs of value-added services: sent, and chosen.
     """
 
     session_id: bytes = NO_SESSION_ID
     evccid: str = ""
     authorization_asked_s: float | None = None
     authorization_retry: bool = False
+    contract_der: bytes | None = None
     offered: dict[tuple[int, int], OfferedSet] = field(default_factory=dict)
+    offered_extra: set[tuple[int, int]] = field(default_factory=set)
     selected: OfferedSet | None = None
+    value_added: tuple[tuple[int, int], ...] = ()
     target_soc: int | None = None
     schedule_asked_s: float | None = None
     offer_before: int | None = None
     departure_utc_s: float | None = None
     tuples: dict[int, SentTuple] = field(default_factory=dict)
+    schedule_sent: list[ScheduleTuple] = field(default_factory=list)
+    renegotiation: Renegotiation | None = None
+    go_to_pause: bool = False
+    start_asked_s: float | None = None
+    pending_start: PowerDeliveryReq | None = None
+    profile: PowerProfile | None = None
+    chosen: SentTuple | None = None
     energy_possible: bool = False
     loops: int = 0
+    loops_since_start: int = 0
     meter: MeterTotals | None = None
+    meter_told: deque[MeterInfo] = field(default_factory=lambda: deque(maxlen=_READINGS))
+    told: Told | None = None
+    told_ever: set[Notification] = field(default_factory=set)
     stopped_s: float | None = None
     dc: DcData = field(default_factory=DcData)
+    ac: AcData = field(default_factory=AcData)
 
     @property
     def established(self) -> bool:
@@ -113,3 +150,30 @@ class SessionData:
         if self.selected is None:
             raise RuntimeError("no service selected: the state table let a request through too early")
         return self.selected
+
+    @property
+    def renegotiating(self) -> bool:
+        """A new schedule is being made while an older one is in force."""
+        return self.renegotiation is not None and not self.renegotiation.told
+
+    def release_service(self) -> None:
+        """Service renegotiation: what belongs to the service is forgotten, what belongs to the session stays."""
+        fresh = SessionData()
+        for entry in fields(self):
+            if entry.name not in OF_SESSION:
+                setattr(self, entry.name, getattr(fresh, entry.name))
+
+
+OF_SESSION = frozenset(
+    {
+        "session_id",
+        "evccid",
+        "authorization_asked_s",
+        "authorization_retry",
+        "contract_der",
+        "offered",  # offers of this session may be selected again
+        "offered_extra",
+        "meter",
+        "meter_told",
+    }
+)

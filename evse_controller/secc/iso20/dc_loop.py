@@ -8,15 +8,14 @@ The answer's variant mirrors the request's. Limits are what holds now, never abo
 from __future__ import annotations
 
 from evse_controller.messages.generated import dc
-from evse_controller.messages.generated.common_types import MeterInfo, RationalNumber, ResponseCode
+from evse_controller.messages.generated.common_types import RationalNumber, ResponseCode
 from evse_controller.messages.rational import rational_down, rational_nearest, rational_up, rational_value
 from evse_controller.model.commands import ControlMode, EvDcLimits, LoopUpdate
 from evse_controller.model.offer import EnergyNeeds
-from evse_controller.model.snapshot import MeterTotals
 from evse_controller.secc.iso20.data import RatedDc
-from evse_controller.secc.iso20.dc_power import start_energy
 from evse_controller.secc.iso20.dc_steps import NO_VOLTAGE, clamp_voltage
 from evse_controller.secc.iso20.ending import evse_status, station_ends
+from evse_controller.secc.iso20.loop import loop_meter_info, looped
 from evse_controller.secc.iso20.schedule import percent, v2x_window
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
@@ -41,17 +40,6 @@ _MODES: dict[tuple[ControlMode, bool], type] = {
 }
 # How long the EV may take to follow a new set-point in dynamic mode.
 ACK_MAX_DELAY_S = 30
-_METER_ID_LENGTH = 32
-
-
-def charge_loop_after_start(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
-    """Some EVs repeat Start with Ongoing and then simply enter the loop: the last Start counts as finished."""
-    start = turn.data.dc.pending_start
-    if start is None:
-        return Refused(ResponseCode.FAILED_SequenceError, "charge loop without PowerDelivery(Start)")
-    if (ending := station_ends(turn.snapshot)) is not None:
-        return Refused(ResponseCode.FAILED, ending)
-    return start_energy(turn, start) or charge_loop(turn, request)
 
 
 def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
@@ -60,32 +48,28 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
         return Refused(ResponseCode.FAILED, f"{type(mode).__name__} is not the selected control mode and service")
     if snapshot.present_voltage_v is None or snapshot.present_current_a is None:
         return Refused(ResponseCode.FAILED, NO_VOLTAGE)
-    # A reading carries its own time: while the meter is silent its last one is still the truth about that time.
-    meter = turn.data.meter = snapshot.meter or turn.data.meter
-    if request.meter_info_requested and meter is None:
-        return Refused(ResponseCode.FAILED, "meter info asked for, but the meter gave none yet [V2G20-1081]")
+    meter_info = loop_meter_info(turn, request.meter_info_requested, selection.bidirectional)
+    if isinstance(meter_info, Refused):
+        return meter_info
     memory = turn.data.dc
     assert memory.limits is not None
     assert memory.rated is not None
     memory.limits = _refreshed(memory.limits, mode, turn.config.accept_negative_discharge_limits)
     turn.do(_update(turn, request, memory.limits))
-    first = turn.data.loops == 0
-    turn.data.loops += 1
+    looped(turn)
     present = snapshot.present
     response = dc.DC_ChargeLoopRes(
         turn.header(),
         ResponseCode.OK,
+        meter_info=meter_info,
         evse_present_current=rational_nearest(snapshot.present_current_a),
         evse_present_voltage=rational_nearest(snapshot.present_voltage_v),
         evse_power_limit_achieved=present.power_limited,
         evse_current_limit_achieved=present.current_limited,
         evse_voltage_limit_achieved=present.voltage_limited,
         cl_res_control_mode=_limits(turn, memory.rated),
-        evse_status=evse_status(snapshot),
+        evse_status=evse_status(turn),
     )
-    # [V2G20-1081] when asked for, [V2G20-1833] unasked in the first loop.
-    if meter is not None and (first or request.meter_info_requested):
-        response.meter_info = _meter_info(meter, selection.bidirectional)
     return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot))
 
 
@@ -215,13 +199,3 @@ def _limits(turn: Turn, rated: RatedDc) -> ResMode:
 def _minimum(rated: float, maximum: RationalNumber) -> RationalNumber:
     """The rated minimum, but not above a maximum that has shrunk below it."""
     return rational_up(min(rated, rational_value(maximum)))
-
-
-def _meter_info(meter: MeterTotals, bidirectional: bool) -> MeterInfo:
-    """Energy of this session in whole Wh [V2G20-902]."""
-    return MeterInfo(
-        meter_id=meter.meter_id[:_METER_ID_LENGTH],
-        charged_energy_reading_wh=max(0, int(meter.charged_wh)),
-        bpt_discharged_energy_reading_wh=max(0, int(meter.discharged_wh)) if bidirectional else None,
-        meter_timestamp=max(0, int(meter.at_utc_s)),
-    )

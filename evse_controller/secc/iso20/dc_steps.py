@@ -46,7 +46,7 @@ def cable_check(turn: Turn, request: dc.DC_CableCheckReq) -> Answer:
 def pre_charge(turn: Turn, request: dc.DC_PreChargeReq) -> Answer:
     """Answers with the measured voltage, never the target. The EV closes at match and decides when to go on."""
     memory, timers = turn.data.dc, turn.config.timers
-    if memory.pending_start is not None:
+    if turn.data.pending_start is not None:
         return Refused(ResponseCode.FAILED_SequenceError, "pre-charge after PowerDelivery(Start)")
     first = memory.pre_charge_asked_s is None
     if memory.pre_charge_asked_s is None:
@@ -68,7 +68,7 @@ def pre_charge(turn: Turn, request: dc.DC_PreChargeReq) -> Answer:
     return Accepted(response, State.POWER_DELIVERY if done else State.PRE_CHARGE)
 
 
-def pre_charge_fault(turn: Turn) -> str | None:
+def pre_charge_fault(turn: Turn) -> Refused | None:
     """Why Start cannot be obeyed, None if it can: the outlet must be measured on its way to what the EV asked for.
 
     EVs go on at match, measured at their own inlet and without EVProcessing=Finished, while our measurement is still
@@ -77,13 +77,14 @@ def pre_charge_fault(turn: Turn) -> str | None:
     """
     memory, snapshot = turn.data.dc, turn.snapshot
     if memory.pre_charge_asked_s is None:
-        return "the outlet was not pre-charged"
+        return Refused(ResponseCode.FAILED_PowerDeliveryNotApplied, "the outlet was not pre-charged")
     target_v, volts, step = memory.pre_charge_target_v, snapshot.present_voltage_v, snapshot.precharge
     near = volts is not None and PRE_CHARGE_BEHIND * target_v <= volts <= target_v + PRE_CHARGE_MATCH_V
     if step in (Step.RUNNING, Step.DONE) and near:
         return None
     measured = "unknown" if volts is None else f"{volts:g} V"
-    return f"outlet at {measured}, pre-charge to {target_v:g} V is {step.value}"
+    reason = f"outlet at {measured}, pre-charge to {target_v:g} V is {step.value}"
+    return Refused(ResponseCode.FAILED_PowerDeliveryNotApplied, reason)
 
 
 def welding_detection(turn: Turn, request: dc.DC_WeldingDetectionReq) -> Answer:

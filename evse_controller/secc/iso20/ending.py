@@ -1,9 +1,23 @@
-"""Whether the station wants to end, and how the EV is told of it."""
+"""What the station wants of the EV, and how the EV is told: EVSEStatus in PowerDeliveryRes and ChargeLoopRes."""
 
 from __future__ import annotations
 
+import math
+
 from evse_controller.messages.generated.common_types import EvseNotification, EVSEStatus
 from evse_controller.model.snapshot import EvseSnapshot, Notification
+from evse_controller.secc.iso20.data import Told
+from evse_controller.secc.iso20.states import State, Turn
+
+_WORDS = {
+    Notification.PAUSE: EvseNotification.Pause,
+    Notification.EXIT_STANDBY: EvseNotification.ExitStandby,
+    Notification.TERMINATE: EvseNotification.Terminate,
+    Notification.SCHEDULE_RENEGOTIATION: EvseNotification.ScheduleRenegotiation,
+    Notification.SERVICE_RENEGOTIATION: EvseNotification.ServiceRenegotiation,
+    Notification.METERING_CONFIRMATION: EvseNotification.MeteringConfirmation,
+}
+_LONGEST_S = 0xFFFF
 
 
 def station_ends(snapshot: EvseSnapshot) -> str | None:
@@ -13,6 +27,46 @@ def station_ends(snapshot: EvseSnapshot) -> str | None:
     return "the station ends the session" if snapshot.notification is Notification.TERMINATE else None
 
 
-def evse_status(snapshot: EvseSnapshot) -> EVSEStatus | None:
-    """What is told to the EV; nothing is said that this station would not serve when the EV obeys it."""
-    return None if station_ends(snapshot) is None else EVSEStatus(0, EvseNotification.Terminate)
+def evse_status(turn: Turn) -> EVSEStatus | None:
+    """What is told to the EV; nothing is said that this station would not serve when the EV obeys it.
+
+    Terminate at once; anything else within a time that is counted down from when it was first told [V2G20-3318].
+    """
+    data, snapshot = turn.data, turn.snapshot
+    if station_ends(snapshot) is not None:
+        return EVSEStatus(0, EvseNotification.Terminate)
+    wanted = snapshot.notification
+    if wanted is None or not _served(turn, wanted):
+        data.told = None
+        return None
+    if data.told is None or data.told.notification is not wanted:
+        data.told = Told(wanted, turn.now_s, min(snapshot.notification_max_delay_s, _LONGEST_S))
+        data.told_ever.add(wanted)
+    left_s = data.told.max_delay_s - (turn.now_s - data.told.since_s)
+    # The station may count, too, and may get impatient: the EV is told what is left, never more.
+    return EVSEStatus(max(0, min(math.ceil(left_s), snapshot.notification_max_delay_s)), _WORDS[wanted])
+
+
+def pause_fault(turn: Turn) -> str | None:
+    """Why this station cannot keep the session while the EV sleeps, None if it can; the EV's own plan aside."""
+    if not turn.config.pause or not turn.snapshot.pause_allowed:
+        return "this outlet cannot keep a session now"
+    if turn.around.peer.certificate_sha512 is None:
+        return "without a vehicle certificate nobody could prove to be the same EV again"
+    return None
+
+
+def _served(turn: Turn, wanted: Notification) -> bool:
+    match wanted:
+        case Notification.PAUSE:
+            return pause_fault(turn) is None
+        case Notification.EXIT_STANDBY:
+            return turn.state is State.STANDBY
+        case Notification.SCHEDULE_RENEGOTIATION:
+            return turn.state is State.CHARGE_LOOP and turn.data.renegotiation is None
+        case Notification.SERVICE_RENEGOTIATION:
+            return turn.config.service_renegotiation
+        case Notification.METERING_CONFIRMATION:
+            return len(turn.data.meter_told) > 0  # [V2G20-1083]
+        case _:
+            return True

@@ -1,7 +1,8 @@
 """The ISO 15118-20 session: looks a request up in the state table, calls its handler, pairs every refusal.
 
 Order of checks: does it decode (before us) -> is the session id right -> is it allowed in this state -> its content.
-A FAILED response ends the session, a WARNING never does.
+A FAILED response ends the session, a WARNING never does. A side stream is served beside the main one: it has rows of
+its own in the same states, changes none, and its requests do not restart the timer that watches the main one.
 """
 
 from __future__ import annotations
@@ -21,19 +22,38 @@ from evse_controller.secc.iso20.fillers import UnpairedMessage, refusal
 from evse_controller.secc.iso20.states import Accepted, Refused, Rows, State, Turn, response_header
 from evse_controller.secc.iso20.timers import performance_s
 from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply
+from evse_controller.secc.streams import Stream
+from evse_controller.secc.surroundings import NOBODY, Surroundings
 
 # To these the EVSE answers with EVSEStatus, or the EV is leaving already; elsewhere it can only say that by refusing.
-_TOLD_OTHERWISE = frozenset({"PowerDeliveryReq", "DC_ChargeLoopReq", "DC_WeldingDetectionReq", "SessionStopReq"})
+_TOLD_OTHERWISE = frozenset(
+    {
+        "PowerDeliveryReq",
+        "AC_ChargeLoopReq",
+        "DC_ChargeLoopReq",
+        "MeteringConfirmationReq",
+        "DC_WeldingDetectionReq",
+        "SessionStopReq",
+    }
+)
 _COMMON_ROWS = Rows(table_common.TABLE)
 
 
 class Iso20Session:
-    """One -20 session of one EV. `protocol` names what supportedAppProtocol selected."""
+    """One -20 session of one EV. `protocol` names what supportedAppProtocol selected; `around` is never waited for."""
 
-    def __init__(self, config: SeccConfig, protocol: str, random_bytes: RandomBytes, opened_s: float) -> None:
+    def __init__(
+        self,
+        config: SeccConfig,
+        protocol: str,
+        random_bytes: RandomBytes,
+        opened_s: float,
+        around: Surroundings = NOBODY,
+    ) -> None:
         self._config = config
         self._protocol = protocol
         self._random_bytes = random_bytes
+        self._around = around
         self._data = SessionData()
         self._state = State.SESSION_SETUP
         self._rows = _COMMON_ROWS
@@ -61,25 +81,41 @@ class Iso20Session:
     def deadline_s(self) -> float | None:
         return self._deadline_s
 
-    def handle(self, message: Message, snapshot: EvseSnapshot, now_s: float) -> Reply:
+    def handle(self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream = Stream.MAIN) -> Reply:
         """Answers one decoded message. Each request gets exactly one response of its paired type.
 
         No response at all: after the end of the session, or for a message that is no request (which ends it).
         """
         if self._state is State.ENDED:
             return self._silent(message.ELEMENT, CloseReason.UNEXPECTED_MESSAGE, (), "the session is over")
-        refused = self._check(message, snapshot)
+        reply = self._answer(message, snapshot, now_s, stream)
+        return reply if stream is Stream.MAIN else replace(reply, event=replace(reply.event, stream=stream))
+
+    def _answer(self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream) -> Reply:
+        refused = self._check(message, snapshot, stream)
         if refused is not None:
             return self._refuse(message, refused, snapshot, now_s, [])
-        row = self._rows.find(self._state, type(message))
+        row = self._rows.find(self._state, type(message), stream)
         assert row is not None  # _check found it
-        turn = Turn(self._data, self._state, self._config, snapshot, now_s, self._random_bytes, self._protocol)
+        turn = Turn(
+            self._data,
+            self._state,
+            self._config,
+            snapshot,
+            now_s,
+            self._random_bytes,
+            self._protocol,
+            self._around,
+        )
         answer = row.handler(turn, message)
         if isinstance(answer, Refused):
             return self._refuse(message, answer, snapshot, now_s, turn.commands)
         if answer.next_state not in row.then:
             step = f"{self._state.value} to {answer.next_state.value}"
             raise RuntimeError(f"{message.ELEMENT} led from {step}, which no row of the table says")
+        if stream is not Stream.MAIN:
+            event = _event(message.ELEMENT, answer.response, self._state, self._state, answer.reason)
+            return Reply(answer.response, tuple(turn.commands), None, self._deadline_s, event)
         return self._accept(message, answer, now_s, turn.commands)
 
     def handle_undecodable(self, payload_type: int, error: str, now_s: float) -> Reply:
@@ -97,7 +133,7 @@ class Iso20Session:
         return replace(reply, event=replace(reply.event, state=lost.event.state))
 
     def on_sent(self, now_s: float) -> float | None:
-        """The response left at `now_s`: the sequence timer starts here."""
+        """The response on the main stream left at `now_s`: the sequence timer starts here."""
         if self._deadline_s is not None:
             self._deadline_s = now_s + self._sequence_s
         return self._deadline_s
@@ -122,28 +158,30 @@ class Iso20Session:
             return None
         return self._give_up("-", CloseReason.ABORTED, EndKind.FAILED, reason)
 
-    def _check(self, message: Message, snapshot: EvseSnapshot) -> Refused | None:
+    def _check(self, message: Message, snapshot: EvseSnapshot, stream: Stream) -> Refused | None:
         """Session id, then state, then whether the station wants to end where the EV cannot be told otherwise."""
         if self._data.established and not isinstance(message, SessionSetupReq):
             header = getattr(message, "header", None)
             if header is not None and header.session_id != self._data.session_id:
                 return Refused(ResponseCode.FAILED_UnknownSession, "session id is not the one of this session")
-        if self._rows.find(self._state, type(message)) is None:
-            allowed = ", ".join(request.ELEMENT for request in self._rows.allowed(self._state))
+        if self._rows.find(self._state, type(message), stream) is None:
+            allowed = ", ".join(request.ELEMENT for request in self._rows.allowed(self._state, stream)) or "nothing"
+            beside = "" if stream is Stream.MAIN else f" on the side stream for {stream.value}"
             return Refused(
-                ResponseCode.FAILED_SequenceError, f"not allowed in {self._state.value}, which waits for {allowed}"
+                ResponseCode.FAILED_SequenceError,
+                f"not allowed in {self._state.value}, which waits for {allowed}{beside}",
             )
-        if message.ELEMENT not in _TOLD_OTHERWISE and (ending := station_ends(snapshot)) is not None:
+        if stream is Stream.MAIN and message.ELEMENT not in _TOLD_OTHERWISE and (ending := station_ends(snapshot)) is not None:
             return Refused(ResponseCode.FAILED, ending)
         return None
 
     def _accept(self, message: Message, answer: Accepted, now_s: float, commands: list[Command]) -> Reply:
         before, response = self._state, answer.response
         self._state = answer.next_state
-        if self._state is State.CHARGE_PARAMETER_DISCOVERY and before is State.SERVICE_SELECTION:
+        if self._state is State.CHARGE_PARAMETER_DISCOVERY:
             self._rows = services.rows_of(self._data.selection.service_id)
         over = self._state is State.ENDED
-        looping = self._state is State.CHARGE_LOOP and self._data.loops > 0
+        looping = self._state is State.CHARGE_LOOP and self._data.loops_since_start > 0
         self._sequence_s = self._config.timers.sequence_after(looping)
         self._deadline_s = None if over else now_s + self._sequence_s
         return Reply(

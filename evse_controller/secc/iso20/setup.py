@@ -13,9 +13,10 @@ from evse_controller.messages.generated.common_messages import (
     SessionSetupRes,
 )
 from evse_controller.messages.generated.common_types import Processing, ResponseCode
-from evse_controller.model.commands import AuthorizationRequested, SessionOpened
+from evse_controller.model.commands import AuthorizationRequested, ContextDropped, PausedSession, SessionOpened
 from evse_controller.model.snapshot import Authorization as Decision
 from evse_controller.secc.iso20.data import NO_SESSION_ID
+from evse_controller.secc.iso20.pause import join, selected_command
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 from evse_controller.secc.iso20.timers import SNAPSHOT_SETTLE_S
 
@@ -23,7 +24,13 @@ _DRAWS = 8
 
 
 def session_setup(turn: Turn, request: SessionSetupReq) -> Answer:
-    """Always a new session, with an id that is neither zero nor the one offered [V2G20-2626], [V2G20-2627]."""
+    """The paused session that this vehicle comes back to, else a new one.
+
+    A new id is neither zero nor the one offered [V2G20-2626], [V2G20-2627]. A resumed session has its service and its
+    authorisation, and goes on with ChargeParameterDiscovery [V2G20-1032].
+    """
+    if (paused := join(turn, request)) is not None:
+        return _resumed(turn, request, paused)
     offered = request.header.session_id
     drawn = (turn.random_bytes(8) for _ in range(_DRAWS))
     session_id = next((value for value in drawn if value not in (NO_SESSION_ID, offered)), None)
@@ -35,6 +42,16 @@ def session_setup(turn: Turn, request: SessionSetupReq) -> Answer:
     response = SessionSetupRes(turn.header(), ResponseCode.OK_NewSessionEstablished, turn.snapshot.evseid)
     reason = None if offered == NO_SESSION_ID else "no paused session to join"
     return Accepted(response, State.AUTHORIZATION_SETUP, reason)
+
+
+def _resumed(turn: Turn, request: SessionSetupReq, paused: PausedSession) -> Answer:
+    turn.data.session_id = request.header.session_id
+    turn.data.evccid = request.evccid
+    turn.do(SessionOpened(paused.session_id, request.evccid, turn.protocol, resumed=True))
+    turn.do(ContextDropped(paused.session_id))
+    turn.do(selected_command(turn.data))
+    response = SessionSetupRes(turn.header(), ResponseCode.OK_OldSessionJoined, turn.snapshot.evseid)
+    return Accepted(response, State.CHARGE_PARAMETER_DISCOVERY, f"service {paused.service_id} goes on")
 
 
 def authorization_setup(turn: Turn, request: AuthorizationSetupReq) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from evse_controller.model.snapshot import EvseSnapshot
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.data import SessionData
 from evse_controller.secc.reply import RandomBytes
+from evse_controller.secc.streams import Stream
+from evse_controller.secc.surroundings import NOBODY, Surroundings
 
 
 class State(enum.Enum):
@@ -31,6 +33,9 @@ class State(enum.Enum):
     PRE_CHARGE = "PreCharge"
     POWER_DELIVERY = "PowerDelivery"
     CHARGE_LOOP = "ChargeLoop"
+    STANDBY = "Standby"
+    SCHEDULE_RENEGOTIATION = "ScheduleRenegotiation"
+    RENEGOTIATED = "Renegotiated"
     WELDING_DETECTION = "WeldingDetection"
     SESSION_STOP = "SessionStop"
     ENDED = "Ended"
@@ -70,6 +75,7 @@ class Turn:
     now_s: float
     random_bytes: RandomBytes
     protocol: str
+    around: Surroundings = NOBODY
     commands: list[Command] = field(default_factory=list)
 
     def do(self, command: Command) -> None:
@@ -89,33 +95,40 @@ Handler = Callable[[Turn, Any], Answer]
 
 @dataclass(frozen=True, slots=True)
 class On:
-    """One row: in this state, this request goes to this handler, which may lead to these states (usual one first)."""
+    """One row: in this state, this request goes to this handler, which may lead to these states (usual one first).
+
+    A row of a side stream answers beside the main one, and leads nowhere but to the state that it stands in.
+    """
 
     request: type[Message]
     handler: Handler
     then: tuple[State, ...]
+    stream: Stream = Stream.MAIN
 
 
 Table = Mapping[State, tuple[On, ...]]
 
 
 class Rows:
-    """Tables joined and indexed for look-up by state and request type."""
+    """Tables joined and indexed for look-up by state, stream and request type."""
 
     def __init__(self, *tables: Table) -> None:
-        self._rows: dict[tuple[State, type[Message]], On] = {}
+        self._rows: dict[tuple[State, Stream, type[Message]], On] = {}
         for table in tables:
             for state, rows in table.items():
                 for row in rows:
-                    if (state, row.request) in self._rows:
-                        raise ValueError(f"{state.value} has two rows for {row.request.ELEMENT}")
-                    self._rows[state, row.request] = row
+                    if (state, row.stream, row.request) in self._rows:
+                        raise ValueError(f"{state.value} has two rows for {row.request.ELEMENT} ({row.stream.value})")
+                    if row.stream is not Stream.MAIN and row.then != (state,):
+                        raise ValueError(f"{row.request.ELEMENT} of a side stream would leave {state.value}")
+                    self._rows[state, row.stream, row.request] = row
 
-    def find(self, state: State, request: type[Message]) -> On | None:
-        return self._rows.get((state, request))
+    def find(self, state: State, request: type[Message], stream: Stream = Stream.MAIN) -> On | None:
+        return self._rows.get((state, stream, request))
 
-    def allowed(self, state: State) -> tuple[type[Message], ...]:
-        return tuple(request for row_state, request in self._rows if row_state is state)
+    def allowed(self, state: State, stream: Stream = Stream.MAIN) -> tuple[type[Message], ...]:
+        return tuple(request for at, beside, request in self._rows if at is state and beside is stream)
 
-    def __iter__(self) -> Any:
-        return iter(self._rows.items())
+    def __iter__(self) -> Iterator[tuple[State, On]]:
+        """Every row with its state, in the order of the tables."""
+        return ((state, row) for (state, _, _), row in self._rows.items())

@@ -10,43 +10,58 @@ from __future__ import annotations
 from evse_controller.messages.generated.common_messages import (
     AuthorizationReq,
     AuthorizationSetupReq,
+    MeteringConfirmationReq,
     ServiceDetailReq,
     ServiceDiscoveryReq,
     ServiceSelectionReq,
     SessionSetupReq,
     SessionStopReq,
 )
+from evse_controller.secc.iso20.metering_confirmation import metering_confirmation
 from evse_controller.secc.iso20.selection import service_detail, service_discovery, service_selection
 from evse_controller.secc.iso20.setup import authorization, authorization_setup, session_setup
 from evse_controller.secc.iso20.states import On, State, Table
-from evse_controller.secc.iso20.stop import session_stop
+from evse_controller.secc.iso20.stop import session_stop, session_stop_early
+from evse_controller.secc.streams import Stream
 
-STOP = On(SessionStopReq, session_stop, (State.ENDED,))
+STOP_EARLY = On(SessionStopReq, session_stop_early, (State.ENDED,))
+# Terminate and Pause end; ServiceRenegotiation starts over with what was offered.
+STOP = On(SessionStopReq, session_stop, (State.ENDED, State.SERVICE_DISCOVERY))
+
+
+def meter_confirmed(state: State) -> tuple[On, On]:
+    """A reading that was told may be confirmed beside anything; EVs without side streams do it on the main one."""
+    return (
+        On(MeteringConfirmationReq, metering_confirmation, (state,), Stream.METERING),
+        On(MeteringConfirmationReq, metering_confirmation, (state,)),
+    )
+
 
 TABLE: Table = {
     State.SESSION_SETUP: (
-        On(SessionSetupReq, session_setup, (State.AUTHORIZATION_SETUP,)),
+        # A new session; one that was paused goes on where its service begins.
+        On(SessionSetupReq, session_setup, (State.AUTHORIZATION_SETUP, State.CHARGE_PARAMETER_DISCOVERY)),
     ),
     State.AUTHORIZATION_SETUP: (
         On(AuthorizationSetupReq, authorization_setup, (State.AUTHORIZATION,)),
-        STOP,
+        STOP_EARLY,
     ),
     State.AUTHORIZATION: (
         # Ongoing and every WARNING stay here.
         On(AuthorizationReq, authorization, (State.SERVICE_DISCOVERY, State.AUTHORIZATION)),
-        STOP,
+        STOP_EARLY,
     ),
     State.SERVICE_DISCOVERY: (
         On(ServiceDiscoveryReq, service_discovery, (State.SERVICE_DETAIL,)),
-        STOP,
+        STOP_EARLY,
     ),
     State.SERVICE_DETAIL: (
         On(ServiceDetailReq, service_detail, (State.SERVICE_SELECTION,)),
-        STOP,
+        STOP_EARLY,
     ),
     State.SERVICE_SELECTION: (
         On(ServiceSelectionReq, service_selection, (State.CHARGE_PARAMETER_DISCOVERY,)),
         On(ServiceDetailReq, service_detail, (State.SERVICE_SELECTION,)),
-        STOP,
+        STOP_EARLY,
     ),
 }

@@ -1,4 +1,4 @@
-"""The DC sequence (services DC and DC_BPT): parameters, schedule, cable check, pre-charge, energy, welding detection.
+"""The DC sequence: parameters, schedule, cable check, pre-charge, energy, welding detection.
 
 Steps that the EV polls are self-loops whose exit is decided by the next request type: EVs in the field do not always
 set EVProcessing to Finished where the standard expects it.
@@ -14,13 +14,16 @@ from evse_controller.messages.generated.dc import (
     DC_PreChargeReq,
     DC_WeldingDetectionReq,
 )
-from evse_controller.secc.iso20.dc_loop import charge_loop, charge_loop_after_start
+from evse_controller.secc.iso20.dc_loop import charge_loop
 from evse_controller.secc.iso20.dc_parameters import charge_parameter_discovery
-from evse_controller.secc.iso20.dc_power import power_delivery_before_loop, power_delivery_in_loop
-from evse_controller.secc.iso20.dc_steps import cable_check, pre_charge, welding_detection
-from evse_controller.secc.iso20.schedule import schedule_exchange
+from evse_controller.secc.iso20.dc_steps import cable_check, pre_charge, pre_charge_fault, welding_detection
+from evse_controller.secc.iso20.power_delivery import PowerDelivery
+from evse_controller.secc.iso20.renegotiation import exchange_again, exchange_beside, first_exchange
 from evse_controller.secc.iso20.states import On, State, Table
-from evse_controller.secc.iso20.table_common import STOP
+from evse_controller.secc.iso20.table_common import STOP, meter_confirmed
+from evse_controller.secc.streams import Stream
+
+POWER = PowerDelivery(pre_charge_fault, stopped=State.WELDING_DETECTION)
 
 _AFTER_POWER_DELIVERY = (
     State.CHARGE_LOOP,  # Start, Finished
@@ -36,36 +39,70 @@ TABLE: Table = {
     ),
     State.SCHEDULE_EXCHANGE: (
         # Ongoing stays here.
-        On(ScheduleExchangeReq, schedule_exchange, (State.CABLE_CHECK, State.SCHEDULE_EXCHANGE)),
+        On(ScheduleExchangeReq, first_exchange(State.CABLE_CHECK), (State.CABLE_CHECK, State.SCHEDULE_EXCHANGE)),
         STOP,
     ),
     State.CABLE_CHECK: (
-        # Ongoing stays here. Skipping the check [V2G20-2122] belongs to resumed sessions, which are not offered.
+        # Ongoing stays here. A resumed session, too, is checked: the EV could have skipped it [V2G20-2122], but this
+        # station opens its contactors for a pause, and nobody watched the cable meanwhile.
         On(DC_CableCheckReq, cable_check, (State.PRE_CHARGE, State.CABLE_CHECK)),
         STOP,
     ),
     State.PRE_CHARGE: (
         On(DC_PreChargeReq, pre_charge, (State.POWER_DELIVERY, State.PRE_CHARGE)),
-        On(PowerDeliveryReq, power_delivery_before_loop, _AFTER_POWER_DELIVERY),
+        On(PowerDeliveryReq, POWER.before_loop, _AFTER_POWER_DELIVERY),
         STOP,
     ),
     State.POWER_DELIVERY: (
-        On(PowerDeliveryReq, power_delivery_before_loop, _AFTER_POWER_DELIVERY),
+        On(PowerDeliveryReq, POWER.before_loop, _AFTER_POWER_DELIVERY),
         On(DC_PreChargeReq, pre_charge, (State.POWER_DELIVERY, State.PRE_CHARGE)),  # until the first Start
-        On(DC_ChargeLoopReq, charge_loop_after_start, (State.CHARGE_LOOP,)),  # only after a Start
+        On(DC_ChargeLoopReq, POWER.loop_after_start(charge_loop), (State.CHARGE_LOOP,)),  # only after a Start
         STOP,
     ),
     State.CHARGE_LOOP: (
         On(DC_ChargeLoopReq, charge_loop, (State.CHARGE_LOOP,)),
-        On(PowerDeliveryReq, power_delivery_in_loop, (State.WELDING_DETECTION, State.CHARGE_LOOP)),
+        On(
+            PowerDeliveryReq,
+            POWER.in_loop,
+            (
+                State.WELDING_DETECTION,  # Stop
+                State.STANDBY,
+                State.SCHEDULE_RENEGOTIATION,  # the new schedule is still to be asked for
+                State.CHARGE_LOOP,  # it was told beside the loop and holds now; every WARNING
+            ),
+        ),
+        On(ScheduleExchangeReq, exchange_beside, (State.CHARGE_LOOP,), Stream.SCHEDULE),
+        *meter_confirmed(State.CHARGE_LOOP),
         STOP,  # EVs do it; energy is stopped first
+    ),
+    # Contactors stay closed in the next three states, and no current flows.
+    State.STANDBY: (
+        On(PowerDeliveryReq, POWER.in_standby, (State.STANDBY, State.CHARGE_LOOP, State.WELDING_DETECTION)),
+        *meter_confirmed(State.STANDBY),
+        STOP,
+    ),
+    State.SCHEDULE_RENEGOTIATION: (
+        # Ongoing stays here. Neither cable check nor pre-charge is due again.
+        On(ScheduleExchangeReq, exchange_again, (State.RENEGOTIATED, State.SCHEDULE_RENEGOTIATION)),
+        On(PowerDeliveryReq, POWER.before_schedule, (State.WELDING_DETECTION,)),  # Stop
+        *meter_confirmed(State.SCHEDULE_RENEGOTIATION),
+        STOP,
+    ),
+    State.RENEGOTIATED: (
+        # Start takes the new schedule, or goes on by the old one with a WARNING.
+        On(PowerDeliveryReq, POWER.renegotiated, (State.CHARGE_LOOP, State.RENEGOTIATED, State.WELDING_DETECTION)),
+        On(ScheduleExchangeReq, exchange_again, (State.RENEGOTIATED, State.SCHEDULE_RENEGOTIATION)),
+        *meter_confirmed(State.RENEGOTIATED),
+        STOP,
     ),
     State.WELDING_DETECTION: (
         On(DC_WeldingDetectionReq, welding_detection, (State.SESSION_STOP, State.WELDING_DETECTION)),
+        *meter_confirmed(State.WELDING_DETECTION),
         STOP,
     ),
     State.SESSION_STOP: (
         STOP,
         On(DC_WeldingDetectionReq, welding_detection, (State.SESSION_STOP, State.WELDING_DETECTION)),
+        *meter_confirmed(State.SESSION_STOP),
     ),
 }

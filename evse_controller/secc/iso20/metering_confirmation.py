@@ -1,0 +1,51 @@
+"""MeteringConfirmation: the EV acknowledges a meter reading that it was told, signed where a contract pays for it."""
+
+from __future__ import annotations
+
+from evse_controller.messages.generated.common_messages import (
+    MeteringConfirmationReq,
+    MeteringConfirmationRes,
+    SignedMeteringData,
+)
+from evse_controller.messages.generated.common_types import ResponseCode
+from evse_controller.model.commands import MeterConfirmed
+from evse_controller.model.snapshot import Notification
+from evse_controller.secc.iso20.states import Accepted, Answer, Refused, Turn
+
+
+def metering_confirmation(turn: Turn, request: MeteringConfirmationReq) -> Answer:
+    """Only a reading that was told, and only when its confirmation was asked for [V2G20-1083]."""
+    data, signed = turn.data, request.signed_metering_data
+    if Notification.METERING_CONFIRMATION not in data.told_ever:
+        return Refused(ResponseCode.FAILED_SequenceError, "no confirmation of a meter reading was asked for")
+    if signed.session_id != data.session_id:
+        return Refused(ResponseCode.FAILED, "the confirmed reading names another session")
+    if signed.meter_info not in data.meter_told:
+        return Refused(ResponseCode.FAILED, "the confirmed reading is none that was told")
+    why = _signature_fault(turn, request, signed)
+    if why is not None:
+        return Refused(ResponseCode.FAILED_MeteringSignatureNotValid, why)
+    info = signed.meter_info
+    turn.do(
+        MeterConfirmed(
+            meter_id=info.meter_id,
+            charged_wh=info.charged_energy_reading_wh,
+            discharged_wh=info.bpt_discharged_energy_reading_wh or 0,
+            at_utc_s=info.meter_timestamp,
+            signed=request.header.signature is not None and data.contract_der is not None,
+        )
+    )
+    return Accepted(MeteringConfirmationRes(turn.header(), ResponseCode.OK), turn.state)
+
+
+def _signature_fault(turn: Turn, request: MeteringConfirmationReq, signed: SignedMeteringData) -> str | None:
+    """Verified with the contract's key. Without a contract there is no key to trust: a signature proves nothing then."""
+    contract, signature = turn.data.contract_der, request.header.signature
+    if signature is None:
+        required = contract is not None or turn.config.metering_confirmation_signed
+        return "the confirmation is not signed" if required else None
+    if contract is None:
+        return "signed, but no contract is known here" if turn.config.metering_confirmation_signed else None
+    if turn.around.signatures is None:
+        return "signed, but nobody here can check it"
+    return turn.around.signatures.verify(signature, {signed.id: signed}, contract)

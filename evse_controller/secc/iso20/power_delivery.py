@@ -1,0 +1,235 @@
+"""PowerDelivery: from when energy may flow, until when, and what the EV plans to do with it.
+
+One set of handlers for every service. What differs is given with it: what must hold before the first Start, and where
+Stop leads. Energy held back (Standby, renegotiation) keeps the contactors closed; Start lets it flow again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evse_controller.messages.base import Message
+from evse_controller.messages.generated.common_messages import ChargeProgress, PowerDeliveryReq, PowerDeliveryRes
+from evse_controller.messages.generated.common_types import Processing, ResponseCode
+from evse_controller.model.commands import EnergyHold, EnergyStart, EnergyStop
+from evse_controller.model.offer import PowerProfile
+from evse_controller.secc.iso20.ending import evse_status, station_ends
+from evse_controller.secc.iso20.profile import accept_profile
+from evse_controller.secc.iso20.renegotiation import begin, give_up
+from evse_controller.secc.iso20.standby import STANDBY_HOLD, standby_fault
+from evse_controller.secc.iso20.states import Accepted, Answer, Handler, Refused, State, Turn
+
+_STANDBY_NOT_NOW = ResponseCode.WARNING_StandbyNotAllowed
+_OLD_SCHEDULE = ResponseCode.WARNING_ScheduleRenegotiationFailed
+
+
+@dataclass(frozen=True, slots=True)
+class PowerDelivery:
+    """The handlers of one service. `fault`: why the first Start cannot be obeyed; `stopped`: where Stop leads."""
+
+    fault: Callable[[Turn], Refused | None]
+    stopped: State
+
+    def before_loop(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
+        """Start opens the way to energy once the outlet is ready and the EV's profile obeys its tuple."""
+        progress = request.charge_progress
+        if progress is ChargeProgress.Stop:
+            return self._stop(turn, "PowerDeliveryReq(Stop) before any energy")
+        if (late := _too_late(turn)) is not None:
+            return late
+        if progress is ChargeProgress.Standby:
+            return _answer(turn, turn.state, _STANDBY_NOT_NOW, "standby is for a loop that runs")
+        if progress is ChargeProgress.ScheduleRenegotiation:
+            return Refused(ResponseCode.FAILED_SequenceError, "schedule renegotiation outside the charge loop")
+        if (ending := station_ends(turn.snapshot)) is not None:
+            return self._stop(turn, ending)
+        if request.ev_processing is not Processing.Finished:
+            # The EV is still computing: nothing is checked and nothing happens.
+            turn.data.pending_start = request
+            return _answer(turn, State.POWER_DELIVERY, reason="the EV is not ready yet")
+        return self._start(turn, request) or _answer(turn, State.CHARGE_LOOP)
+
+    def loop_after_start(self, loop: Handler) -> Handler:
+        """Some EVs repeat Start with Ongoing and then simply enter the loop: the last Start counts as finished."""
+
+        def enter(turn: Turn, request: Message) -> Answer:
+            start = turn.data.pending_start
+            if start is None:
+                return Refused(ResponseCode.FAILED_SequenceError, "charge loop without PowerDelivery(Start)")
+            if (ending := station_ends(turn.snapshot)) is not None:
+                return Refused(ResponseCode.FAILED, ending)
+            return self._start(turn, start) or loop(turn, request)
+
+        return enter
+
+    def in_loop(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
+        """Stop leaves the loop, Standby and renegotiation interrupt it; what is not possible now gets a WARNING."""
+        progress = request.charge_progress
+        if progress is ChargeProgress.Stop:
+            return self._stop(turn, "PowerDeliveryReq(Stop)")
+        if (late := _too_late(turn)) is not None:
+            return late
+        if progress is ChargeProgress.Standby:
+            if (why := standby_fault(turn)) is not None:
+                return _answer(turn, State.CHARGE_LOOP, _STANDBY_NOT_NOW, why)
+            _hold(turn, STANDBY_HOLD)
+            return _answer(turn, State.STANDBY)
+        if progress is ChargeProgress.ScheduleRenegotiation:
+            return _renegotiate(turn, request)
+        if turn.data.loops_since_start > 0:
+            return Refused(ResponseCode.FAILED_SequenceError, "Start inside the charge loop")
+        return _start_repeated(turn, request)
+
+    def in_standby(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
+        """Standby again is how the EV stays; Start, with the old profile or a new one, is how it comes back."""
+        progress = request.charge_progress
+        if progress is ChargeProgress.Stop:
+            return self._stop(turn, "PowerDeliveryReq(Stop) in standby")
+        if progress is ChargeProgress.Standby:
+            return _answer(turn, State.STANDBY)
+        if progress is ChargeProgress.ScheduleRenegotiation:
+            return _answer(turn, State.STANDBY, _OLD_SCHEDULE, "no renegotiation in standby; the old schedule holds")
+        if (ending := station_ends(turn.snapshot)) is not None:
+            return self._stop(turn, ending)
+        if request.ev_processing is not Processing.Finished:
+            return _answer(turn, State.STANDBY, reason="the EV is not ready yet")
+        if request.ev_power_profile is None:
+            return self._go_on(turn)
+        profile = _accepted(turn, request)
+        if isinstance(profile, Refused):
+            return profile
+        _flow(turn, profile)
+        return _answer(turn, State.CHARGE_LOOP)
+
+    def before_schedule(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
+        """While the new schedule is being made only Stop makes sense."""
+        if request.charge_progress is ChargeProgress.Stop:
+            return self._stop(turn, "PowerDeliveryReq(Stop) before the new schedule")
+        return Refused(ResponseCode.FAILED_SequenceError, "the new schedule was asked for, but not awaited")
+
+    def renegotiated(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
+        """Start takes the new schedule; with a profile that breaks it the old schedule and the old profile hold."""
+        progress = request.charge_progress
+        if progress is ChargeProgress.Stop:
+            return self._stop(turn, "PowerDeliveryReq(Stop) after the new schedule")
+        if (late := _too_late(turn)) is not None:
+            return late
+        if progress is ChargeProgress.Standby:
+            return _answer(turn, State.RENEGOTIATED, _STANDBY_NOT_NOW, "standby is for a loop that runs")
+        if progress is ChargeProgress.ScheduleRenegotiation:
+            return _answer(turn, State.RENEGOTIATED, reason="the new schedule was told already")
+        if (ending := station_ends(turn.snapshot)) is not None:
+            return self._stop(turn, ending)
+        if request.ev_processing is not Processing.Finished:
+            return _answer(turn, State.RENEGOTIATED, reason="the EV is not ready yet")
+        profile = _accepted(turn, request)
+        if isinstance(profile, Refused):
+            return self._go_on(turn, _OLD_SCHEDULE, f"{profile.reason}; the old schedule holds")
+        _flow(turn, profile)
+        return _answer(turn, State.CHARGE_LOOP)
+
+    def _start(self, turn: Turn, request: PowerDeliveryReq) -> Refused | None:
+        """Accepts the profile and lets energy flow, from an outlet that is ready for it."""
+        if (fault := self.fault(turn)) is not None:
+            return fault
+        profile = _accepted(turn, request)
+        if isinstance(profile, Refused):
+            return profile
+        turn.data.energy_possible = True
+        _flow(turn, profile)
+        return None
+
+    def _go_on(self, turn: Turn, code: ResponseCode = ResponseCode.OK, reason: str | None = None) -> Answer:
+        """By the old schedule and the old profile."""
+        if turn.data.renegotiation is not None:
+            give_up(turn)
+        _flow(turn, turn.data.profile)
+        return _answer(turn, State.CHARGE_LOOP, code, reason)
+
+    def _stop(self, turn: Turn, reason: str) -> Answer:
+        stop_energy(turn, reason)
+        turn.data.stopped_s = turn.now_s
+        return _answer(turn, self.stopped, reason=reason)
+
+
+def stop_energy(turn: Turn, reason: str) -> None:
+    """Before anything that ends, pauses or changes the service: hardware first, once."""
+    if turn.data.energy_possible:
+        turn.data.energy_possible = False
+        turn.do(EnergyStop(reason))
+
+
+def _renegotiate(turn: Turn, request: PowerDeliveryReq) -> Answer:
+    """A schedule told on the side stream takes effect now; without one the EV will ask for it on the main stream."""
+    data, renegotiation = turn.data, turn.data.renegotiation
+    if (ending := station_ends(turn.snapshot)) is not None:
+        return _answer(turn, State.CHARGE_LOOP, _OLD_SCHEDULE, ending)
+    if renegotiation is None:
+        _hold(turn, "schedule renegotiation")
+        begin(turn)
+        return _answer(turn, State.SCHEDULE_RENEGOTIATION)
+    if not renegotiation.told:
+        return _answer(turn, State.CHARGE_LOOP, _OLD_SCHEDULE, "the new schedule is still being made")
+    if request.ev_processing is not Processing.Finished:
+        return _answer(turn, State.CHARGE_LOOP, reason="the EV is not ready yet")
+    profile = _accepted(turn, request)
+    if isinstance(profile, Refused):
+        give_up(turn)
+        return _answer(turn, State.CHARGE_LOOP, _OLD_SCHEDULE, f"{profile.reason}; the old schedule holds")
+    loops = data.loops_since_start
+    _flow(turn, profile)
+    data.loops_since_start = loops  # the loop was never left
+    return _answer(turn, State.CHARGE_LOOP, reason="the new schedule holds")
+
+
+def _start_repeated(turn: Turn, request: PowerDeliveryReq) -> Answer:
+    """Before the first loop EVs may say Start again, but not plan anew: energy was started on the first plan."""
+    if request.ev_processing is Processing.Finished and request.ev_power_profile is not None:
+        profile = _accepted(turn, request)
+        if isinstance(profile, Refused):
+            return profile
+        if profile != turn.data.profile:
+            return Refused(ResponseCode.FAILED_EVPowerProfileInvalid, "Start repeated with another profile")
+    return _answer(turn, State.CHARGE_LOOP, reason="Start repeated before the first loop")
+
+
+def _accepted(turn: Turn, request: PowerDeliveryReq) -> PowerProfile | Refused | None:
+    return accept_profile(turn, request.ev_power_profile)
+
+
+def _flow(turn: Turn, profile: PowerProfile | None) -> None:
+    """Energy may flow by this profile, and by nothing that was planned before."""
+    data = turn.data
+    tuple_id = None if profile is None else profile.tuple_id
+    if tuple_id in data.tuples:
+        data.chosen = data.tuples[tuple_id]
+    data.profile = profile
+    data.renegotiation = None
+    data.loops_since_start = 0
+    turn.do(EnergyStart(profile))
+
+
+def _hold(turn: Turn, reason: str) -> None:
+    data = turn.data
+    if data.renegotiating:
+        give_up(turn)
+    # The time to enter the loop is counted anew from the Start that ends the hold.
+    data.start_asked_s = None
+    turn.do(EnergyHold(reason))
+
+
+def _too_late(turn: Turn) -> Refused | None:
+    """An EV that only ever announces its start would hold a live outlet: its first loop must come in time."""
+    data, limit_s = turn.data, turn.config.timers.ev_ongoing_s
+    if data.start_asked_s is None:
+        data.start_asked_s = turn.now_s
+    if data.loops_since_start == 0 and turn.now_s - data.start_asked_s >= limit_s:
+        return Refused(ResponseCode.FAILED, f"no charge loop within {limit_s:g} s of the first PowerDeliveryReq")
+    return None
+
+
+def _answer(
+    turn: Turn, then: State, code: ResponseCode = ResponseCode.OK, reason: str | None = None
+) -> Accepted:
+    return Accepted(PowerDeliveryRes(turn.header(), code, evse_status(turn)), then, reason)

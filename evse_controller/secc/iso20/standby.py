@@ -1,0 +1,15 @@
+"""Standby: no current for a while, contactors closed, the EV polls with PowerDeliveryReq(Standby)."""
+
+from __future__ import annotations
+
+from evse_controller.secc.iso20.ending import station_ends
+from evse_controller.secc.iso20.states import Turn
+
+STANDBY_HOLD = "standby"
+
+
+def standby_fault(turn: Turn) -> str | None:
+    """Why the EV may not go to standby now, None if it may. It is told with a WARNING, and the loop goes on."""
+    if not turn.config.standby:
+        return "standby is not offered"
+    return station_ends(turn.snapshot)

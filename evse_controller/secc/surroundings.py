@@ -1,0 +1,49 @@
+"""What a session may ask of the house around it: who the vehicle is, which sessions are paused, who checks signatures.
+
+Everything here is given with the connection and answers at once; a session never waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from evse_controller.messages.base import Node
+from evse_controller.messages.generated.xmldsig import Signature
+from evse_controller.model.commands import PausedSession
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of TLS; both None without a vehicle certificate.
+
+    `certificate_sha512`: 64 octets over the DER form of the vehicle's leaf certificate.
+    """
+
+    certificate_sha512: bytes | None = None
+    common_name: str | None = None
+
+
+class Signatures(Protocol):
+    """Checks XML signatures over EXI fragments."""
+
+    def verify(self, signature: Signature, elements: Mapping[str, Node], certificate_der: bytes) -> str | None:
+        """None when `signature` covers all `elements` (by their Id) with the key of this certificate, else why not."""
+
+
+def _nothing_paused(session_id: str) -> PausedSession | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """`paused` finds a paused session by its id (upper-case hex), and must be told by commands what is kept."""
+
+    peer: Peer = Peer()
+    paused: Callable[[str], PausedSession | None] = _nothing_paused
+    signatures: Signatures | None = None
+
+
+NOBODY = Surroundings()
+"""No certificate, no paused session, nobody who could check a signature."""
