@@ -82,7 +82,7 @@ class McuReading:
 
 
 class SafetyMcu(Driver, Protocol):
-    """Pilot board: control pilot, contactors with feedback, and the heartbeat that keeps them closed.
+    """Pilot board of an AC or DC outlet: pilot, contactors with feedback, and the heartbeat that keeps them closed.
 
     The board opens its contactors by itself when no control frame arrives within its time-out. Control frames are
     sent *only* by `beat`, which the control loop calls after a step that made progress; never from a timer.
@@ -91,11 +91,15 @@ class SafetyMcu(Driver, Protocol):
     def reading(self) -> McuReading | None: ...
 
     def set_duty(self, duty_percent: float | None) -> None:
-        """PWM duty 0..100 in %; 5 = digital communication. None = oscillator off (steady +12/9/6 V)."""
+        """PWM duty 0..100 in %; 5 = digital communication. None = oscillator off (X1: steady +12/9/6 V)."""
         ...
 
     def set_contactors(self, closed: bool) -> None:
-        """Wanted state of the DC contactor pair. Only the actuator calls this. Takes effect with the next `beat`."""
+        """Wanted state of the outlet's contactors. Only the actuator calls this. Takes effect with the next `beat`.
+
+        DC: the contactor pair. AC: the contactor (all its poles, neutral too), which has the same owner and the same
+        contract: the board opens it when the pilot leaves C/D, without a heartbeat, and when a residual current trips.
+        """
         ...
 
     def beat(self, now_s: float) -> None:
@@ -192,6 +196,44 @@ class DcMeter(Driver, Protocol):
     def meter_id(self) -> str: ...
 
     def reading(self) -> DcMeterReading | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AcPhaseReading:
+    """One phase: voltage to neutral, current and active power. Both signed (+ to the EV)."""
+
+    voltage_v: float
+    current_a: float
+    power_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class AcOutletReading:
+    """AC meter at an outlet, on the supply side of its contactor: voltage is there with the contactor open too.
+
+    Deadline: 1 s under power. `at_s`: when the phases were measured, all of them at once. Registers are lifetime totals
+    in Wh, at most 2 s older: `import_wh` energy delivered to the EV, `export_wh` taken from it.
+    """
+
+    at_s: float
+    phases: tuple[AcPhaseReading, ...]
+    import_wh: float
+    export_wh: float
+    frequency_hz: float | None = None
+
+    @property
+    def power_w(self) -> float:
+        """All phases together, signed."""
+        return sum(phase.power_w for phase in self.phases)
+
+
+class AcOutletMeter(Driver, Protocol):
+    """Meter of an AC outlet; `phases` of its readings are as many as the outlet has (1 or 3)."""
+
+    @property
+    def meter_id(self) -> str: ...
+
+    def reading(self) -> AcOutletReading | None: ...
 
 
 class IsolationState(enum.Enum):

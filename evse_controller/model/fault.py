@@ -36,6 +36,8 @@ class FaultCode(enum.Enum):
     DISCHARGE_TIMEOUT = "discharge-timeout"
     DIRECTION_CHANGE_FAILED = "direction-change-failed"
     EV_SILENT = "ev-silent"
+    REVERSE_POWER = "reverse-power"
+    PHASE_ASYMMETRY = "phase-asymmetry"
     SITE_INPUT_STALE = "site-input-stale"
     DEVICE_ERROR = "device-error"
 
@@ -91,6 +93,10 @@ FAULT_TABLE: dict[FaultCode, FaultKind] = {
         Severity.EMERGENCY, False, "Module did not confirm its new working mode."
     ),
     FaultCode.EV_SILENT: FaultKind(Severity.EMERGENCY, False, "The EV stopped talking inside the charge loop."),
+    FaultCode.REVERSE_POWER: FaultKind(
+        Severity.EMERGENCY, False, "The EV fed the outlet without permission; check its converter, meter direction."
+    ),
+    FaultCode.PHASE_ASYMMETRY: FaultKind(Severity.STOP, False, "The EV loads one phase more than the site allows."),
     FaultCode.SITE_INPUT_STALE: FaultKind(
         Severity.NOTICE, False, "Building meter or remote limit silent; failsafe share."
     ),

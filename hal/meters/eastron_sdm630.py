@@ -1,5 +1,7 @@
 """Eastron SDM630 (also SDM72DM-V2, SDM230): AC meter at the grid connection, Modbus RTU, driver `eastron-sdm630`.
 
+At an AC outlet (`outlet = true`) the same driver gives `eastron_sdm630_outlet.py`.
+
 Wire facts: FC4, IEEE-754 single, high word first; total power W at 52, import kWh at 72, export kWh at 74 (wire
 addresses). Power is positive when drawn from the grid.
 
@@ -15,6 +17,7 @@ from collections.abc import Mapping
 
 from hal import modbus_rtu
 from hal.api import AcMeterReading
+from hal.meters.eastron_sdm630_outlet import EastronSdm630Outlet
 from hal.modbus import ModbusBus, ModbusOptions, Transaction, shared_bus, take_options
 from hal.options import Options
 
@@ -110,12 +113,19 @@ class EastronSdm630:
             self._reading = AcMeterReading(transaction.at_s, signed_w, *self._registers_wh)
 
 
-def create(name: str, options: Mapping[str, object]) -> EastronSdm630:
-    """Options: port, unit (1), baudrate (9600), parity (N), stop_bits (1), timeout_s (0.2), reversed, meter_id."""
+def create(name: str, options: Mapping[str, object]) -> EastronSdm630 | EastronSdm630Outlet:
+    """Options: port, unit (1), baudrate (9600), parity (N), stop_bits (1), timeout_s (0.2), reversed, meter_id; at an
+    AC outlet `outlet = true` and there phases (3)."""
     taken = Options(name, options)
     line: ModbusOptions = take_options(taken, unit=1, baudrate=9600, parity="N")
     turned = taken.flag("reversed", False)
     meter_id = taken.text("meter_id", name)
+    outlet = taken.flag("outlet", False)
+    phases = taken.integer("phases", 3, 1, 3) if outlet else 0
     taken.done()
     bus = shared_bus(taken, line)
-    return EastronSdm630(name, bus, line.unit, reversed_=turned, meter_id=meter_id, timeout_s=line.timeout_s)
+    if not outlet:
+        return EastronSdm630(name, bus, line.unit, reversed_=turned, meter_id=meter_id, timeout_s=line.timeout_s)
+    return EastronSdm630Outlet(
+        name, bus, line.unit, phases=phases, reversed_=turned, meter_id=meter_id, timeout_s=line.timeout_s
+    )
