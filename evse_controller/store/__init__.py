@@ -1,6 +1,6 @@
-"""What survives power loss: sessions, registers, events, latched faults, in one SQLite journal."""
+"""What survives power loss: sessions, paused ones too, registers, events, latched faults, in one SQLite journal."""
 
 from evse_controller.store.event_log import StoredEvent
-from evse_controller.store.journal import Journal, JournalError, Retention, SessionRecord
+from evse_controller.store.journal import Confirmation, Journal, JournalError, Retention, SessionRecord
 
-__all__ = ["Journal", "JournalError", "Retention", "SessionRecord", "StoredEvent"]
+__all__ = ["Confirmation", "Journal", "JournalError", "Retention", "SessionRecord", "StoredEvent"]

@@ -11,9 +11,10 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from evse_controller.model.commands import MeterConfirmed, PausedSession
 from evse_controller.store.event_log import EventLog, StoredEvent
 from evse_controller.store.schema import MIGRATIONS
 
@@ -61,6 +62,20 @@ def _between(start_wh: float | None, last_wh: float | None) -> float:
 
 
 _SESSION_COLUMNS = tuple(field.name for field in fields(SessionRecord))
+_CONFIRMATION_COLUMNS = "confirmed_utc_s, meter_id, charged_wh, discharged_wh, meter_utc_s, signed"
+_MOST_PAUSED = 16  # newest first; a charger has one car at a time, and unplugging forgets what was paused
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Registers of a session (Wh since it began) that the EV confirmed. `signed`: with a signature that was good."""
+
+    confirmed_utc_s: float
+    meter_id: str
+    charged_wh: int
+    discharged_wh: int
+    meter_utc_s: int | None
+    signed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +150,7 @@ class Journal:
                 " (SELECT session_id FROM session ORDER BY started_utc_s DESC LIMIT ?)",
                 (self._retention.sessions,),
             )
+            db.execute("DELETE FROM meter_confirmation WHERE session_id NOT IN (SELECT session_id FROM session)")
 
     def save_registers(self, session_id: str, import_last_wh: float, export_last_wh: float) -> None:
         """The newest meter registers of a running session; cheap, called about once a second."""
@@ -225,6 +241,45 @@ class Journal:
         row = self._db.execute("SELECT count(*) FROM event WHERE session_id=?", (session_id,)).fetchone()
         return int(row[0])
 
+    # paused sessions and what the EV confirmed
+
+    def keep_paused(self, context: PausedSession) -> None:
+        """What must survive until the EV comes back; on the disk when this returns."""
+        row = (context.session_id, context.paused_utc_s, json.dumps(asdict(context), separators=(",", ":")))
+        with self._durable() as db:
+            db.execute("INSERT OR REPLACE INTO paused_session VALUES (?,?,?)", row)
+            db.execute(
+                "DELETE FROM paused_session WHERE session_id NOT IN"
+                " (SELECT session_id FROM paused_session ORDER BY paused_utc_s DESC, rowid DESC LIMIT ?)",
+                (_MOST_PAUSED,),
+            )
+
+    def paused(self) -> list[PausedSession]:
+        """Everything that is kept, the newest first. What another release wrote in another form counts as lost."""
+        rows = self._db.execute("SELECT context FROM paused_session ORDER BY paused_utc_s DESC, rowid DESC")
+        found = (_paused(row[0]) for row in rows)
+        return [context for context in found if context is not None]
+
+    def drop_paused(self, session_id: str) -> None:
+        """Forget it, durably: nobody may join it again, also not after a restart."""
+        with self._durable() as db:
+            db.execute("DELETE FROM paused_session WHERE session_id=?", (session_id,))
+
+    def confirm_meter(self, session_id: str, confirmed: MeterConfirmed, utc_s: float) -> None:
+        row = (session_id, utc_s, confirmed.meter_id, confirmed.charged_wh, confirmed.discharged_wh)
+        with self._durable() as db:
+            db.execute(
+                f"INSERT INTO meter_confirmation (session_id, {_CONFIRMATION_COLUMNS}) VALUES (?,?,?,?,?,?,?)",
+                (*row, confirmed.at_utc_s, int(confirmed.signed)),
+            )
+
+    def confirmations(self, session_id: str) -> list[Confirmation]:
+        """What the EV confirmed of this session, oldest first."""
+        rows = self._db.execute(
+            f"SELECT {_CONFIRMATION_COLUMNS} FROM meter_confirmation WHERE session_id=? ORDER BY id", (session_id,)
+        )
+        return [Confirmation(a, b, c, d, e, bool(f)) for a, b, c, d, e, f in rows]
+
     # latched faults
 
     def latch(self, code: str, source: str, cause: str, utc_s: float) -> None:
@@ -244,3 +299,11 @@ class Journal:
         self._db.close()
         if self._log is not None:
             self._log.close()
+
+
+def _paused(text: str) -> PausedSession | None:
+    try:
+        data = json.loads(text)
+        return PausedSession(**data | {"offered": tuple((int(a), int(b)) for a, b in data["offered"])})
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -39,4 +39,22 @@ MIGRATIONS: tuple[str, ...] = (
         since_utc_s REAL NOT NULL
     );
     """,
+    """
+    CREATE TABLE paused_session (
+        session_id TEXT PRIMARY KEY,
+        paused_utc_s REAL NOT NULL,
+        context TEXT NOT NULL
+    );
+    CREATE TABLE meter_confirmation (
+        id INTEGER PRIMARY KEY,
+        session_id TEXT NOT NULL,
+        confirmed_utc_s REAL NOT NULL,
+        meter_id TEXT NOT NULL,
+        charged_wh INTEGER NOT NULL,
+        discharged_wh INTEGER NOT NULL,
+        meter_utc_s INTEGER,
+        signed INTEGER NOT NULL
+    );
+    CREATE INDEX meter_confirmation_by_session ON meter_confirmation (session_id, id);
+    """,
 )

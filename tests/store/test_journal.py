@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from evse_controller.store import Journal, JournalError, Retention, SessionRecord, StoredEvent
+from evse_controller.model.commands import MeterConfirmed, PausedSession
+from evse_controller.store import Confirmation, Journal, JournalError, Retention, SessionRecord, StoredEvent
+from evse_controller.store.schema import MIGRATIONS
 
 
 def record(session_id: str = "00000000000000AB") -> SessionRecord:
@@ -134,3 +136,66 @@ def test_the_event_log_rotates_and_keeps_so_many_files(tmp_path: Path) -> None:
     names = sorted(path.name for path in tmp_path.glob("events.jsonl*"))
     assert names == ["events.jsonl", "events.jsonl.1", "events.jsonl.2"]
     assert all(path.stat().st_size < 700 for path in tmp_path.glob("events.jsonl*"))
+
+
+def paused(session_id: str = "00000000000000AB", paused_utc_s: float = 1.7e9) -> PausedSession:
+    offered = ((2, 1), (6, 2))
+    return PausedSession(session_id, "ab" * 64, "EV1", "ISO 15118-20 DC", 6, 2, offered, paused_utc_s)
+
+
+def test_a_paused_session_is_on_the_disk_when_keeping_it_returns(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    journal.keep_paused(paused())
+    other = Journal(tmp_path / "j.db")  # another process, before the first one closes anything
+    assert other.paused() == [paused()]
+    other.close()
+    journal.drop_paused("00000000000000AB")
+    assert Journal(tmp_path / "j.db").paused() == []
+
+
+def test_keeping_a_paused_session_waits_for_the_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    seen: list[str] = []
+    journal._db.set_trace_callback(seen.append)
+    journal.keep_paused(paused())
+    full = seen.index("PRAGMA synchronous=FULL")
+    assert full < seen.index("COMMIT")
+    assert "PRAGMA synchronous=NORMAL" not in seen[full : seen.index("COMMIT")]
+
+
+def test_only_so_many_paused_sessions_are_kept_and_the_newest_come_first(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    for number in range(20):
+        journal.keep_paused(paused(f"{number:016X}", 1.7e9 + number))
+    kept = journal.paused()
+    assert len(kept) == 16
+    assert kept[0].session_id == f"{19:016X}"
+
+
+def test_a_paused_session_in_a_form_that_is_not_ours_counts_as_lost(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    journal.keep_paused(paused())
+    for text in ("{", "[]", '{"session_id": "AB", "offered": []}', '{"offered": 1}'):
+        journal._db.execute("UPDATE paused_session SET context=?", (text,))
+        assert journal.paused() == []
+
+
+def test_what_the_ev_confirmed_goes_with_its_session(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db", retention=Retention(sessions=1))
+    journal.save_session(record())
+    confirmed = MeterConfirmed("M1", 500, 30, 1_700_000_000, True)
+    journal.confirm_meter("00000000000000AB", confirmed, 1.7e9)
+    assert journal.confirmations("00000000000000AB") == [Confirmation(1.7e9, "M1", 500, 30, 1_700_000_000, True)]
+    journal.save_session(replace(record("00000000000000AC"), started_utc_s=1.8e9))
+    assert journal.confirmations("00000000000000AB") == []
+
+
+def test_a_journal_of_the_first_format_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    with sqlite3.connect(path) as db:
+        db.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version = 1;")
+    db.close()
+    journal = Journal(path)
+    journal.save_session(record())
+    journal.keep_paused(paused())
+    assert journal.paused() == [paused()]
