@@ -17,6 +17,7 @@ from hil.evcc.wire import SDP_GROUP, SDP_PORT, WireError
 
 SDP_ATTEMPTS, SDP_PERIOD_S = 50, 0.25
 _READ_SIZE = 65536
+_OUTSTANDING = 32  # a side stream's request may be answered after some loops
 
 
 class DiscoveryFailed(ConnectionError):
@@ -209,10 +210,11 @@ class Client:
                 if not data:
                     await self._after_close(evcc.connection_lost(now_s), writer)
                     return
-                answered = len(evcc.exchanges) - 1
+                asked = [exchange for exchange in evcc.exchanges[-_OUTSTANDING:] if exchange.response is None]
                 open_ = await self._carry_out(evcc.receive(data, now_s), writer)
-                if self._on_exchange is not None and evcc.exchanges[answered].response is not None:
-                    self._on_exchange(evcc.exchanges[answered])
+                for exchange in asked:
+                    if self._on_exchange is not None and exchange.response is not None:
+                        self._on_exchange(exchange)
         finally:
             if read is not None:
                 read.cancel()

@@ -7,126 +7,53 @@ over directly, after `latency_s`. An hour in the charge loop takes as long as th
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from evse_controller.app.outlet import Outlet
 from evse_controller.config import load
-from evse_controller.config.devices import Devices
 from evse_controller.model.clock import AnchoredWorldClock, VirtualClock
+from evse_controller.model.pilot import PilotState
+from evse_controller.model.snapshot import Notification
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.connection import Connection
 from evse_controller.secc.connection import Output as StationOutput
 from evse_controller.secc.reply import Transport
+from evse_controller.secc.surroundings import Peer
 from evse_controller.site import Direction
-from evse_controller.station import OutletDevices
+from evse_controller.station import AcOutletDevices
 from evse_controller.store import Journal
-from hal.can_port import SlcanPort
-from hal.isolation.bender_isocha425 import BenderIsoCha425
-from hal.meters.acrel_djsf1352 import AcrelDjsf1352
-from hal.meters.eastron_sdm630 import EastronSdm630
-from hal.modbus import ModbusBus
-from hal.pilot.charge_som import ChargeSomMcu
-from hal.power.infy_beg import InfyBeg
-from hal.sim.battery import BatteryConfig
-from hal.sim.plant import BusConfig, Plant, PlantConfig
-from hil.evcc import Close, Evcc, EvccConfig, Output, Send
+from hal.sim.plant import Plant
+from hil.evcc import Close, Evcc, EvccConfig, Memory, Output, Send
+from hil.virtual_config import BenchSettings, devices, hourly, plant_of, write_config
+
+__all__ = ["BenchSettings", "VirtualBench", "certificate", "hourly", "plant_of"]
 
 POLL_S, CONTROL_S = 0.01, 0.05
 _MAX_VOLTAGE_V = 920.0
-_TOML = """
-[controller]
-evseid = "DE*EVC*E000001"
-state_dir = "{folder}"
-socket = "{folder}/control.sock"
-lab = [{lab}]
-{extra}[outlet]
-bidirectional = true
-grid_profile = 1
-isolation_response_s = 1.0
-efficiency_import = 0.93
-efficiency_export = 0.98
-ramp_up_a_per_s = 100.0
-[outlet.ratings]
-max_voltage_v = 920
-min_voltage_v = 150
-max_charge_current_a = 70
-max_charge_power_w = 22000
-max_discharge_current_a = 70
-max_discharge_power_w = 22000
-[outlet.mcu]
-driver = "charge-som-uart"
-port = "{ports}/mcu"
-[outlet.power]
-driver = "infy-beg"
-interface = "slcan"
-channel = "{ports}/can0"
-modules = 2
-[outlet.meter]
-driver = "acrel-djsf1352"
-port = "{ports}/meter"
-unit = 1
-[outlet.isolation]
-driver = "bender-isocha425hv"
-port = "{ports}/imd"
-unit = 3
-[site]
-import_limit_w = {import_w}
-export_limit_w = {export_w}
-failsafe_import_w = 4200
-meter_scope = "grid"
-[site.meter]
-driver = "eastron-sdm630"
-port = "{ports}/building"
-unit = 1
-[energy]
-prices = "{folder}/prices.csv"
-currency = "EUR"
-buy_surcharge_per_kwh = 0.12
-wear_cost_per_kwh = 0.03
-slot_s = 900
-[authorization]
-mode = "free-vend"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class BenchSettings:
-    """The story. Prices are (Unix s, price per MWh), hourly, covering the stay; `speed` is world over control time.
-
-    `plant` may change anything of the world but what stands here. Powers in W, all >= 0.
-    """
-
-    start_utc_s: float = 1_724_752_800.0
-    prices: tuple[tuple[float, float], ...] = ()
-    speed: float = 600.0
-    soc: float = 0.4
-    building_w: float = 2_000.0
-    import_w: float = 28_000.0
-    export_w: float = 10_000.0
-    latency_s: float = 0.002
-    plant: PlantConfig = field(default_factory=PlantConfig)
-
-
-def hourly(start_utc_s: float, prices: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
-    """Prices per MWh for the hours from the full hour before `start_utc_s` on."""
-    first = start_utc_s - start_utc_s % 3600
-    return tuple((first + 3600 * index, price) for index, price in enumerate(prices))
-
-
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The world at one control step; current and powers signed, + towards the EV and into the building."""
+    """The world at one control step; current and powers signed, + towards the EV and into the building. `current_a` is
+    that of a DC outlet, `power_w` what crosses either kind of outlet."""
 
     at_s: float
     utc_s: float
     current_a: float
+    power_w: float
     grid_w: float
     soc: float
+    closed: bool
+
+
+def certificate(name: str = "EVLAB0000000001") -> Peer:
+    """What TLS would tell of a vehicle's certificate; another name is another certificate."""
+    return Peer(hashlib.sha512(name.encode()).digest(), name)
 
 
 class VirtualBench:
@@ -146,16 +73,16 @@ class VirtualBench:
         plant.set_grid_limits(settings.import_w, settings.export_w)
         self.clock = VirtualClock(plant.now_s)
         self._world = AnchoredWorldClock(self.clock, settings.start_utc_s, plant.now_s, settings.speed)
-        self._config = load(_write_config(folder, settings))
+        self._config = load(write_config(folder, settings))
         self._journal = Journal(folder / "journal.db", folder / "events.jsonl")
         self._start()
-        self._secc = secc or SeccConfig(services=(6, 2))
+        self._secc = secc or self._config.secc
         self._rng = random.Random(seed)
         start_s = plant.now_s
-        self.evcc = Evcc(
-            vehicle, plant.inlet, random.Random(seed + 1),
-            lambda now_s: settings.start_utc_s + (now_s - start_s) * settings.speed,
-        )
+        self._utc = lambda now_s: settings.start_utc_s + (now_s - start_s) * settings.speed
+        self._seed = seed
+        self.vehicles: list[Evcc] = []
+        self._new_vehicle(vehicle)
         self.samples: list[Sample] = []
         self._limits_w = dict.fromkeys(Direction, math.inf)
         self.answers: list[StationOutput] = []
@@ -163,8 +90,17 @@ class VirtualBench:
         self._in_flight: list[tuple[float, Callable[[], None]]] = []
         self._control_s = start_s
 
+    @property
+    def evcc(self) -> Evcc:
+        """The vehicle that talks now, or talked last; one that sleeps and comes back is a new one of `vehicles`."""
+        return self.vehicles[-1]
+
+    def _new_vehicle(self, config: EvccConfig) -> None:
+        rng = random.Random(self._seed + 1 + len(self.vehicles))
+        self.vehicles.append(Evcc(config, self.plant.inlet, rng, self._utc))
+
     def _start(self) -> None:
-        self.devices = _devices(self.plant)
+        self.devices = devices(self.plant)
         for driver in self.devices.drivers:
             driver.open()
         ticks = itertools.count(step=0.0001)  # planning takes as many steps on every machine and in every run
@@ -172,6 +108,11 @@ class VirtualBench:
             self._config, self.devices, self._journal, self.clock, self._world, work_clock=lambda: next(ticks)
         )
         self.connection: Connection | None = None
+
+    def _outlet_power_w(self) -> float:
+        """Signed, + to the vehicle; at an AC outlet what the on-board charger takes."""
+        charger, world = self.plant.inlet.charger, self.plant.world
+        return world.outlet_v * world.outlet_current_a if charger is None else charger.power_w
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -192,7 +133,10 @@ class VirtualBench:
             self.outlet.step(now_s)
             world = self.plant.world
             self.samples.append(
-                Sample(now_s, self.plant.utc_s, world.outlet_current_a, world.grid_power_w, world.battery.soc)
+                Sample(
+                    now_s, self.plant.utc_s, world.outlet_current_a, self._outlet_power_w(), world.grid_power_w,
+                    world.battery.soc, world.evse_contactor.closed,
+                )
             )
         while self._in_flight and self._in_flight[0][0] <= now_s:
             self._in_flight.pop(0)[1]()
@@ -249,12 +193,32 @@ class VirtualBench:
         """Wait until the outlet is ready (its isolation monitor tested), plug in, open the connection at 5 % duty."""
         self.until(self._ready, 60.0)
         self.plant.inlet.plug()
-        self.until(lambda: self.plant.inlet.duty_percent == 5.0, 5.0)
+        self.connect()
+
+    def connect(self, peer: Peer | None = None) -> None:
+        """The vehicle opens its connection as soon as the pilot shows 5 % duty, with the certificate of `peer`."""
+        self.until(lambda: self.plant.inlet.duty_percent == 5.0, 8.0)
         self.connection = Connection(
-            self._secc, Transport.TLS_1_3_MUTUAL, self._rng.randbytes, self.now_s, self.now_s + 18.0
+            self._secc, Transport.TLS_1_3_MUTUAL, self._rng.randbytes, self.now_s, self.now_s + 18.0,
+            around=self.outlet.surroundings(peer or certificate()),
         )
         self.outlet.connection = self.connection
         self._from_vehicle(self.evcc.start(self.now_s))
+
+    def wake_by_vehicle(self) -> None:
+        """The sleeping vehicle toggles its pilot B, C, B [protocol.md E.5] and waits for the oscillator."""
+        for state in (PilotState.C, PilotState.B):
+            self.plant.inlet.set_pilot(state)
+            self.run(0.4)
+
+    def come_back(self, changes: EvccConfig, memory: Memory | None, peer: Peer | None = None) -> None:
+        """The same vehicle, still plugged, opens another session: it joins the one it remembers."""
+        self._new_vehicle(replace(changes, resume=memory))
+        self.connect(peer)
+
+    def ask(self, what: Notification, reason: str = "test", max_delay_s: int = 60) -> None:
+        """The station wants something of the vehicle."""
+        self.outlet.ask(what, reason, max_delay_s)
 
     def session(self, within_s: float = 300.0) -> None:
         """Arrive, charge, leave: until the vehicle has closed and the outlet is at rest; then unplug."""
@@ -265,10 +229,13 @@ class VirtualBench:
         self.run(1.0)
 
     def _ready(self) -> bool:
-        isolation = self.devices.outlet.isolation.reading()
         snapshot = self.outlet.station.snapshot
-        return isolation is not None and isolation.self_test_ok is True and snapshot is not None \
-            and snapshot.bidirectional
+        if snapshot is None or not snapshot.bidirectional:
+            return False
+        if isinstance(self.devices.outlet, AcOutletDevices):
+            return self.devices.outlet.meter.reading() is not None
+        isolation = self.devices.outlet.isolation.reading()
+        return isolation is not None and isolation.self_test_ok is True
 
     def check(self) -> None:
         """Raises AssertionError with the referee's objections."""
@@ -305,19 +272,20 @@ class VirtualBench:
     def _from_vehicle(self, outputs: list[Output]) -> None:
         for output in outputs:
             if isinstance(output, Send):
-                self._later(lambda data=output.data: self._station_receives(data))  # type: ignore[misc]
+                self._later(partial(self._station_receives, self.connection, output.data))
             elif isinstance(output, Close):
-                self._later(self._station_loses)
+                self._later(partial(self._station_loses, self.connection))
 
-    def _station_receives(self, data: bytes) -> None:
-        if self.connection is not None:
-            self._from_station(self.connection.receive(data, self.outlet.snapshot(), self.now_s))
+    def _station_receives(self, connection: Connection | None, data: bytes) -> None:
+        if connection is not None and connection is self.connection:
+            self._from_station(connection.receive(data, self.outlet.snapshot(), self.now_s))
 
-    def _station_loses(self) -> None:
-        if self.connection is not None:
-            self._from_station(self.connection.on_disconnect(self.now_s))
+    def _station_loses(self, connection: Connection | None) -> None:
+        if connection is not None and connection is self.connection:
+            self._from_station(connection.on_disconnect(self.now_s))
 
     def _from_station(self, outputs: list[StationOutput]) -> None:
+        evcc = self.evcc
         for output in outputs:
             self.answers.append(output)
             self.outlet.on_commands(output.commands)
@@ -325,57 +293,14 @@ class VirtualBench:
                 self.refusals.append(f"{output.event.request}: {output.event.code} {output.event.reason}")
             if output.data is not None and self.connection is not None:
                 self.connection.on_sent(self.now_s)
-                self._later(lambda data=output.data: self._vehicle_receives(data))  # type: ignore[misc]
+                self._later(partial(self._vehicle_receives, evcc, output.data))
             if output.close is not None:
-                self._later(lambda: self._from_vehicle(self.evcc.connection_lost(self.now_s)))
+                self._later(partial(self._vehicle_loses, evcc))
 
-    def _vehicle_receives(self, data: bytes) -> None:
-        self._from_vehicle(self.evcc.receive(data, self.now_s))
+    def _vehicle_receives(self, evcc: Evcc, data: bytes) -> None:
+        if evcc is self.evcc:
+            self._from_vehicle(evcc.receive(data, self.now_s))
 
-
-def plant_of(soc: float = 0.4, **changes: object) -> PlantConfig:
-    """A plant whose isolation monitor is quick, for short tests; `changes` as of PlantConfig."""
-    bus = BusConfig(imd_self_test_s=2.0, imd_cycle_s=0.5)
-    return replace(PlantConfig(battery=BatteryConfig(soc=soc), bus=bus), **changes)  # type: ignore[arg-type]
-
-
-def _devices(plant: Plant) -> Devices:
-    ends, bus = plant.channels, plant.config.bus
-    outlet = OutletDevices(
-        ChargeSomMcu("mcu", lambda: ends["mcu"]),
-        InfyBeg("power", lambda: SlcanPort(ends["can0"], bus.can_bitrate), modules=bus.module_addresses),
-        AcrelDjsf1352("meter", ModbusBus(lambda: ends["meter"], bus.meter_baudrate), bus.meter_unit),
-        BenderIsoCha425("imd", ModbusBus(lambda: ends["imd"], bus.imd_baudrate), bus.imd_unit),
-    )
-    building = EastronSdm630(
-        "building", ModbusBus(lambda: ends["building"], bus.building_baudrate), bus.building_unit
-    )
-    drivers = (outlet.mcu, outlet.supply, outlet.meter, outlet.isolation, building)
-    return Devices(outlet, building, drivers)
-
-
-def _write_config(folder: Path, settings: BenchSettings) -> Path:
-    price_file(folder, settings.prices or hourly(settings.start_utc_s, (50.0,) * 48))
-    path = folder / "evse.toml"
-    net = '[net]\nhost = "::1"\n'
-    path.write_text(bench_toml(folder, '"lab-tcp"', net, folder, settings.import_w, settings.export_w))
-    return path
-
-
-def price_file(folder: Path, prices: tuple[tuple[float, float], ...]) -> None:
-    """Write `prices.csv`, which `bench_toml` names."""
-    lines = [f"{_iso(start_s)},{price}" for start_s, price in prices]
-    (folder / "prices.csv").write_text("\n".join(["start_utc,eur_per_mwh", *lines]) + "\n")
-
-
-def bench_toml(
-    folder: Path, lab: str, extra: str, ports: Path, import_w: float = 28_000.0, export_w: float = 10_000.0
-) -> str:
-    """The daemon's file for a bench: state in `folder`, devices under `ports`; `extra` holds [net] and so on."""
-    return _TOML.format(folder=folder, lab=lab, extra=extra, ports=ports, import_w=import_w, export_w=export_w)
-
-
-def _iso(utc_s: float) -> str:
-    import datetime
-
-    return datetime.datetime.fromtimestamp(utc_s, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _vehicle_loses(self, evcc: Evcc) -> None:
+        if evcc is self.evcc:
+            self._from_vehicle(evcc.connection_lost(self.now_s))

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evse_controller.model.commands import ControlMode
+from evse_controller.model.offer import EnergyOffer
 from hal.sim.battery import BmsLimits
 
 DC_NAMESPACE = "urn:iso:std:iso:15118:-20:DC"
-SERVICE_DC, SERVICE_DC_BPT = 2, 6
+AC_NAMESPACE = "urn:iso:std:iso:15118:-20:AC"
+SERVICE_AC, SERVICE_DC, SERVICE_AC_BPT, SERVICE_DC_BPT, SERVICE_MCS, SERVICE_MCS_BPT = 1, 2, 5, 6, 8, 9
+SERVICE_INTERNET, SERVICE_PARKING_STATUS = 65, 66
+AC_SERVICES = frozenset({SERVICE_AC, SERVICE_AC_BPT})
+BIDIRECTIONAL_SERVICES = frozenset({SERVICE_AC_BPT, SERVICE_DC_BPT, SERVICE_MCS_BPT})
+AC_PROTOCOLS = ((AC_NAMESPACE, 1, 0),)
 
 
 class Deviation(enum.Enum):
@@ -34,6 +41,20 @@ class Deviation(enum.Enum):
     PULL_PLUG = "the plug leaves the inlet under power"
     NEGATIVE_LIMIT = "states a negative maximum charge current"
     WRONG_TUPLE = "selects a schedule tuple that was never offered"
+    SIDE_WRONG_SESSION_ID = "sends a side stream request with a foreign session id"
+    TWICE_BESIDE = "sends a second request on a side stream before the first one was answered"
+    NO_NEW_SCHEDULE = "goes on with the loop where it asked for a new schedule"
+    NEW_WRONG_TUPLE = "takes a tuple into force that the renegotiation never offered"
+    PAUSES_UNASKED = "pauses although neither its plan nor the station allows it"
+    SILENT_AFTER_STANDBY = "says nothing more once it is in Standby"
+    SLEEPS_IN_STANDBY = "opens its contactors in Standby: pilot state B"
+    CLOSES_AFTER_SERVICE_RENEGOTIATION = "closes the connection where it should go on with ServiceDiscovery"
+    CONFIRMS_UNASKED = "sends MeteringConfirmationReq although it was not asked to"
+    CONFIRMS_OTHER_READING = "confirms a reading that the station never sent"
+    UNOFFERED_VALUE_ADDED = "selects a value-added service that was never offered"
+    LEAVES_PROFILE = "draws its maximum whatever its own profile says"
+    OVERDRAWS = "AC: draws half as much again as it was told, and all it can where it leads itself"
+    STAYS_IN_STATE_B = "AC: does not go to pilot state C after PowerDelivery(Start)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,62 @@ class VehicleRatings:
 
 
 @dataclass(frozen=True, slots=True)
+class AcRatings:
+    """What the on-board charger can do: active powers of all phases together, all >= 0.
+
+    `per_phase`: states its limits for each phase (three of them) instead of their sum.
+    """
+
+    max_charge_w: float = 11_000.0
+    min_charge_w: float = 1_380.0
+    max_discharge_w: float = 11_000.0
+    min_discharge_w: float = 0.0
+    phases: int = 3
+    per_phase: bool = True
+
+    @property
+    def stated_phases(self) -> int:
+        """Over how many figures a power is spread in messages."""
+        return self.phases if self.per_phase else 1
+
+
+class Act(enum.Enum):
+    """What a vehicle can do by its script, or because the station asks it to."""
+
+    RENEGOTIATE = "a new schedule on the main stream: energy rests meanwhile"
+    RENEGOTIATE_BESIDE = "a new schedule on 0x8101 while the loop goes on"
+    CHANGE_SERVICE = "ends the energy transfer and goes on with ServiceDiscovery, without unplugging"
+    STANDBY = "no energy for a while, contactors closed"
+    PAUSE = "sleeps; another session joins this one later"
+    CONFIRM_METER = "confirms the meter reading on 0x8102"
+    STOP = "the driver leaves"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a vehicle's script: due `after_s` control seconds in the loop since the step before it was done.
+
+    `hold_s`: how long a Standby lasts unless the station wakes it. `changes`: fields of EvccConfig that are other ones
+    from then on, e.g. `{"services": (2,)}` with CHANGE_SERVICE or `{"target_soc": 90.0}` with a new schedule.
+    """
+
+    act: Act
+    after_s: float = 1.0
+    hold_s: float = 5.0
+    changes: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a paused vehicle keeps until it comes back."""
+
+    session_id: bytes
+    service_id: int
+    parameter_set_id: int
+    control_mode: ControlMode
+
+
+@dataclass(frozen=True, slots=True)
 class EvccConfig:
     """One vehicle for one session.
 
@@ -69,6 +146,12 @@ class EvccConfig:
     `v2x_min_soc`..`v2x_max_soc` is the cycling window told in Dynamic mode. `stop_after_loop_s`: control seconds in
     the charge loop after which the driver stops; None = until departure, the station's Terminate or
     `Evcc.request_stop`. `stop_soc`: end when this SoC is reached. Prices are per kWh.
+
+    `mobility_needs_mode` 2 (Dynamic only): what the station tells of departure and state of charge replaces the
+    vehicle's own. `value_added`: (service id, parameter set id or None for the first one); those that are not offered
+    are left out. `tolerance`: the answer where a tuple has a power tolerance, None = says nothing of it.
+    `energy_offer` goes with every schedule request (Scheduled). `schedule_by`: how a new schedule is asked for when
+    the station wants one. `accepts_pause`: pauses when asked to, else it leaves. `resume`: joins a paused session.
     """
 
     evccid: str = "EVLAB0000000001"
@@ -91,6 +174,16 @@ class EvccConfig:
     ongoing_timeout_s: float = 60.0
     stop_after_loop_s: float | None = None
     stop_soc: float | None = None
+    ac: AcRatings = field(default_factory=AcRatings)
+    value_added: tuple[tuple[int, int | None], ...] = ()
+    energy_offer: EnergyOffer | None = None
+    tolerance: bool | None = None
+    wants_meter_info: bool = False
+    schedule_by: Act = Act.RENEGOTIATE
+    accepts_pause: bool = True
+    script: tuple[Step, ...] = ()
+    resume: Memory | None = None
+    standby_poll_s: float = 2.0
     protocols: tuple[tuple[str, int, int], ...] = ((DC_NAMESPACE, 1, 0),)
     deviations: frozenset[Deviation] = frozenset()
     after_loops: int = 5

@@ -1,4 +1,4 @@
-"""One request outstanding, one response awaited: what carries the vehicle's conversation, whatever it is about."""
+"""One request outstanding on each stream: what carries the vehicle's conversation, whatever it is about."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from evse_controller.messages.generated.common_types import MessageHeader, Proce
 from evse_controller.model.pilot import PilotState
 from hal.sim.inlet import Inlet
 from hil.evcc.config import Deviation, EvccConfig
-from hil.evcc.wire import PAYLOAD_OF_SCHEMA, SCHEMA_OF_PAYLOAD, Deframer, WireError, frame
+from hil.evcc.wire import PAYLOAD_OF_SCHEMA, SCHEMA_OF_PAYLOAD, SIDE_STREAMS, Deframer, WireError, frame
 
 MESSAGE_TIMEOUT_S = 2.0
 OPENING_CURRENT_A = 1.0
+MAIN = 0
+"""The main stream; a side stream goes by its payload type."""
 _WATCH_PERIOD_S = 0.02
 
 
@@ -41,12 +43,16 @@ Output = Send | Close
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its response (None while, or because, none came). Control time in s."""
+    """One request and its response (None while, or because, none came). Control time in s.
+
+    `stream`: 0 the main stream, else the payload type of a side stream.
+    """
 
     request: Message
     sent_s: float
     response: Message | None = None
     received_s: float | None = None
+    stream: int = MAIN
 
     @property
     def latency_s(self) -> float | None:
@@ -55,6 +61,7 @@ class Exchange:
 
 @dataclass(slots=True)
 class _Waiting:
+    exchange: Exchange
     response: type[Message]
     handler: Callable[[Message], None]
     until_s: float
@@ -81,10 +88,11 @@ class Dialogue(abc.ABC):
         self._now_s = 0.0
         self._deframer = Deframer()
         self._outputs: list[Output] = []
-        self._waiting: _Waiting | None = None
+        self._waiting: dict[int, _Waiting] = {}
         self._next: tuple[float, Callable[[], None]] | None = None
         self._ongoing_since_s: float | None = None
         self._ending = False
+        self._answered: Exchange | None = None
 
     @abc.abstractmethod
     def _begin(self) -> None:
@@ -95,7 +103,7 @@ class Dialogue(abc.ABC):
     @property
     def deadline_s(self) -> float | None:
         """When `on_timer` wants to be called at the latest; None when only the station can move things."""
-        moments = [self._waiting.until_s] if self._waiting else []
+        moments = [waiting.until_s for waiting in self._waiting.values()]
         if self._next:
             moments.append(self._next[0])
         return min(moments) if moments else None
@@ -122,10 +130,9 @@ class Dialogue(abc.ABC):
     def on_timer(self, now_s: float) -> list[Output]:
         """Time passed: send what is due, give up what takes too long."""
         self._now_s = now_s
-        if self._waiting and now_s >= self._waiting.until_s:
-            name = self._waiting.response.ELEMENT
-            self._waiting = None
-            self._fail(f"no {name} in time")
+        late = [waiting for waiting in self._waiting.values() if now_s >= waiting.until_s]
+        if late:
+            self._fail(f"no {late[0].response.ELEMENT} in time")
         elif self._next and now_s >= self._next[0]:
             action = self._next[1]
             self._next = None
@@ -138,6 +145,12 @@ class Dialogue(abc.ABC):
         if not self.finished:
             self._fail("the station closed the connection")
         return self._take()
+
+    @property
+    def _request(self) -> Message:
+        """The request whose response is being handled."""
+        assert self._answered is not None
+        return self._answered.request
 
     # -- plumbing ----------------------------------------------------------------------------------------------------
 
@@ -159,15 +172,26 @@ class Dialogue(abc.ABC):
         """Send a request now or after a pause (it is built when it is sent) and wait for its response."""
 
         def send() -> None:
-            message = build()
-            self.exchanges.append(Exchange(message, self._now_s))
-            self._outputs.append(Send(frame(PAYLOAD_OF_SCHEMA[message.SCHEMA], encode(message))))
-            self._waiting = _Waiting(response, handler, self._now_s + timeout_s)
+            self._send(MAIN, build(), response, handler, timeout_s)
 
         if after_s > 0:
             self._next = (self._now_s + after_s, send)
         else:
             send()
+
+    def _ask_beside(
+        self, stream: int, message: Message, response: type[Message], handler: Callable[..., None]
+    ) -> None:
+        """Send a request on a side stream now, while the main stream goes on."""
+        self._send(stream, message, response, handler, MESSAGE_TIMEOUT_S)
+
+    def _send(
+        self, stream: int, message: Message, response: type[Message], handler: Callable[..., None], timeout_s: float
+    ) -> None:
+        exchange = Exchange(message, self._now_s, stream=stream)
+        self.exchanges.append(exchange)
+        self._outputs.append(Send(frame(stream or PAYLOAD_OF_SCHEMA[message.SCHEMA], encode(message))))
+        self._waiting[stream] = _Waiting(exchange, response, handler, self._now_s + timeout_s)
 
     def _wait_until(self, condition: Callable[[], bool], patience_s: float, then: Callable[[], None]) -> None:
         """Look at the inlet every 20 ms until the condition holds (or patience ends), then go on."""
@@ -186,11 +210,11 @@ class Dialogue(abc.ABC):
         if schema is None:
             raise WireError(f"payload type {payload_type:#06x}")
         message = decode(schema, payload)
-        waiting, self._waiting = self._waiting, None
+        waiting = self._waiting.pop(payload_type if payload_type in SIDE_STREAMS else MAIN, None)
         if waiting is None:
-            return self._fail(f"unasked {message.ELEMENT}")
-        self.exchanges[-1].response = message
-        self.exchanges[-1].received_s = self._now_s
+            return None if self.failure is not None else self._fail(f"unasked {message.ELEMENT}")
+        self._answered = waiting.exchange
+        waiting.exchange.response, waiting.exchange.received_s = message, self._now_s
         if not isinstance(message, waiting.response):
             return self._fail(f"{message.ELEMENT} instead of {waiting.response.ELEMENT}")
         if not isinstance(message, SupportedAppProtocolRes):
@@ -206,7 +230,8 @@ class Dialogue(abc.ABC):
         """Give up: pilot to B (the station must stop), contactors open at zero current or after 1 s, close."""
         if self.failure is None:
             self.failure = reason
-        self._waiting, self._next = None, None
+        self._waiting.clear()
+        self._next = None
         if self._ending and self.finished:
             return
         self._ending = True
@@ -218,7 +243,8 @@ class Dialogue(abc.ABC):
         self._inlet.open_contactor()
         if self._inlet.plugged:
             self._inlet.set_pilot(PilotState.B)
-        self._waiting, self._next = None, None
+        self._waiting.clear()
+        self._next = None
         self.finished = True
         self._outputs.append(Close(reason))
 

@@ -16,6 +16,7 @@ from evse_controller.messages.generated.common_messages import (
     EVPowerProfile,
     EVPowerProfileEntryList,
     PowerScheduleEntry,
+    PowerToleranceAcceptance,
     Scheduled_EVPPTControlMode,
     ScheduleTuple,
 )
@@ -79,7 +80,7 @@ class Plan:
             start = end
         return energy_wh
 
-    def message(self) -> EVPowerProfile:
+    def message(self, tolerance: PowerToleranceAcceptance | None = None) -> EVPowerProfile:
         """The EVPowerProfile of PowerDeliveryReq. Rounded towards zero so that it never exceeds a cap."""
         entries = [
             PowerScheduleEntry(
@@ -90,7 +91,9 @@ class Plan:
         ]
         return EVPowerProfile(
             time_anchor=self.anchor_s,
-            scheduled_evppt_control_mode=Scheduled_EVPPTControlMode(selected_schedule_tuple_id=self.tuple_id),
+            scheduled_evppt_control_mode=Scheduled_EVPPTControlMode(
+                selected_schedule_tuple_id=self.tuple_id, power_tolerance_acceptance=tolerance
+            ),
             ev_power_profile_entries=EVPowerProfileEntryList(ev_power_profile_entry=entries),
         )
 
@@ -102,7 +105,9 @@ def _powers(schedule: ChargingSchedule | None, anchor_s: int) -> list[tuple[int,
     start = schedule.power_schedule.time_anchor or anchor_s
     steps = []
     for entry in schedule.power_schedule.power_schedule_entries.power_schedule_entry:
-        steps.append((start, start + entry.duration, abs(rational_value(entry.power))))
+        phases = (entry.power, entry.power_l2, entry.power_l3)
+        total_w = abs(sum(rational_value(power) for power in phases if power is not None))
+        steps.append((start, start + entry.duration, total_w))
         start += entry.duration
     return steps
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evse_controller.messages.generated import dc
+from evse_controller.messages.generated import ac, dc
 from evse_controller.messages.generated.common_types import RationalNumber
 from evse_controller.messages.rational import rational_value
 from hal.sim.inlet import Inlet
@@ -45,14 +45,14 @@ class PowerControl:
 
     def __init__(self, config: EvccConfig, inlet: Inlet) -> None:
         self.station = StationLimits()
-        self._config = config
+        self.config = config
         self._inlet = inlet
         self._target_a = 0.0
         self._at_s: float | None = None
 
     def own_limits(self) -> tuple[float, float]:
         """(charge, discharge) current in A that the vehicle allows now, both >= 0."""
-        config, inlet = self._config, self._inlet
+        config, inlet = self.config, self._inlet
         voltage, soc = inlet.battery_voltage_v, inlet.soc_percent
         charge = config.ratings.charge_current_a(inlet.limits, voltage) if soc < config.maximum_soc else 0.0
         discharge = config.ratings.discharge_current_a(inlet.limits, voltage) if soc > config.minimum_soc else 0.0
@@ -64,7 +64,7 @@ class PowerControl:
     ) -> LoopState:
         """The next request's figures for a wanted power (signed). A tighter limit is obeyed at once, the ramp only
         slows changes that the vehicle itself wants."""
-        config, station = self._config, self.station
+        config, station = self.config, self.station
         voltage = max(self._inlet.inlet_voltage_v, 1.0)
         charge, discharge = self.own_limits()
         if not bidirectional:
@@ -109,5 +109,11 @@ class PlanFollower:
         return 0.0 if self._saving and power_w < 0 else power_w
 
 
-BIDIRECTIONAL_LOOP = (dc.BPT_Dynamic_DC_CLResControlMode, dc.BPT_Scheduled_DC_CLResControlMode)
-DYNAMIC_LOOP = (dc.Dynamic_DC_CLResControlMode, dc.BPT_Dynamic_DC_CLResControlMode)
+BIDIRECTIONAL_LOOP = (
+    dc.BPT_Dynamic_DC_CLResControlMode, dc.BPT_Scheduled_DC_CLResControlMode,
+    ac.BPT_Dynamic_AC_CLResControlMode, ac.BPT_Scheduled_AC_CLResControlMode,
+)
+DYNAMIC_LOOP = (
+    dc.Dynamic_DC_CLResControlMode, dc.BPT_Dynamic_DC_CLResControlMode,
+    ac.Dynamic_AC_CLResControlMode, ac.BPT_Dynamic_AC_CLResControlMode,
+)

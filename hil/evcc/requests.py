@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evse_controller.messages.generated import dc
@@ -12,19 +13,33 @@ from evse_controller.messages.generated.common_messages import (
     ChargeProgress,
     Dynamic_EVPPTControlMode,
     Dynamic_SEReqControlMode,
+    Dynamic_SMDTControlMode,
     EIM_AReqAuthorizationMode,
+    EVAbsolutePriceSchedule,
+    EVEnergyOffer,
     EVPowerProfile,
     EVPowerProfileEntryList,
+    EVPowerSchedule,
+    EVPowerScheduleEntry,
+    EVPowerScheduleEntryList,
+    EVPriceRule,
+    EVPriceRuleStack,
+    EVPriceRuleStackList,
+    MeteringConfirmationReq,
     PowerDeliveryReq,
     PowerScheduleEntry,
     Scheduled_SEReqControlMode,
+    Scheduled_SMDTControlMode,
     ScheduleExchangeReq,
     SelectedService,
+    SelectedServiceList,
     ServiceSelectionReq,
+    SignedMeteringData,
 )
-from evse_controller.messages.generated.common_types import DisplayParameters, MessageHeader, Processing
+from evse_controller.messages.generated.common_types import DisplayParameters, MessageHeader, MeterInfo, Processing
 from evse_controller.messages.rational import rational_down, rational_nearest, rational_up
 from evse_controller.model.commands import ControlMode
+from evse_controller.model.offer import EnergyOffer
 from hal.sim.inlet import Inlet
 from hil.evcc.config import EvccConfig
 
@@ -76,9 +91,39 @@ def authorization(header: MessageHeader) -> AuthorizationReq:
     )
 
 
-def service_selection(header: MessageHeader, service_id: int, parameter_set_id: int) -> ServiceSelectionReq:
+def service_selection(
+    header: MessageHeader, service_id: int, parameter_set_id: int, value_added: Sequence[tuple[int, int]] = ()
+) -> ServiceSelectionReq:
+    """`value_added`: (service id, parameter set id) of each value-added service that goes with it."""
     selected = SelectedService(service_id=service_id, parameter_set_id=parameter_set_id)
-    return ServiceSelectionReq(header=header, selected_energy_transfer_service=selected)
+    others = [SelectedService(service_id=service, parameter_set_id=number) for service, number in value_added]
+    return ServiceSelectionReq(
+        header=header, selected_energy_transfer_service=selected,
+        selected_vas_list=SelectedServiceList(selected_service=others) if others else None,
+    )
+
+
+def energy_offer(offer: EnergyOffer) -> EVEnergyOffer:
+    """What the vehicle would sell, in the form of ScheduleExchangeReq; one price for any power."""
+    return EVEnergyOffer(
+        ev_power_schedule=EVPowerSchedule(
+            time_anchor=offer.anchor_utc_s,
+            ev_power_schedule_entries=EVPowerScheduleEntryList(ev_power_schedule_entry=[
+                EVPowerScheduleEntry(duration=slot.duration_s, power=rational_nearest(slot.power_w))
+                for slot in offer.power
+            ]),
+        ),
+        ev_absolute_price_schedule=EVAbsolutePriceSchedule(
+            time_anchor=offer.anchor_utc_s, currency=offer.currency,
+            price_algorithm="urn:iso:std:iso:15118:-20:PriceAlgorithm:1-Power",
+            ev_price_rule_stacks=EVPriceRuleStackList(ev_price_rule_stack=[
+                EVPriceRuleStack(duration=slot.duration_s, ev_price_rule=[EVPriceRule(
+                    energy_fee=rational_nearest(slot.price_per_kwh), power_range_start=rational_nearest(0.0)
+                )])
+                for slot in offer.prices
+            ]),
+        ),
+    )
 
 
 def charge_parameters(
@@ -124,6 +169,7 @@ def schedule_exchange(
             departure_time=wanted.departure_s, ev_target_energy_request=energies["ev_target_energy_request"],
             ev_maximum_energy_request=energies["ev_maximum_energy_request"],
             ev_minimum_energy_request=energies["ev_minimum_energy_request"],
+            ev_energy_offer=None if config.energy_offer is None else energy_offer(config.energy_offer),
         )
         return ScheduleExchangeReq(
             header=header, maximum_supporting_points=points, scheduled_se_req_control_mode=scheduled
@@ -155,6 +201,28 @@ def power_delivery(
     )
 
 
+def metering_confirmation(header: MessageHeader, meter: MeterInfo, tuple_id: int | None) -> MeteringConfirmationReq:
+    """`tuple_id`: of the schedule in force, None in Dynamic mode. Unsigned: this vehicle has no contract."""
+    return MeteringConfirmationReq(
+        header=header,
+        signed_metering_data=SignedMeteringData(
+            id="metering", session_id=header.session_id, meter_info=meter,
+            dynamic_smdt_control_mode=Dynamic_SMDTControlMode() if tuple_id is None else None,
+            scheduled_smdt_control_mode=None if tuple_id is None else Scheduled_SMDTControlMode(
+                selected_schedule_tuple_id=tuple_id
+            ),
+        ),
+    )
+
+
+def display(config: EvccConfig, inlet: Inlet) -> DisplayParameters:
+    return DisplayParameters(
+        present_soc=min(100, max(0, int(inlet.soc_percent))), target_soc=round(config.target_soc),
+        minimum_soc=round(config.minimum_soc), maximum_soc=round(config.maximum_soc),
+        battery_energy_capacity=rational_nearest(inlet.capacity_wh),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class LoopState:
     """What one loop request says: the currents that the battery management allows now, and the target (Scheduled)."""
@@ -168,7 +236,7 @@ class LoopState:
 
 def charge_loop(
     header: MessageHeader, config: EvccConfig, inlet: Inlet, wanted: Needs, state: LoopState,
-    *, bidirectional: bool, control_mode: ControlMode,
+    *, bidirectional: bool, control_mode: ControlMode, meter_info: bool = False,
 ) -> dc.DC_ChargeLoopReq:
     """The loop request of one of the four variants."""
     ratings = config.ratings
@@ -215,12 +283,7 @@ def charge_loop(
             mode = dc.BPT_Scheduled_DC_CLReqControlMode(**energies, **targets, **limits, **discharge)
         else:
             mode = dc.Scheduled_DC_CLReqControlMode(**energies, **targets, **limits)
-    display = DisplayParameters(
-        present_soc=min(100, max(0, int(inlet.soc_percent))), target_soc=round(config.target_soc),
-        minimum_soc=round(config.minimum_soc), maximum_soc=round(config.maximum_soc),
-        battery_energy_capacity=rational_nearest(inlet.capacity_wh),
-    )
     return dc.DC_ChargeLoopReq(
-        header=header, display_parameters=display, meter_info_requested=False,
+        header=header, display_parameters=display(config, inlet), meter_info_requested=meter_info,
         ev_present_voltage=rational_nearest(round(inlet.inlet_voltage_v, 1)), cl_req_control_mode=mode,
     )

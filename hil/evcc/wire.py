@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from evse_controller.messages import Schema
 
 APP_PROTOCOL, COMMON, AC, DC = 0x8001, 0x8002, 0x8003, 0x8004
+SCHEDULE_STREAM, METERING_STREAM, PARKING_STREAM = 0x8101, 0x8102, 0x8104
 SDP_REQUEST, SDP_RESPONSE = 0x9000, 0x9001
 SDP_PORT, SDP_GROUP = 15118, "ff02::1"
 _TLS, _NO_TLS, _TCP = 0x00, 0x10, 0x00
@@ -19,7 +20,10 @@ _MAX_PAYLOAD = 1 << 20
 PAYLOAD_OF_SCHEMA = {
     Schema.APP_PROTOCOL: APP_PROTOCOL, Schema.ISO20_COMMON: COMMON, Schema.ISO20_AC: AC, Schema.ISO20_DC: DC,
 }
-SCHEMA_OF_PAYLOAD = {payload: schema for schema, payload in PAYLOAD_OF_SCHEMA.items()}
+SIDE_STREAMS = (SCHEDULE_STREAM, METERING_STREAM, PARKING_STREAM)
+SCHEMA_OF_PAYLOAD = {payload: schema for schema, payload in PAYLOAD_OF_SCHEMA.items()} | dict.fromkeys(
+    SIDE_STREAMS, Schema.ISO20_COMMON
+)
 
 
 class WireError(ValueError):

@@ -16,6 +16,14 @@ from typing import Protocol
 from evse_controller.model.pilot import PilotState
 
 
+class ChargerLike(Protocol):
+    """What is used of `hal.sim.onboard.OnboardCharger`."""
+
+    def set_power(self, total_w: float) -> None: ...
+    @property
+    def power_w(self) -> float: ...
+
+
 class InletLike(Protocol):
     """What is used of `hal.sim.inlet.Inlet`."""
 
@@ -37,11 +45,14 @@ class InletLike(Protocol):
     def soc_percent(self) -> float: ...
     @property
     def capacity_wh(self) -> float: ...
+    @property
+    def charger(self) -> ChargerLike | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class InletFigures:
-    """The inlet at one moment; current positive into the battery, SoC in %."""
+    """The inlet at one moment; current positive into the battery, SoC in %. `charger_w`: what the on-board charger
+    takes now, signed; 0 without one."""
 
     plugged: bool
     contactor_closed: bool
@@ -50,17 +61,19 @@ class InletFigures:
     current_a: float
     soc_percent: float
     capacity_wh: float
+    charger_w: float = 0.0
 
 
 def figures(inlet: InletLike) -> InletFigures:
+    charger = inlet.charger
     return InletFigures(
         inlet.plugged, inlet.contactor_closed, inlet.inlet_voltage_v, inlet.battery_voltage_v, inlet.current_a,
-        inlet.soc_percent, inlet.capacity_wh,
+        inlet.soc_percent, inlet.capacity_wh, 0.0 if charger is None else charger.power_w,
     )
 
 
 def carry_out(inlet: InletLike, request: dict[str, object]) -> None:
-    """One request: {"plug": true}, {"pilot": "C"}, {"contactor": true}, or {} to read only."""
+    """One request: {"plug": true}, {"pilot": "C"}, {"contactor": true}, {"power": 7000.0}, or {} to read only."""
     if request.get("plug"):
         inlet.plug()
     if "pilot" in request and inlet.plugged:
@@ -70,6 +83,8 @@ def carry_out(inlet: InletLike, request: dict[str, object]) -> None:
             inlet.close_contactor()
         else:
             inlet.open_contactor()
+    if "power" in request and inlet.charger is not None:
+        inlet.charger.set_power(float(str(request["power"])))
 
 
 class InletServer:

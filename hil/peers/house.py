@@ -21,7 +21,7 @@ from hil.peers.environment import peer_python
 from hil.peers.options import PeerOptions
 from hil.peers.pki import josev_pki
 from hil.peers.run import PeerResult, run_josev
-from hil.virtual import bench_toml, hourly, price_file
+from hil.virtual_config import bench_toml, hourly, price_file
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _START_TIMEOUT_S = 20.0

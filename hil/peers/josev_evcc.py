@@ -10,12 +10,13 @@ plant's inlet. The one choice is a number: which offered parameter set (its cont
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import sys
 
 from hil.peers.channel import InletClient
-from hil.peers.options import PeerOptions, loads
+from hil.peers.options import DYNAMIC, PeerOptions, loads
 
 MATCH_V = 20.0
 
@@ -35,7 +36,7 @@ def evcc_settings(options: PeerOptions) -> dict[str, object]:
     """Its configuration file's content."""
     return {
         "supportedEnergyServices": [options.service],
-        "supportedProtocols": ["ISO_15118_20_DC"],
+        "supportedProtocols": ["ISO_15118_20_AC" if options.by_ac else "ISO_15118_20_DC"],
         "useTls": options.tls,
         "enforceTls": options.tls,
         "chargeLoopCycle": sum(count for count, _ in options.legs),
@@ -44,7 +45,30 @@ def evcc_settings(options: PeerOptions) -> dict[str, object]:
     }
 
 
-def build_controller(options: PeerOptions, evcc_config):
+class Heard:
+    """A codec that keeps what its hardware must obey: in Dynamic mode the on-board charger follows the station."""
+
+    def __init__(self, codec) -> None:
+        self._codec = codec
+        self.target_w = 0.0
+
+    def encode(self, message, namespace):
+        return self._codec.encode(message, namespace)
+
+    def decode(self, stream, namespace):
+        text = self._codec.decode(stream, namespace)
+        response = json.loads(text).get("AC_ChargeLoopRes", {})
+        for name, mode in response.items():
+            if name.endswith("CLResControlMode") and "EVSETargetActivePower" in mode:
+                told = (mode.get("EVSETargetActivePower" + phase) for phase in ("", "_L2", "_L3"))
+                self.target_w = sum(number["Value"] * 10 ** number["Exponent"] for number in told if number)
+        return text
+
+    def get_version(self):
+        return self._codec.get_version()
+
+
+def build_controller(options: PeerOptions, evcc_config, heard: Heard):
     from iso15118.evcc.controller.simulator import SimEVController
     from iso15118.shared.messages.enums import ParameterName
     from iso15118.shared.messages.iso15118_20.common_types import DisplayParameters, RationalNumber
@@ -74,6 +98,12 @@ def build_controller(options: PeerOptions, evcc_config):
 
         async def get_charge_params_v20(self, selected_service):
             made = await super().get_charge_params_v20(selected_service)
+            if options.by_ac:
+                most = number(options.ac_max_power_w)
+                update = {"ev_max_charge_power": most}
+                if options.both_ways:
+                    update |= {"ev_max_discharge_power": most, "ev_min_discharge_power": number(0)}
+                return made.copy(update=update)
             update = {
                 "ev_max_charge_power": number(options.max_charge_power_w),
                 "ev_max_charge_current": number(options.max_charge_current_a),
@@ -117,10 +147,28 @@ def build_controller(options: PeerOptions, evcc_config):
 
         async def get_dynamic_se_params(self, selected_energy_service):
             made = await super().get_dynamic_se_params(selected_energy_service)
-            window = self.window() if options.service == "DC_BPT" else dict.fromkeys(self.window())
+            window = self.window() if options.both_ways else dict.fromkeys(self.window())
             return made.copy(update={"departure_time": options.departure_s, **self.energies(), **window})
 
-        def target_current(self) -> float:
+        async def get_ac_charge_loop_params_v20(self, control_mode, selected_service):
+            """The on-board charger is set, and the request says what it takes."""
+            self.requests += 1
+            made = await super().get_ac_charge_loop_params_v20(control_mode, selected_service)
+            dynamic = options.control_mode == DYNAMIC
+            most, present = number(options.ac_max_power_w), self.inlet.ask(
+                power=heard.target_w if dynamic else self.target()
+            ).charger_w
+            update = {"ev_present_active_power": number(present)}
+            if dynamic:
+                update |= {
+                    **self.energies(), "departure_time": options.departure_s, "ev_max_charge_power": most,
+                    "ev_present_reactive_power": number(0),
+                }
+                if options.both_ways:
+                    update |= {"ev_max_discharge_power": most, "ev_min_discharge_power": number(0), **self.window()}
+            return made.copy(update=update)
+
+        def target(self) -> float:
             done = 0
             for count, current in options.legs:
                 done += count
@@ -132,7 +180,7 @@ def build_controller(options: PeerOptions, evcc_config):
             self.requests += 1
             made = await super().get_scheduled_dc_charge_loop_params()
             return made.copy(update={
-                "ev_target_current": number(self.target_current()), "ev_target_voltage": number(options.max_voltage_v),
+                "ev_target_current": number(self.target()), "ev_target_voltage": number(options.max_voltage_v),
             })
 
         async def get_dynamic_dc_charge_loop_params(self):
@@ -172,7 +220,8 @@ def build_controller(options: PeerOptions, evcc_config):
                 self.inlet.ask(pilot="C")
                 return
             for _ in range(100):
-                if abs(self.inlet.ask().current_a) < 1.0:
+                now = self.inlet.ask(power=0.0)
+                if abs(now.current_a) < 1.0 and abs(now.charger_w) < 100.0:
                     break
                 await asyncio.sleep(0.02)
             self.inlet.ask(contactor=False, pilot="B")
@@ -216,8 +265,9 @@ async def drive(options: PeerOptions) -> None:
                 return text
 
         codec = Spelled()
-    controller = build_controller(options, config)
-    await EVCCHandler(evcc_config=config, iface=options.interface, exi_codec=codec, ev_controller=controller).start()
+    heard = Heard(codec)
+    controller = build_controller(options, config, heard)
+    await EVCCHandler(evcc_config=config, iface=options.interface, exi_codec=heard, ev_controller=controller).start()
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ SCHEDULED, DYNAMIC = 1, 2
 class PeerOptions:
     """Numbers and choices. Energies in Wh relative to arrival (+ = to be charged), currents in A (- = discharge).
 
-    `legs`: (loop requests, target current) in order; in Dynamic mode, where the station leads, only their number of
-    requests counts. `service` is DC or DC_BPT; `codec` is native (ours) or own (EXIficient, needs Java). `channel` is
+    `legs`: (loop requests, target) in order, the target a current, or with an AC service the power in W of all phases;
+    in Dynamic mode, where the station leads, only their number of requests counts. `service` is AC, AC_BPT, DC or
+    DC_BPT; `codec` is native (ours) or own (EXIficient, needs Java). `channel` is
     the Unix socket of an `InletServer`; `pki_path` the folder of `josev_pki`, needed with `tls`.
     """
 
@@ -39,7 +40,16 @@ class PeerOptions:
     max_charge_power_w: float = 30_000.0
     max_discharge_current_a: float = 60.0
     max_discharge_power_w: float = 20_000.0
+    ac_max_power_w: float = 11_000.0
     seed: int = 1
+
+    @property
+    def by_ac(self) -> bool:
+        return self.service in ("AC", "AC_BPT")
+
+    @property
+    def both_ways(self) -> bool:
+        return self.service.endswith("_BPT")
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))

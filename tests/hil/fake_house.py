@@ -48,6 +48,17 @@ def offer(charge_w: float = 11_000.0, discharge_w: float | None = 9_000.0) -> Sc
 
 
 @dataclass
+class FakeCharger:
+    """Takes at once what it is set to, when the outlet's contactor is closed."""
+
+    power_w: float = 0.0
+    closed: bool = False
+
+    def set_power(self, total_w: float) -> None:
+        self.power_w = total_w if self.closed else 0.0
+
+
+@dataclass
 class FakeInlet:
     """What the vehicle feels; ideal contactor, constant battery voltage."""
 
@@ -61,6 +72,7 @@ class FakeInlet:
     capacity_wh: float = 60_000.0
     limits: BmsLimits = field(default_factory=lambda: BmsLimits(125.0, 80.0, 450.0, 300.0))
     closed_at_difference_v: float | None = None
+    charger: FakeCharger | None = None
 
     @property
     def inlet_voltage_v(self) -> float:
