@@ -106,6 +106,7 @@ class Connection:
         self._waiting: deque[Frame] = deque()
         self.large_bytes = large_bytes
         self._around = around
+        self._held: tuple[int, Message] | None = None
         self._jobs: dict[Stream, _Job] = {}
         # The streams of the answers that the shell has not reported as sent, oldest first.
         self._unsent: deque[Stream] = deque(maxlen=_UNSENT)
@@ -198,7 +199,12 @@ class Connection:
         if any(stream is Stream.MAIN or now_s >= job.deadline_s for stream, job in self._jobs.items()):
             return [self._end(CloseReason.ABORTED, "a large message was not coded within the sequence time", now_s)]
         reply = self._session.on_timer(now_s, snapshot)
-        return [] if reply is None else [self._output(reply, None, None, snapshot, now_s)]
+        if reply is None:
+            return []
+        if self._held is None:
+            return [self._output(reply, None, None, snapshot, now_s)]
+        output = self._told(reply, *self._held, snapshot, now_s)
+        return [output, *self._serve(snapshot, now_s)]
 
     def on_disconnect(self, now_s: float) -> list[Output]:
         """The EV closed, or the link broke. Ends the session unless it had ended already."""
@@ -233,7 +239,7 @@ class Connection:
 
     def _next(self) -> Frame | None:
         """The oldest frame whose stream has no request outstanding."""
-        if self._over or Stream.MAIN in self._jobs:
+        if self._over or self._held is not None or Stream.MAIN in self._jobs:
             return None
         for index, frame in enumerate(self._waiting):
             if stream_of(frame.payload_type) not in self._jobs:
@@ -280,8 +286,15 @@ class Connection:
             reply = self._session.handle_undecodable(payload_type, str(request), now_s)
             return self._output(reply, payload_type, None, snapshot, now_s)
         reply = self._session.handle(request, snapshot, now_s, stream_of(payload_type))
-        if request.deviations:
-            reply = replace(reply, event=replace(reply.event, deviations=_told(request)))
+        return self._told(reply, payload_type, request, snapshot, now_s)
+
+    def _told(
+        self, reply: Reply, payload_type: int, request: Message, snapshot: EvseSnapshot, now_s: float
+    ) -> Output:
+        """An answer with what is to be logged of its request; one that is not ready holds the request."""
+        self._held = (payload_type, request) if self._session is not None and self._session.pending else None
+        if request.deviations and reply.event is not None:
+            reply = replace(reply, event=replace(reply.event, deviations=_deviations(request)))
         return self._output(reply, payload_type, request, snapshot, now_s)
 
     def _negotiate(self, request: Coded, snapshot: EvseSnapshot, now_s: float) -> Output:
@@ -308,7 +321,7 @@ class Connection:
             self.state_name,
             reason,
             1.5,
-            _told(request),
+            _deviations(request),
         )
         self._unsent.append(Stream.MAIN)
         data = encode_frame(PayloadType.APP_PROTOCOL, encode(response))
@@ -348,7 +361,8 @@ class Connection:
         if not isinstance(coded, bytes):
             if reply.close is CloseReason.FAILED:
                 self._shut()
-                event = replace(reply.event, response=None, code=None, reason=f"the refusal does not encode: {coded}")
+                why = f"the refusal does not encode: {coded}"
+                event = reply.event and replace(reply.event, response=None, code=None, reason=why)
                 return Output(request=request, commands=reply.commands, event=event, close=reply.close)
             assert self._session is not None
             reply = self._session.unsendable(request, reply, str(coded), snapshot, now_s)
@@ -377,6 +391,7 @@ class Connection:
 
     def _shut(self) -> None:
         self._closed = True
+        self._held = None
         self._jobs.clear()
         self._waiting.clear()
 
@@ -389,7 +404,7 @@ class Connection:
         return Output(commands=commands, event=MessageEvent("-", None, None, state, _ENDED, reason), close=close)
 
 
-def _told(request: Message) -> tuple[str, ...]:
+def _deviations(request: Message) -> tuple[str, ...]:
     """How a request deviates, as lines for the log; what came from the EV is escaped."""
     lines = [f"{found.path}: {found.reason}".encode("unicode_escape").decode() for found in request.deviations]
     return (*lines[:_TOLD], f"and {len(lines) - _TOLD} more") if len(lines) > _TOLD else tuple(lines)

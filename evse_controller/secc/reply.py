@@ -67,14 +67,15 @@ class Reply:
 
     `response` None: nothing is sent. `commands` are to be carried out in order, before the response is sent: hardware
     acts first. `close` set: the session is over; `close_delay_s` later the connection ends (0: at once). `deadline_s`
-    is the control time by which the next request must have come, None when the session is over.
+    is the control time by which the next request must have come, None when the session is over. Without response,
+    close and event the answer is not ready: `on_timer` gives it later, and no request of the main stream is due before.
     """
 
     response: Message | None
     commands: tuple[Command, ...]
     close: CloseReason | None
     deadline_s: float | None
-    event: MessageEvent
+    event: MessageEvent | None
     close_delay_s: float = 0.0
 
 
@@ -87,6 +88,10 @@ class Session(Protocol):
     @property
     def session_id(self) -> str | None:
         """Upper-case hex, None before SessionSetup."""
+
+    @property
+    def pending(self) -> bool:
+        """The answer to the last request is being waited for; `on_timer` goes on with it."""
 
     def handle(
         self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream = Stream.MAIN

@@ -28,6 +28,8 @@ from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.connection import Connection, Output
 from evse_controller.secc.iso20.session import Iso20Session
 from evse_controller.secc.reply import Reply, Transport
+from evse_controller.secc.streams import Stream
+from evse_controller.secc.surroundings import NOBODY, Surroundings
 from evse_controller.secc.v2gtp import PAYLOAD_OF_SCHEMA, SCHEMA_OF_PAYLOAD, FrameReader, PayloadType, encode_frame
 
 UTC_S = 1_700_000_000.0
@@ -228,6 +230,9 @@ def every_request() -> list[Message]:
     ]
 
 
+BESIDE_THE_LOOP = ("Standby", "ScheduleRenegotiation", "Renegotiated")
+
+
 @dataclass
 class Bench:
     """A session, its snapshot and its time. Sends requests with the right session id and collects commands.
@@ -239,13 +244,14 @@ class Bench:
     snapshot: EvseSnapshot = SNAPSHOT
     service: int = DC_BPT
     control_mode: int = SCHEDULED
+    around: Surroundings = NOBODY
     now_s: float = 1000.0
     commands: list[Command] = field(default_factory=list)
     session: Iso20Session = field(init=False)
     session_id: bytes = bytes(8)
 
     def __post_init__(self) -> None:
-        self.session = Iso20Session(self.config, "ISO 15118-20 DC", random_bytes(), self.now_s)
+        self.session = Iso20Session(self.config, "ISO 15118-20 DC", random_bytes(), self.now_s, self.around)
 
     @property
     def bidirectional(self) -> bool:
@@ -263,19 +269,19 @@ class Bench:
         self.set(utc_s=self.snapshot.utc_s + seconds)
         return self
 
-    def ask(self, request: Message, session_id: bytes | None = None) -> Reply:
+    def ask(self, request: Message, session_id: bytes | None = None, stream: Stream = Stream.MAIN) -> Reply:
         """Send a request, with the session's id unless told otherwise."""
         request.header.session_id = self.session_id if session_id is None else session_id  # type: ignore[attr-defined]
-        reply = self.session.handle(decode(request.SCHEMA, encode(request)), self.snapshot, self.now_s)
+        reply = self.session.handle(decode(request.SCHEMA, encode(request)), self.snapshot, self.now_s, stream)
         self.commands += reply.commands
         if reply.response is not None:
             assert decode(reply.response.SCHEMA, encode(reply.response)) == reply.response
             assert request.ELEMENT.removesuffix("Req") + "Res" == reply.response.ELEMENT
         return reply
 
-    def say(self, request: Message) -> Any:
+    def say(self, request: Message, stream: Stream = Stream.MAIN) -> Any:
         """Send a request and give its response."""
-        return self.ask(request).response
+        return self.ask(request, stream=stream).response
 
     def commands_of(self, kind: type) -> list[Any]:
         return [command for command in self.commands if isinstance(command, kind)]
@@ -285,8 +291,26 @@ class Bench:
         for _ in range(20):
             if self.state == state:
                 return self
+            if self.state == "ChargeLoop" and state in BESIDE_THE_LOOP:
+                return self._hold(state)
             self._step()
         raise AssertionError(f"{state} not reached, stuck in {self.state}")
+
+    def _hold(self, state: str) -> Bench:
+        """From the running loop to one of the states in which energy is held back."""
+        self.say(self._loop())
+        standby = state == "Standby"
+        progress = cm.ChargeProgress.Standby if standby else cm.ChargeProgress.ScheduleRenegotiation
+        self.after(0.125).say(power_delivery(progress))
+        if state == "Renegotiated":
+            self.after(0.125).say(schedule_request(self.control_mode))
+            self.after(0.5).say(schedule_request(self.control_mode))
+        assert self.state == state
+        return self
+
+    def _loop(self) -> Message:
+        request: Message = loop(self.control_mode, self.bidirectional)
+        return request
 
     def _step(self) -> None:
         state = self.state
@@ -320,6 +344,9 @@ class Bench:
             "ChargeLoop": lambda: power_delivery(cm.ChargeProgress.Stop),
             "WeldingDetection": lambda: dc.DC_WeldingDetectionReq(header(), Processing.Finished),
             "SessionStop": stop,
+            "Standby": lambda: power_delivery(cm.ChargeProgress.Stop),
+            "ScheduleRenegotiation": lambda: schedule_request(self.control_mode),
+            "Renegotiated": lambda: power_delivery(plan=profile(None if self.control_mode == DYNAMIC else 1, (60, 1e3))),
         }
         return usual[state]()
 
@@ -343,8 +370,12 @@ def connection(
     transport: Transport = Transport.TLS_1_3_MUTUAL,
     opened_s: float = 1000.0,
     setup_deadline_s: float | None = None,
+    around: Surroundings = NOBODY,
+    large_bytes: int | None = None,
 ) -> Connection:
-    return Connection(config or SeccConfig(), transport, random_bytes(), opened_s, setup_deadline_s)
+    return Connection(
+        config or SeccConfig(), transport, random_bytes(), opened_s, setup_deadline_s, large_bytes, around
+    )
 
 
 def negotiated(config: SeccConfig | None = None) -> tuple[Connection, bytes]:

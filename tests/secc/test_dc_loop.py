@@ -185,13 +185,6 @@ def test_case_59_station_stop_is_told_in_the_loop_and_the_ev_leaves_orderly(why:
     assert bench.commands_of(c.SessionEnded)[0].kind is c.EndKind.TERMINATED
 
 
-@pytest.mark.parametrize("notification", [None, *(n for n in Notification if n is not Notification.TERMINATE)])
-def test_nothing_is_notified_that_would_be_refused_when_obeyed(notification: Notification | None) -> None:
-    bench = looping()
-    bench.set(notification=notification)
-    assert bench.say(loop()).evse_status is None
-
-
 @pytest.mark.parametrize("state", ["AuthorizationSetup", "ServiceDetail", "CableCheck", "PreCharge"])
 @pytest.mark.parametrize("why", [{"emergency": "emergency stop"}, {"notification": Notification.TERMINATE}])
 def test_where_the_schema_has_no_voice_the_station_ends_by_a_paired_failed(state: str, why: dict[str, Any]) -> None:

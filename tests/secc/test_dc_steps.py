@@ -177,10 +177,20 @@ def test_pilot_checks_can_be_relaxed() -> None:
         (cm.ChargingSession.Terminate, ResponseCode.OK),
     ],
 )
-def test_case_59_session_stop_kinds(kind: cm.ChargingSession, code: ResponseCode) -> None:
-    bench = Bench().to("SessionStop")
+def test_case_59_session_stop_kinds_where_nothing_else_is_offered(kind: cm.ChargingSession, code: ResponseCode) -> None:
+    bench = Bench(SeccConfig(service_renegotiation=False)).to("SessionStop")
     assert bench.say(stop(kind)).response_code is code
     assert len(bench.commands_of(c.SessionEnded)) == 1
+
+
+@pytest.mark.parametrize("state", ["PowerDelivery", "ChargeLoop", "Standby", "ScheduleRenegotiation", "Renegotiated"])
+@pytest.mark.parametrize("accepted", [True, False])
+def test_case_60_session_stop_where_energy_may_flow(state: str, accepted: bool) -> None:
+    """Sources disagree (protocol.md 0.2): accepted after a safe shutdown, or a sequence error, as configured."""
+    bench = Bench(SeccConfig(session_stop_in_loop=accepted)).to(state)
+    code = bench.say(stop()).response_code
+    assert code is (ResponseCode.OK if accepted else ResponseCode.FAILED_SequenceError)
+    assert [type(command) for command in bench.commands[-2:]] == [c.EnergyStop, c.SessionEnded]
 
 
 def test_the_evs_termination_text_is_kept() -> None:

@@ -12,9 +12,11 @@ from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import SessionEnded
 from evse_controller.secc.iso20.fillers import PAIRED_REQUESTS
 from evse_controller.secc.iso20.fillers_ac import AC_FILLERS
-from evse_controller.secc.iso20.services import TABLES, rows_of
+from evse_controller.secc.iso20.catalogue import SERVICES
+from evse_controller.secc.iso20.services import rows_of
 from evse_controller.secc.iso20.states import State
 from evse_controller.secc.reply import CloseReason
+from evse_controller.secc.streams import Stream
 from tests.secc.ev import Bench, every_request
 
 WAITING = [state for state in State if state is not State.ENDED]
@@ -32,9 +34,23 @@ HEARD = {
     "CableCheck": {"DC_CableCheckReq"},
     "PreCharge": {"DC_PreChargeReq", "PowerDeliveryReq"},
     "PowerDelivery": {"PowerDeliveryReq", "DC_PreChargeReq", "DC_ChargeLoopReq"},
-    "ChargeLoop": {"DC_ChargeLoopReq", "PowerDeliveryReq"},
-    "WeldingDetection": {"DC_WeldingDetectionReq"},
-    "SessionStop": {"DC_WeldingDetectionReq"},
+    "ChargeLoop": {"DC_ChargeLoopReq", "PowerDeliveryReq", "MeteringConfirmationReq"},
+    "Standby": {"PowerDeliveryReq", "MeteringConfirmationReq"},
+    "ScheduleRenegotiation": {"ScheduleExchangeReq", "PowerDeliveryReq", "MeteringConfirmationReq"},
+    "Renegotiated": {"PowerDeliveryReq", "ScheduleExchangeReq", "MeteringConfirmationReq"},
+    "WeldingDetection": {"DC_WeldingDetectionReq", "MeteringConfirmationReq"},
+    "SessionStop": {"DC_WeldingDetectionReq", "MeteringConfirmationReq"},
+}
+_METERED = {"ChargeLoop", "Standby", "ScheduleRenegotiation", "Renegotiated", "WeldingDetection", "SessionStop"}
+# What each side stream hears, and where.
+BESIDE = {
+    Stream.SCHEDULE: {"ChargeLoop": {"ScheduleExchangeReq"}},
+    Stream.METERING: {state: {"MeteringConfirmationReq"} for state in _METERED},
+}
+# Rows with a condition of their own that the usual way does not meet.
+CONDITIONAL = {
+    ("PowerDelivery", "DC_ChargeLoopReq"),  # needs a Start before
+    ("ScheduleRenegotiation", "PowerDeliveryReq"),  # only Stop
 }
 
 
@@ -42,12 +58,14 @@ def bench_in(state: State) -> Bench:
     return Bench().to(state.value)
 
 
-@pytest.mark.parametrize("service", TABLES)
+@pytest.mark.parametrize("service", [entry.service_id for entry in SERVICES.values() if not entry.ac])
 def test_table_hears_what_the_protocol_says_and_session_stop_everywhere(service: int) -> None:
     rows = rows_of(service)
     for state in WAITING:
         stop = set() if state is State.SESSION_SETUP else {"SessionStopReq"}
         assert {request.ELEMENT for request in rows.allowed(state)} == HEARD[state.value] | stop
+        for stream, heard in BESIDE.items():
+            assert {request.ELEMENT for request in rows.allowed(state, stream)} == heard.get(state.value, set())
 
 
 def test_every_request_has_a_paired_refusal() -> None:
@@ -63,11 +81,23 @@ def test_case_17_each_request_in_each_state(state: State) -> None:
         reply = bench.ask(request)  # asserts the pairing and that the response encodes
         response: Any = reply.response
         if allowed:
-            # The bench walks the usual way, where the charge loop before Start is the one row with a condition.
-            if (state.value, request.ELEMENT) != ("PowerDelivery", "DC_ChargeLoopReq"):
+            conditional = (state.value, request.ELEMENT) in CONDITIONAL or "Metering" in request.ELEMENT
+            if not conditional:
                 assert response.response_code is not ResponseCode.FAILED_SequenceError, request
             continue
         _assert_refused(bench, reply, ResponseCode.FAILED_SequenceError)
+
+
+@pytest.mark.parametrize("stream", [Stream.SCHEDULE, Stream.METERING, Stream.PARKING], ids=lambda stream: stream.name)
+@pytest.mark.parametrize("state", WAITING, ids=lambda state: state.value)
+def test_case_17_each_request_on_each_side_stream(state: State, stream: Stream) -> None:
+    rows = rows_of(6)
+    for index in REQUESTS:
+        request = every_request()[index]
+        if rows.find(state, type(request), stream) is not None:
+            continue
+        bench = bench_in(state)
+        _assert_refused(bench, bench.ask(request, stream=stream), ResponseCode.FAILED_SequenceError)
 
 
 @pytest.mark.parametrize("foreign", [bytes(8), b"\xff" * 8], ids=["zero", "foreign"])

@@ -10,6 +10,7 @@ from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import EvseNotification, Processing, ResponseCode
 from evse_controller.model import commands as c
 from evse_controller.model.snapshot import Notification, Step
+from evse_controller.secc.config import SeccConfig
 from tests.secc.ev import (
     DC,
     DYNAMIC,
@@ -23,7 +24,7 @@ from tests.secc.ev import (
     schedule_request,
 )
 
-START, STOP, STANDBY, RENEGOTIATE = cm.ChargeProgress
+START, STOP, STANDBY, _ = cm.ChargeProgress
 
 
 def ready(**kinds: Any) -> Bench:
@@ -233,28 +234,11 @@ def test_start_that_never_leads_into_the_loop_fails_after_60_s(
 
 
 def test_the_loop_itself_may_last() -> None:
-    bench = Bench().to("ChargeLoop")
+    bench = Bench(SeccConfig(standby=False)).to("ChargeLoop")
     for _ in range(2):
         assert bench.say(loop()).response_code is ResponseCode.OK
         assert bench.say(power_delivery(STANDBY)).response_code is ResponseCode.WARNING_StandbyNotAllowed
         bench.after(3600.0)
-
-
-@pytest.mark.parametrize("state", ["PreCharge", "PowerDelivery", "ChargeLoop"])
-def test_case_52_standby_is_refused_with_a_warning_and_the_session_goes_on(state: str) -> None:
-    bench = Bench().to(state)
-    assert bench.say(power_delivery(STANDBY)).response_code is ResponseCode.WARNING_StandbyNotAllowed
-    assert bench.state == state
-    assert bench.commands_of(c.EnergyStop) == []
-
-
-def test_renegotiation_is_refused_loudly_in_the_loop_and_an_error_before() -> None:
-    bench = Bench().to("ChargeLoop")
-    reply = bench.ask(power_delivery(RENEGOTIATE))
-    assert reply.event.code == "WARNING_ScheduleRenegotiationFailed"
-    assert "not offered" in (reply.event.reason or "")
-    assert bench.say(loop()).response_code is ResponseCode.OK
-    assert ready().say(power_delivery(RENEGOTIATE)).response_code is ResponseCode.FAILED_SequenceError
 
 
 def test_start_inside_the_running_loop_is_a_sequence_error() -> None:

@@ -7,6 +7,8 @@ The answer's variant mirrors the request's. Limits are what holds now, never abo
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evse_controller.messages.generated import dc
 from evse_controller.messages.generated.common_types import RationalNumber, ResponseCode
 from evse_controller.messages.rational import rational_down, rational_nearest, rational_up, rational_value
@@ -16,7 +18,7 @@ from evse_controller.secc.iso20.data import RatedDc
 from evse_controller.secc.iso20.dc_steps import NO_VOLTAGE, clamp_voltage
 from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.loop import loop_meter_info, looped
-from evse_controller.secc.iso20.schedule import percent, v2x_window
+from evse_controller.secc.iso20.needs import percent, v2x_window
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 ReqMode = (
@@ -54,7 +56,9 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
     memory = turn.data.dc
     assert memory.limits is not None
     assert memory.rated is not None
-    memory.limits = _refreshed(memory.limits, mode, turn.config.accept_negative_discharge_limits)
+    assert memory.negotiated is not None
+    negative = turn.config.accept_negative_discharge_limits
+    memory.limits = _within(memory.negotiated, _refreshed(memory.limits, mode, negative))
     turn.do(_update(turn, request, memory.limits))
     looped(turn)
     present = snapshot.present
@@ -158,6 +162,23 @@ def _refreshed(known: EvDcLimits, mode: ReqMode, negative_discharge: bool) -> Ev
         newer(mode.ev_maximum_charge_power, known.max_charge_power_w),
         newer(mode.ev_minimum_charge_power, known.min_charge_power_w),
         *discharge,
+    )
+
+
+def _within(negotiated: EvDcLimits, limits: EvDcLimits) -> EvDcLimits:
+    """Limits may shrink and recover from loop to loop, but never leave what ChargeParameterDiscovery said."""
+
+    def least(bound: float | None, value: float | None) -> float | None:
+        return value if bound is None or value is None else min(bound, value)
+
+    return replace(
+        limits,
+        max_voltage_v=min(negotiated.max_voltage_v, limits.max_voltage_v),
+        min_voltage_v=max(negotiated.min_voltage_v, limits.min_voltage_v),
+        max_charge_current_a=min(negotiated.max_charge_current_a, limits.max_charge_current_a),
+        max_charge_power_w=min(negotiated.max_charge_power_w, limits.max_charge_power_w),
+        max_discharge_current_a=least(negotiated.max_discharge_current_a, limits.max_discharge_current_a),
+        max_discharge_power_w=least(negotiated.max_discharge_power_w, limits.max_discharge_power_w),
     )
 
 

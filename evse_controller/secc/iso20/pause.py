@@ -14,7 +14,7 @@ from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import ContextKept, ControlMode, PausedSession
 from evse_controller.model.offer import PowerProfile
 from evse_controller.model.snapshot import Notification
-from evse_controller.secc.iso20.catalogue import SERVICES, offered_services
+from evse_controller.secc.iso20.catalogue import offered_set
 from evse_controller.secc.iso20.data import NO_SESSION_ID, OfferedSet, SentTuple
 from evse_controller.secc.iso20.ending import pause_fault
 from evse_controller.secc.iso20.states import Refused, Turn
@@ -69,14 +69,8 @@ def join(turn: Turn, request: SessionSetupReq) -> PausedSession | None:
 
 def _offers(turn: Turn, paused: PausedSession) -> dict[tuple[int, int], OfferedSet]:
     """What of the paused session's offers still stands, with what it means by today's configuration."""
-    possible = {service.service_id for service in offered_services(turn.config, turn.snapshot)}
-    sets = [
-        entry
-        for service_id in sorted({service_id for service_id, _ in paused.offered} & possible)
-        for entry in SERVICES[service_id].sets(turn.config)
-    ]
-    by_pair = {(entry.service_id, entry.parameter_set_id): entry for entry in sets}
-    return {pair: by_pair[pair] for pair in paused.offered if pair in by_pair}
+    found = ((pair, offered_set(turn.config, turn.snapshot, *pair)) for pair in paused.offered)
+    return {pair: entry for pair, entry in found if entry is not None}
 
 
 def _untimely(turn: Turn) -> str | None:

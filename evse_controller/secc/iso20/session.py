@@ -19,7 +19,7 @@ from evse_controller.secc.iso20 import services, table_common
 from evse_controller.secc.iso20.data import SessionData
 from evse_controller.secc.iso20.ending import station_ends
 from evse_controller.secc.iso20.fillers import UnpairedMessage, refusal
-from evse_controller.secc.iso20.states import Accepted, Refused, Rows, State, Turn, response_header
+from evse_controller.secc.iso20.states import Accepted, Pending, Refused, Rows, State, Turn, response_header
 from evse_controller.secc.iso20.timers import performance_s
 from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply
 from evse_controller.secc.streams import Stream
@@ -59,6 +59,7 @@ class Iso20Session:
         self._rows = _COMMON_ROWS
         self._sequence_s = config.timers.sequence_s
         self._deadline_s: float | None = opened_s + self._sequence_s
+        self._held: Message | None = None
 
     @property
     def state(self) -> State:
@@ -81,6 +82,11 @@ class Iso20Session:
     def deadline_s(self) -> float | None:
         return self._deadline_s
 
+    @property
+    def pending(self) -> bool:
+        """A request has been heard whose answer waits for hardware; `on_timer` goes on with it."""
+        return self._held is not None
+
     def handle(self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream = Stream.MAIN) -> Reply:
         """Answers one decoded message. Each request gets exactly one response of its paired type.
 
@@ -89,14 +95,19 @@ class Iso20Session:
         if self._state is State.ENDED:
             return self._silent(message.ELEMENT, CloseReason.UNEXPECTED_MESSAGE, (), "the session is over")
         reply = self._answer(message, snapshot, now_s, stream)
-        return reply if stream is Stream.MAIN else replace(reply, event=replace(reply.event, stream=stream))
+        if stream is Stream.MAIN or reply.event is None:
+            return reply
+        return replace(reply, event=replace(reply.event, stream=stream))
 
     def _answer(self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream) -> Reply:
-        refused = self._check(message, snapshot, stream)
+        refused = None if message is self._held else self._check(message, snapshot, stream)
         if refused is not None:
             return self._refuse(message, refused, snapshot, now_s, [])
         row = self._rows.find(self._state, type(message), stream)
         assert row is not None  # _check found it
+        if isinstance(message, SessionSetupReq):
+            # From here on it is known who speaks, and what that vehicle is known to do.
+            self._config = self._config.for_vehicle(message.evccid, self._around.peer.common_name)
         turn = Turn(
             self._data,
             self._state,
@@ -108,6 +119,10 @@ class Iso20Session:
             self._around,
         )
         answer = row.handler(turn, message)
+        self._held = message if isinstance(answer, Pending) else None
+        if isinstance(answer, Pending):
+            self._deadline_s = now_s + answer.retry_s
+            return Reply(None, tuple(turn.commands), None, self._deadline_s, None)
         if isinstance(answer, Refused):
             return self._refuse(message, answer, snapshot, now_s, turn.commands)
         if answer.next_state not in row.then:
@@ -130,18 +145,25 @@ class Iso20Session:
         """
         refused = Refused(ResponseCode.FAILED, f"our own answer does not encode: {error}")
         reply = self._refuse(message, refused, snapshot, now_s, list(lost.commands))
-        return replace(reply, event=replace(reply.event, state=lost.event.state))
+        if reply.event is not None and lost.event is not None:
+            return replace(reply, event=replace(reply.event, state=lost.event.state))
+        return reply
 
     def on_sent(self, now_s: float) -> float | None:
         """The response on the main stream left at `now_s`: the sequence timer starts here."""
-        if self._deadline_s is not None:
+        if self._deadline_s is not None and self._held is None:
             self._deadline_s = now_s + self._sequence_s
         return self._deadline_s
 
     def on_timer(self, now_s: float, snapshot: EvseSnapshot) -> Reply | None:
-        """Ends the session without an answer when the sequence timer has run out [V2G20-443], [V2G20-1502]."""
+        """Ends the session without an answer when the sequence timer has run out [V2G20-443], [V2G20-1502].
+
+        While an answer is pending there is no sequence timer: the EV has asked, and waits for us.
+        """
         if self._deadline_s is None or now_s < self._deadline_s:
             return None
+        if self._held is not None:
+            return self._answer(self._held, snapshot, now_s, Stream.MAIN)
         reason = f"no request within {self._sequence_s:g} s in {self._state.value}"
         return self._give_up("-", CloseReason.SEQUENCE_TIMEOUT, EndKind.EV_TIMEOUT, reason)
 
@@ -164,6 +186,8 @@ class Iso20Session:
             header = getattr(message, "header", None)
             if header is not None and header.session_id != self._data.session_id:
                 return Refused(ResponseCode.FAILED_UnknownSession, "session id is not the one of this session")
+        if self._held is not None and stream is Stream.MAIN:
+            return Refused(ResponseCode.FAILED_SequenceError, f"{self._held.ELEMENT} is not answered yet")
         if self._rows.find(self._state, type(message), stream) is None:
             allowed = ", ".join(request.ELEMENT for request in self._rows.allowed(self._state, stream)) or "nothing"
             beside = "" if stream is Stream.MAIN else f" on the side stream for {stream.value}"
@@ -171,9 +195,10 @@ class Iso20Session:
                 ResponseCode.FAILED_SequenceError,
                 f"not allowed in {self._state.value}, which waits for {allowed}{beside}",
             )
-        if stream is Stream.MAIN and message.ELEMENT not in _TOLD_OTHERWISE and (ending := station_ends(snapshot)) is not None:
-            return Refused(ResponseCode.FAILED, ending)
-        return None
+        if stream is not Stream.MAIN or message.ELEMENT in _TOLD_OTHERWISE:
+            return None
+        ending = station_ends(snapshot)
+        return None if ending is None else Refused(ResponseCode.FAILED, ending)
 
     def _accept(self, message: Message, answer: Accepted, now_s: float, commands: list[Command]) -> Reply:
         before, response = self._state, answer.response
@@ -223,6 +248,7 @@ class Iso20Session:
     def _ending(self, kind: EndKind, reason: str) -> tuple[Command, ...]:
         """Stops energy first if any may flow, then ends; the station is told once, of a session that it knows."""
         told = self._state is State.ENDED
+        self._held = None
         self._state = State.ENDED
         self._deadline_s = None
         commands: list[Command] = []

@@ -16,7 +16,8 @@ from evse_controller.messages.generated.common_types import Processing, Response
 from evse_controller.model.commands import AuthorizationRequested, ContextDropped, PausedSession, SessionOpened
 from evse_controller.model.snapshot import Authorization as Decision
 from evse_controller.secc.iso20.data import NO_SESSION_ID
-from evse_controller.secc.iso20.pause import join, selected_command
+from evse_controller.secc.iso20.pause import join
+from evse_controller.secc.iso20.selection import selected_command
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 from evse_controller.secc.iso20.timers import SNAPSHOT_SETTLE_S
 

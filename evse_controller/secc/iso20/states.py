@@ -58,7 +58,17 @@ class Refused:
     reason: str
 
 
-Answer = Accepted | Refused
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Hardware is at work and the answer can wait for it: the handler is called again after `retry_s`.
+
+    With the same request and a newer snapshot; its commands count each time. It limits the time itself.
+    """
+
+    retry_s: float = 0.02
+
+
+Answer = Accepted | Refused | Pending
 
 
 @dataclass(slots=True)

@@ -12,6 +12,10 @@ from evse_controller.secc.iso20.pause import keep
 from evse_controller.secc.iso20.power_delivery import stop_energy
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
+_WITH_ENERGY = frozenset(
+    {State.POWER_DELIVERY, State.CHARGE_LOOP, State.STANDBY, State.SCHEDULE_RENEGOTIATION, State.RENEGOTIATED}
+)
+
 
 def session_stop_early(turn: Turn, request: SessionStopReq) -> Answer:
     """Before a service is selected there is nothing to pause and nothing to change."""
@@ -24,6 +28,8 @@ def session_stop_early(turn: Turn, request: SessionStopReq) -> Answer:
 
 def session_stop(turn: Turn, request: SessionStopReq) -> Answer:
     """Terminate ends; Pause ends and keeps; ServiceRenegotiation starts over with ServiceDiscovery [V2G20-1477]."""
+    if turn.state in _WITH_ENERGY and not turn.config.session_stop_in_loop:
+        return Refused(ResponseCode.FAILED_SequenceError, f"PowerDeliveryReq(Stop) is due first in {turn.state.value}")
     if (refused := pilot_still_asks_for_energy(turn)) is not None:
         return refused
     if request.charging_session is ChargingSession.Pause:
