@@ -1,9 +1,10 @@
 """One TCP connection of an EV: TLS, pacing, timers and bounds around a sans-IO `V2gConnection`.
 
 Bounds: 16 KiB read at a time, reading paused while anything is unprocessed or unsent, at most `SLICE_BYTES` processed
-per turn of the loop (a flood of tiny frames cannot starve the control step), a peer that does not read is cut off. At
-most one large message is coded beside the loop; meanwhile nothing else of this peer is processed, and no more is read
-than fits beside it, but its closing, the timers and the station are heeded at once.
+per turn of the loop (a flood of tiny frames cannot starve the control step), a peer that does not read is cut off.
+While a large message of the main stream is coded beside the loop, nothing else of this peer is processed, and no more
+is read than fits beside it, but its closing, the timers and the station are heeded at once. One of a side stream lets
+the main one go on.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Protocol
+from dataclasses import dataclass
 
-from evse_controller.net.capture import Address, Capture, TcpCapture
-from evse_controller.net.coder import Coder, Job
-from evse_controller.net.latency import LatencyRecord
-from evse_controller.net.ports import ConnectionFactory, Hooks, LinkInfo, NetEvent, Output, V2gConnection
+from evse_controller.net.capture import Address, TcpCapture
+from evse_controller.net.coder import Job
+from evse_controller.net.owner import LinkOwner
+from evse_controller.net.ports import LinkInfo, NetEvent, Output, V2gConnection
 from evse_controller.net.tls import Handshake, TlsContext, TlsEngine, TlsError
 from evse_controller.secc.coding import Coded, Work
 
@@ -31,28 +32,14 @@ CLOSE_GRACE_S = 1.0
 ENDED = "Ended"
 
 
-class LinkOwner(Protocol):
-    """What a link asks of the server."""
+@dataclass(slots=True)
+class _Answer:
+    """An output with bytes that have not left yet. `asked_s`: when its request came, in seconds of `perf_counter`;
+    `computed_s`: our time for it until it was ready, None when something else than our computing was waited for."""
 
-    hooks: Hooks
-    latency: LatencyRecord
-    coder: Coder
-    capture: Capture | None
-    connection_factory: ConnectionFactory
-    handshake_timeout_s: float
-    min_response_interval_s: float
-
-    def admit(self, link: Link) -> str | None:
-        """None to let a new TCP connection in, else why not."""
-
-    def promote(self, link: Link) -> str | None:
-        """None to make the link the V2G connection of this outlet, else why not."""
-
-    def setup_deadline_s(self) -> float | None: ...
-
-    def gone(self, link: Link) -> None: ...
-
-    def event(self, kind: str, text: str, link: LinkInfo | None = None) -> None: ...
+    output: Output
+    asked_s: float
+    computed_s: float | None
 
 
 class Link(asyncio.BufferedProtocol):
@@ -69,13 +56,15 @@ class Link(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray(READ_BYTES)
         self._pending = bytearray()
-        self._outbox: deque[tuple[bytes, float]] = deque()
+        self._outbox: deque[_Answer] = deque()
+        self._asked_s = 0.0
         self._close_when_sent = False
         self._last_sent_s: float | None = None
         self._writable = True
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._pump_queued = False
-        self._coding: Job[Coded] | None = None
+        self._jobs: set[Job[Coded]] = set()
+        self._deaf: Job[Coded] | None = None
         self._captured: TcpCapture | None = None
         self._opened_s = 0.0
 
@@ -135,6 +124,8 @@ class Link(asyncio.BufferedProtocol):
             self._captured.finished(by_peer=not self._close_when_sent, reset=exc is not None)
         if self.connection is not None:
             connection = self.connection
+            while self._outbox:
+                self._tell(self._outbox.popleft().output, None)
             self._guarded(lambda: self._hand_over(connection.on_disconnect(self._owner.hooks.now_s())))
             why = f": {exc}" if exc else ""
             self._owner.event("connection-closed", f"{self._peer} closed{why}", self.info)
@@ -212,16 +203,16 @@ class Link(asyncio.BufferedProtocol):
     def _pump(self, started_s: float | None = None) -> None:
         """Process one slice; the rest waits for the loop's next turn, or until a paced response has left."""
         connection = self.connection
-        if connection is None or self.ended or self._outbox or self._coding is not None or not self._writable:
+        if connection is None or self.ended or self._outbox or self._deaf is not None or not self._writable:
             self._update_reading()
             return
         if self._pending:
-            began_s = time.perf_counter() if started_s is None else started_s
+            began_s = self._asked_s = time.perf_counter() if started_s is None else started_s
             piece = bytes(self._pending[:SLICE_BYTES])
             del self._pending[:SLICE_BYTES]
             hooks = self._owner.hooks
             self._carry_out(connection.receive(piece, hooks.snapshot(), hooks.now_s()), began_s)
-        if self._pending and not self.ended and not self._outbox and not self._coding and not self._pump_queued:
+        if self._pending and not self.ended and not self._outbox and not self._deaf and not self._pump_queued:
             self._pump_queued = True
             asyncio.get_running_loop().call_soon(self._pump_again)
         self._update_reading()
@@ -235,20 +226,27 @@ class Link(asyncio.BufferedProtocol):
         self._hand_over(outputs)
         for output in outputs:
             if output.data:
-                self._outbox.append((output.data, -1.0 if began_s is None else time.perf_counter() - began_s))
+                asked_s, computed_s = self._asked_s, None
+                if began_s is not None:
+                    asked_s, computed_s = began_s, time.perf_counter() - began_s
+                self._outbox.append(_Answer(output, asked_s, computed_s))
             if output.close is not None:
                 self._close_when_sent = True
             if output.work is not None:
-                self._code(output.work, began_s)
+                self._code(output.work, output.beside, began_s)
         self._send_outbox(began_s)
         self._schedule_deadline()
 
-    def _code(self, work: Work, began_s: float | None) -> None:
+    def _code(self, work: Work, beside: bool, began_s: float | None) -> None:
         def done(future: Future[Coded]) -> None:
-            self._coding = None
+            self._jobs.discard(job)
+            self._deaf = None if self._deaf is job else self._deaf
             self._guarded(lambda: self._coded(work, future.result(), began_s))
 
-        self._coding = self._owner.coder.submit(work.run, done)
+        job = self._owner.coder.submit(work.run, done)
+        self._jobs.add(job)
+        if not beside:
+            self._deaf = job
 
     def _coded(self, work: Work, result: Coded, began_s: float | None) -> None:
         if self.connection is not None and not self.ended:
@@ -257,16 +255,22 @@ class Link(asyncio.BufferedProtocol):
             self._pump()
 
     def _stop_coding(self) -> None:
-        if self._coding is not None:
-            self._coding.cancel()
-            self._coding = None
+        for job in self._jobs:
+            job.cancel()
+        self._jobs.clear()
+        self._deaf = None
 
     def _hand_over(self, outputs: Iterable[Output]) -> None:
+        """Commands before anything is sent, and what nothing is sent for; answers are told when they have left."""
         for output in outputs:
             if output.commands:
                 self._owner.hooks.on_commands(output.commands)
-            if self.info is not None:
-                self._owner.hooks.on_output(self.info, output)
+            if not output.data:
+                self._tell(output, None)
+
+    def _tell(self, output: Output, took_s: float | None) -> None:
+        if self.info is not None:
+            self._owner.hooks.on_output(self.info, output, took_s)
 
     def _send_outbox(self, began_s: float | None = None) -> None:
         hooks = self._owner.hooks
@@ -275,18 +279,21 @@ class Link(asyncio.BufferedProtocol):
             if wait_s > 0:
                 self._after("pacing", wait_s, self._paced)
                 return
-            data, computed_s = self._outbox.popleft()
+            answer = self._outbox.popleft()
+            data = answer.output.data or b""
             if self._engine is None:
                 self._write(data)
             else:
                 self._engine.write(data)
                 self._write(self._engine.take_ciphertext())
-            if computed_s >= 0:
+            left_s = time.perf_counter()
+            if answer.computed_s is not None:
                 # Without pacing the write belongs to our time; a paced response counts until it was ready.
-                self._owner.latency.add(computed_s if began_s is None else time.perf_counter() - began_s)
+                self._owner.latency.add(answer.computed_s if began_s is None else left_s - answer.asked_s)
             now_s = self._last_sent_s = hooks.now_s()
             if self.connection is not None:
                 self.connection.on_sent(now_s)
+            self._tell(answer.output, left_s - answer.asked_s)
         if self._close_when_sent:
             self._end()
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,11 +33,16 @@ class LinkInfo:
     peer_leaf_der: bytes | None = None
     peer_common_name: str | None = None
 
+    @property
+    def peer_leaf_sha512(self) -> bytes | None:
+        return None if self.peer_leaf_der is None else hashlib.sha512(self.peer_leaf_der).digest()
+
 
 class Output(Protocol):
     """One effect of a connection: `commands` to the station, then `data` to the EV, then (if `close`) the end.
 
-    `work` is a large message to be coded beside the loop; its result goes to the connection's `coded`.
+    `work` is a large message to be coded beside the loop; its result goes to the connection's `coded`. `beside`: it
+    belongs to a side stream, and the connection may be given more meanwhile.
     """
 
     @property
@@ -50,6 +56,9 @@ class Output(Protocol):
 
     @property
     def work(self) -> Work | None: ...
+
+    @property
+    def beside(self) -> bool: ...
 
 
 class V2gConnection(Protocol):
@@ -71,7 +80,7 @@ class V2gConnection(Protocol):
         """Bytes as TCP delivered them: parts of frames, several frames, garbage."""
 
     def coded(self, work: Work, result: Coded, snapshot: EvseSnapshot, now_s: float) -> Sequence[Output]:
-        """The result of an output's work. Meanwhile `receive` is not called; everything else may be."""
+        """The result of an output's work. Meanwhile `receive` is called only if the work is `beside`."""
 
     def on_sent(self, now_s: float) -> None:
         """A response left the socket."""
@@ -106,7 +115,10 @@ class Hooks(Protocol):
     def on_commands(self, commands: Sequence[Command]) -> None:
         """Called before the response that belongs to them is sent: hardware acts first."""
 
-    def on_output(self, link: LinkInfo, output: Output) -> None:
-        """Every effect of a connection, for message log and journal; called after its commands were handed over."""
+    def on_output(self, link: LinkInfo, output: Output, took_s: float | None) -> None:
+        """Every effect of a connection, for message log and journal; called after its commands were handed over.
+
+        `took_s`: from the last byte of the request to the last of the answer, which has left by now; None: it had none.
+        """
 
     def on_event(self, event: NetEvent) -> None: ...

@@ -70,7 +70,7 @@ class TameHooks:
             if isinstance(command, SessionEnded):
                 self.ended.set()
 
-    def on_output(self, link: LinkInfo, output: Output) -> None:
+    def on_output(self, link: LinkInfo, output: Output, took_s: float | None) -> None:
         event = getattr(output, "event", None)
         if event is not None and event.reason:
             self.refusals.append(f"{event.request}: {event.code} {event.reason}")

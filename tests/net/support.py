@@ -52,6 +52,7 @@ class FakeOutput:
     commands: Sequence[Command] = ()
     close: object | None = None
     work: Work | None = None
+    beside: bool = False
 
 
 @dataclass
@@ -113,6 +114,7 @@ class Recorder:
     events: list[NetEvent] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     outputs: list[Any] = field(default_factory=list)
+    took_s: list[float | None] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
 
     def now_s(self) -> float:
@@ -125,8 +127,10 @@ class Recorder:
         self.commands += commands
         self.order.append("commands")
 
-    def on_output(self, link: LinkInfo, output: Any) -> None:
+    def on_output(self, link: LinkInfo, output: Any, took_s: float | None) -> None:
         self.outputs.append(output)
+        self.took_s.append(took_s)
+        self.order.append("told")
 
     def on_event(self, event: NetEvent) -> None:
         self.events.append(event)

@@ -94,7 +94,7 @@ def test_commands_go_before_the_response() -> None:
             client = await PlainClient.connect(bench.server)
             await client.send(frame(b"x"))
             await client.receive(9)
-            assert bench.hooks.order == ["commands"]
+            assert bench.hooks.order == ["commands", "told"]
             assert bench.last.log == ["sent"]
 
     order: list[str] = []
