@@ -6,8 +6,26 @@ steps (since when a contradiction lasts) goes out in `Verdict.watch` and comes b
 
 from __future__ import annotations
 
+from evse_controller.safety.ac_evaluate import evaluate_ac
+from evse_controller.safety.ac_inputs import AcInputs, AcPlate, Told
+from evse_controller.safety.ac_phase import AC_PHASES, AcPhase, AcPhaseRule
 from evse_controller.safety.evaluate import evaluate
 from evse_controller.safety.inputs import Inputs, NamedLimit, Verdict
 from evse_controller.safety.phase import PHASES, Phase, PhaseRule
 
-__all__ = ["PHASES", "Inputs", "NamedLimit", "Phase", "PhaseRule", "Verdict", "evaluate"]
+__all__ = [
+    "AC_PHASES",
+    "PHASES",
+    "AcInputs",
+    "AcPhase",
+    "AcPhaseRule",
+    "AcPlate",
+    "Inputs",
+    "NamedLimit",
+    "Phase",
+    "PhaseRule",
+    "Told",
+    "Verdict",
+    "evaluate",
+    "evaluate_ac",
+]

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 from evse_controller.model.commands import EvDcLimits
 from evse_controller.model.limits import Limit, tightest
+from evse_controller.model.offer import EnergyNeeds
 from evse_controller.safety import thresholds as t
 from evse_controller.safety.inputs import Inputs, NamedLimit
 from evse_controller.safety.phase import Phase
+
+
+class MinimumFacts(Protocol):
+    """What the driver's minimum depends on, the same for AC and DC: needs, SoC, and what moved since they were told."""
+
+    @property
+    def needs(self) -> EnergyNeeds | None: ...
+
+    @property
+    def soc(self) -> float | None: ...
+
+    @property
+    def charged_wh(self) -> float: ...
+
+    @property
+    def discharged_wh(self) -> float: ...
 
 
 def cable_test_voltage(ev_max_v: float, evse_max_v: float) -> float:
@@ -56,7 +74,7 @@ def isolation_threshold_ohm(evse_max_v: float, mcs: bool = False) -> float:
     return max(least_ohm, t.ISOLATION_OHM_PER_V * evse_max_v)
 
 
-def _stored_wh(inputs: Inputs, dynamic: bool) -> float:
+def _stored_wh(inputs: MinimumFacts, dynamic: bool) -> float:
     """Energy that the battery gained (lost: < 0) since the EV stated its needs, losses reckoned against us.
 
     In Dynamic mode the EV states them again in every loop request: what it says it still needs it does need, and only
@@ -66,7 +84,7 @@ def _stored_wh(inputs: Inputs, dynamic: bool) -> float:
     return 0.0 if dynamic and stored_wh > 0.0 else stored_wh
 
 
-def _minimum_kept(inputs: Inputs) -> str | None:
+def minimum_kept(inputs: MinimumFacts) -> str | None:
     """Why the driver's minimum forbids discharging, None when it is kept. The same in Scheduled and Dynamic mode."""
     needs = inputs.needs
     if needs is None:
@@ -116,7 +134,7 @@ def export_denied(inputs: Inputs, now_s: float) -> str | None:
         return f"site permits no export ({site.source}: {site.reason})"
     if inputs.grid_profile is None:
         return "no grid profile commissioned"
-    return _converter_refuses(inputs, now_s) or _minimum_kept(inputs)
+    return _converter_refuses(inputs, now_s) or minimum_kept(inputs)
 
 
 def working_voltage_v(inputs: Inputs) -> float:
@@ -134,7 +152,7 @@ def _common(inputs: Inputs) -> list[NamedLimit]:
     return limits
 
 
-def _site(limit: Limit, factor: float, now_s: float) -> NamedLimit:
+def site_limit(limit: Limit, factor: float, now_s: float) -> NamedLimit:
     if not limit.valid(now_s):
         return ("site", Limit(0.0, limit.source, "site limit expired"))
     return ("site", Limit(max(0.0, limit.value) * factor, limit.source, limit.reason, limit.expires_at_s))
@@ -147,7 +165,7 @@ def charge_limits(inputs: Inputs, now_s: float) -> tuple[NamedLimit, ...]:
     limits = _common(inputs)
     limits.append(("rating-power", Limit(rating.max_charge_power_w, "ratings", "hardware power rating")))
     limits.append(("rating-current", Limit(rating.max_charge_current_a * volts, "ratings", "hardware current rating")))
-    limits.append(_site(inputs.allowance.import_w, inputs.efficiency_import, now_s))
+    limits.append(site_limit(inputs.allowance.import_w, inputs.efficiency_import, now_s))
     if inputs.charge_cap is not None and inputs.charge_cap.valid(now_s):
         limits.append(("schedule", inputs.charge_cap))
     ev = inputs.ev or inputs.negotiated
@@ -168,7 +186,7 @@ def discharge_limits(inputs: Inputs, now_s: float, denied: str | None) -> tuple[
     limits.append(
         ("rating-current", Limit(rating.max_discharge_current_a * volts, "ratings", "hardware current rating"))
     )
-    limits.append(_site(inputs.allowance.export_w, 1.0 / inputs.efficiency_export, now_s))
+    limits.append(site_limit(inputs.allowance.export_w, 1.0 / inputs.efficiency_export, now_s))
     if inputs.discharge_cap is not None and inputs.discharge_cap.valid(now_s):
         limits.append(("schedule", inputs.discharge_cap))
     ev = inputs.ev or inputs.negotiated

@@ -99,10 +99,10 @@ def _permit(
     )
 
 
-def _stale(at_s: float | None, inputs: Inputs, deadline_s: float, now_s: float) -> float | None:
+def stale_s(at_s: float | None, started_s: float, deadline_s: float, now_s: float) -> float | None:
     """Age in s when it is beyond its deadline, else None. A device that never answered is as old as the station;
     a stamp from the future is a contradiction and counts as stale."""
-    age = now_s - (inputs.started_s if at_s is None else at_s)
+    age = now_s - (started_s if at_s is None else at_s)
     return age if age > deadline_s or age < -0.001 or math.isnan(age) else None
 
 
@@ -112,7 +112,7 @@ def _at_s(reading: object) -> float | None:
 
 
 def _pilot_board(inputs: Inputs, now_s: float) -> Iterator[Finding]:
-    age = _stale(_at_s(inputs.mcu), inputs, t.MCU_DEADLINE_S, now_s)
+    age = stale_s(_at_s(inputs.mcu), inputs.started_s, t.MCU_DEADLINE_S, now_s)
     if age is not None:
         yield FaultCode.PILOT_STALE, "mcu", f"pilot board silent for {age:.2f} s"
     mcu = inputs.mcu
@@ -148,7 +148,7 @@ def _contactors(inputs: Inputs, now_s: float) -> Iterator[Finding]:
 def _modules(inputs: Inputs, now_s: float) -> Iterator[Finding]:
     if not PHASES[inputs.phase].output:
         return
-    age = _stale(_at_s(inputs.power), inputs, t.POWER_DEADLINE_S, now_s)
+    age = stale_s(_at_s(inputs.power), inputs.started_s, t.POWER_DEADLINE_S, now_s)
     if age is not None:
         yield FaultCode.POWER_MODULE_SILENT, "power", f"oldest module answer is {age:.2f} s old"
     power = inputs.power
@@ -164,7 +164,7 @@ def _modules(inputs: Inputs, now_s: float) -> Iterator[Finding]:
 def _meter(inputs: Inputs, now_s: float) -> Iterator[Finding]:
     if not PHASES[inputs.phase].measured:
         return
-    age = _stale(_at_s(inputs.meter), inputs, t.METER_DEADLINE_S, now_s)
+    age = stale_s(_at_s(inputs.meter), inputs.started_s, t.METER_DEADLINE_S, now_s)
     if age is not None:
         yield FaultCode.MEASUREMENT_STALE, "meter", f"outlet meter silent for {age:.2f} s"
 

@@ -35,5 +35,6 @@ REACTIONS: dict[FaultCode, Reaction] = {
     FaultCode.ISOLATION_MONITOR_MISSING: Reaction("station", 2.5, "isolation-deadline plus two steps"),
     FaultCode.POWER_MODULE_SILENT: Reaction("station", 1.0, "issue 4: a silent module opens within 1 s"),
     FaultCode.POWER_MODULE_FAULT: Reaction("station", 1.2, "module-disagree plus two steps"),
+    FaultCode.REVERSE_POWER: Reaction("station", 1.9, "ac-reverse-hold plus meter period, its update and two steps"),
     FaultCode.EV_SILENT: Reaction("station", 1.3, "loop timer 0.5 s, ev-silent-margin, EV period, two steps"),
 }

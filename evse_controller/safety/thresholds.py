@@ -74,6 +74,29 @@ TEST_CLASS_V = _row("test-class", 500.0, "V", "IEC CC.4.1.2: formula changes at 
 TEST_ADD_V = _row("test-add", 50.0, "V", "IEC CC.4.1.2: EV maximum + 50 V, at most 500 V")
 TEST_SHARE = _row("test-share", 1.1, "1", "IEC CC.4.1.2: 1.1 x EV maximum above 500 V")
 
+# AC outlet
+CONTACTOR_CLOSE_S = _row("ac-contactor-close", 1.4, "s", "C.3: PowerDelivery(Start) is answered within 1.5 s")
+EV_REACTION_S = _row("ac-ev-reaction", 5.0, "s", "IEC 61851-1: the EV follows a lowered limit within 5 s")
+AC_OPEN_S = _row("ac-open", 5.0, "s", "IEC 61851-1: after 5 s the contactor opens, current or not")
+TOLD_SHARE = _row("ac-told-share", 0.1, "1", "regulation of on-board chargers")
+TOLD_MARGIN_W = _row("ac-told-margin", 300.0, "W", "smallest tolerance: half an ampere a phase")
+TOLD_HOLD_S = _row("ac-told-hold", 1.0, "s", "meter period and one loop, after the reaction time")
+FUSE_SHARE = _row("ac-fuse-share", 0.1, "1", "above rating by regulation and meter class: not a fault yet")
+FUSE_MARGIN_A = _row("ac-fuse-margin", 1.0, "A", "smallest tolerance; beyond it nothing is waited for")
+REVERSE_W = _row("ac-reverse", 100.0, "W", "a phase that feeds back: filters and meter noise stay below")
+REVERSE_HOLD_S = _row("ac-reverse-hold", 1.0, "s", "switching of the converter shows in a meter period")
+OPEN_CURRENT_HOLD_S = _row("ac-open-current-hold", 1.0, "s", "contactor 0.1 s, MCU and meter periods, twice")
+ASYMMETRY_SHARE = _row("ac-asymmetry-share", 0.05, "1", "meter class of both phases")
+ASYMMETRY_MARGIN_W = _row("ac-asymmetry-margin", 100.0, "W", "smallest tolerance")
+ASYMMETRY_HOLD_S = _row("ac-asymmetry-hold", 10.0, "s", "a told limit comes first: twice the EV's reaction")
+ONE_PHASE_W = _row("ac-one-phase", 500.0, "W", "from here on it shows which phases an EV loads")
+ONE_PHASE_SHARE = _row("ac-one-phase-share", 0.1, "1", "a phase with less than this of the largest is not used")
+MAINS_LEAST_SHARE = _row("mains-least", 0.8, "1", "EN 50549-1: under-voltage stage; below it there is no grid")
+MAINS_MOST_SHARE = _row("mains-most", 1.15, "1", "EN 50549-1: over-voltage stage")
+MAINS_HOLD_S = _row("mains-hold", 1.0, "s", "surges of switching are over by then")
+APPARENT_SHARE = _row("ac-apparent-share", 0.1, "1", "active power above the apparent one by meter class only")
+APPARENT_MARGIN_W = _row("ac-apparent-margin", 100.0, "W", "smallest tolerance")
+
 # driver's minimum
 BATTERY_SHARE = _row("battery-share", 0.95, "1", "one way through a battery at its worst: errs to the driver's side")
 

@@ -17,7 +17,6 @@ from evse_controller.safety import Inputs, Phase, Verdict, evaluate
 from evse_controller.safety import thresholds as t
 from evse_controller.station import report
 from evse_controller.station.config import OutletDevices, StationConfig
-from evse_controller.station.outlet import DUTY_DIGITAL
 from evse_controller.station.phases import SESSION_PHASES, PhaseMachine
 from evse_controller.station.report import StationStatus
 from evse_controller.station.upkeep import Upkeep
@@ -152,12 +151,7 @@ class Station(PhaseMachine):
 
     def _set_pilot(self, view: View) -> None:
         pilot = PilotState.INVALID if view.mcu is None else view.mcu.pilot
-        woken = self._sleep.step(pilot, self._actuator.energised, view.now_s)
-        if woken is not None:
-            self._event("wake", woken)
-        worst = self._book.worst()
-        on = view.pilot_connected and worst is None and self.config.pwm_allowed and not self._sleep.off
-        self._actuator.set_duty(DUTY_DIGITAL if on else None)
+        self._actuator.set_duty(self._duty(pilot, self._actuator.energised, self.config.pwm_allowed))
 
     # -- what others read ------------------------------------------------------------------------------------
 

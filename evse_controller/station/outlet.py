@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from evse_controller.model.commands import Command, EndKind, ServiceReleased, SessionEnded, SessionOpened
 from evse_controller.model.fault import Fault, FaultCode, Severity
+from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import EvseSnapshot, Notification
 from evse_controller.station import commands
 from evse_controller.station.context import Account, SessionFacts
@@ -199,6 +200,15 @@ class OutletBase(ABC, Generic[Session]):
             self._event("notification", f"{notice.kind.value} was not heeded in time: {notice.reason}")
             if notice.kind is Notification.PAUSE:
                 self.request_stop(f"the EV did not pause: {notice.reason}", self._now_s)
+
+    def _duty(self, pilot: PilotState, energised: bool, allowed: bool) -> float | None:
+        """Pilot duty of this step: 5 % while a car is there and nothing is wrong; the oscillator is off (X1) while a
+        session sleeps, and for a fault."""
+        woken = self._sleep.step(pilot, energised, self._now_s)
+        if woken is not None:
+            self._event("wake", woken)
+        on = pilot.connected and self._book.worst() is None and allowed and not self._sleep.off
+        return DUTY_DIGITAL if on else None
 
     # -- faults ----------------------------------------------------------------------------------------------
 

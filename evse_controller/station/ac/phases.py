@@ -1,0 +1,190 @@
+"""The phase machine of one AC outlet: which phase holds, and whether the contactor should be closed.
+
+    phase        leaves to          when
+    idle         connected          pilot B, C or D
+    connected    idle               pilot A
+                 closing            PowerDelivery(Start), limits known, nothing wrong
+    closing      energy             contactor fed back closed
+                 ramp-down          not within 1.4 s of Start (the step FAILED), or the session is over
+    energy       hold               the session holds: told zero, contactor closed
+    hold         energy             PowerDelivery(Start) again
+    energy, hold ramp-down          stop wanted by the EV, session over, 20 s after a stop that the EV did not heed, or
+                                    something (pilot B) opened the contactor
+    ramp-down    connected          contactor open: at zero current, at pilot B, or after 5 s whatever flows
+    any          emergency          an EMERGENCY fault: contactor opens at once
+    emergency    connected          no EMERGENCY fault is left in the book
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evse_controller.model.commands import Command
+from evse_controller.model.fault import Fault, FaultCode
+from evse_controller.model.pilot import PilotState
+from evse_controller.model.snapshot import Step
+from evse_controller.safety import AcPhase
+from evse_controller.safety import thresholds as t
+from evse_controller.station.ac import context
+from evse_controller.station.ac.actuator import AcActuator
+from evse_controller.station.ac.config import AcOutletDevices, AcStationConfig
+from evse_controller.station.ac.context import AcContext
+from evse_controller.station.ac.told import ToldLimits
+from evse_controller.station.ac.view import AcView, ZeroPhases
+from evse_controller.station.outlet import OutletBase
+from evse_controller.station.view import Failure
+from hal.api import Contact
+
+SERVING = (AcPhase.CLOSING, AcPhase.ENERGY, AcPhase.HOLD)
+AT_REST = (AcPhase.IDLE, AcPhase.CONNECTED)
+"""Contactor open: the phases in which a new session may take the outlet over."""
+
+
+class AcPhaseMachine(OutletBase[AcContext]):
+    """Phases and sequences of one AC outlet; `AcStation` is its public side."""
+
+    def __init__(self, config: AcStationConfig, devices: AcOutletDevices, latched: tuple[Fault, ...] = ()) -> None:
+        super().__init__(latched)
+        self.config = config
+        self._devices = devices
+        self._actuator = AcActuator(devices.mcu)
+        self._phase = AcPhase.IDLE
+        self._phase_since_s = 0.0
+        self._zero: ZeroPhases | None = None
+        self._told = ToldLimits()
+        self._transitions: dict[AcPhase, Callable[[AcView], AcPhase | Failure | None]] = {
+            AcPhase.IDLE: self._from_idle,
+            AcPhase.CONNECTED: self._from_connected,
+            AcPhase.CLOSING: self._from_closing,
+            AcPhase.ENERGY: self._from_energy,
+            AcPhase.HOLD: self._from_hold,
+            AcPhase.RAMP_DOWN: self._from_ramp_down,
+            AcPhase.EMERGENCY: self._from_emergency,
+        }
+
+    # -- what the base asks ----------------------------------------------------------------------------------
+
+    def _fresh(self) -> AcContext:
+        return AcContext()
+
+    def _handle(self, session: AcContext, cmd: Command) -> None:
+        context.take(session, cmd, self._now_s)
+
+    @property
+    def _phase_name(self) -> str:
+        return self._phase.value
+
+    @property
+    def _at_rest(self) -> bool:
+        return self._phase in AT_REST
+
+    @property
+    def _unplugged(self) -> bool:
+        return self._phase is AcPhase.IDLE
+
+    @property
+    def _serving(self) -> bool:
+        return self._phase in SERVING
+
+    def _emergency(self) -> None:
+        self._enter(AcPhase.EMERGENCY)
+
+    # -- transitions -----------------------------------------------------------------------------------------
+
+    def _enter(self, phase: AcPhase) -> None:
+        if phase is self._phase:
+            return
+        self._event("phase", f"{self._phase.value} -> {phase.value}", to=phase.value)
+        self._phase, self._phase_since_s = phase, self._now_s
+        if phase is AcPhase.CLOSING:
+            rated_w = self.config.ratings().max_charge_w.total_w
+            self._told.restart(rated_w, 0.0, self._now_s)  # until its first loop the EV knows its schedule only
+        if phase in (AcPhase.RAMP_DOWN, AcPhase.EMERGENCY):
+            self._session.fail_steps()
+            self._zero = ZeroPhases(self.config.zero_samples, self._now_s)
+        if phase in AT_REST:
+            self._rest()
+
+    def _next_phase(self, view: AcView) -> None:
+        for _ in AcPhase:  # at most one pass through every phase in a step
+            result = self._transitions[self._phase](view)
+            if isinstance(result, tuple):
+                self._raise(result, True)
+                return
+            if result is None:
+                return
+            self._enter(result)
+
+    def _from_idle(self, view: AcView) -> AcPhase | None:
+        return AcPhase.CONNECTED if view.pilot.connected else None
+
+    def _from_connected(self, view: AcView) -> AcPhase | None:
+        if view.pilot is PilotState.A:
+            return AcPhase.IDLE
+        session = self._session
+        if session.contactor is Step.RUNNING and session.open:
+            if session.ev is not None and self._stopping is None and self._book.worst() is None:
+                return AcPhase.CLOSING
+            session.fail_steps()
+        return None
+
+    def _must_stop(self, view: AcView) -> bool:
+        if self._session.stop_wanted is not None or not self._session.open:
+            return True
+        if self._stopping is None:
+            return False
+        return self._phase is not AcPhase.ENERGY or view.now_s - self._stopping_since_s > t.STOP_ESCALATION_S
+
+    def _from_closing(self, view: AcView) -> AcPhase | Failure | None:
+        session = self._session
+        if self._must_stop(view):
+            return AcPhase.RAMP_DOWN
+        if self._actuator.contactor and view.contact is Contact.CLOSED:
+            session.contactor = Step.DONE
+            return AcPhase.ENERGY
+        waited_s = view.now_s - session.started_s
+        if waited_s <= t.CONTACTOR_CLOSE_S:
+            return None
+        if self._actuator.contactor and view.now_s - self._actuator.contactor_since_s > t.CONTACTOR_TIME_S:
+            cause = f"contactor commanded closed, feedback {view.contact.value} {waited_s:.1f} s after Start"
+            return (FaultCode.CONTACTOR_MISMATCH, "mcu", cause)
+        self._event("refused", f"contactor not closed {waited_s:.1f} s after Start, pilot {view.pilot.value}")
+        return AcPhase.RAMP_DOWN
+
+    def _from_energy(self, view: AcView) -> AcPhase | Failure | None:
+        session = self._session
+        if self._must_stop(view) or not self._actuator.contactor:
+            return AcPhase.RAMP_DOWN
+        if session.held is not None:
+            return AcPhase.HOLD
+        if session.update is not None:
+            silent_s = view.now_s - session.update_s
+            if silent_s > self.config.loop_timeout_s + t.EV_SILENT_MARGIN_S:
+                return (FaultCode.EV_SILENT, "ev", f"no charge-loop request for {silent_s:.2f} s")
+        return None
+
+    def _from_hold(self, view: AcView) -> AcPhase | None:
+        if self._must_stop(view) or not self._actuator.contactor:
+            return AcPhase.RAMP_DOWN
+        return AcPhase.ENERGY if self._session.held is None else None
+
+    def _from_ramp_down(self, view: AcView) -> AcPhase | None:
+        open_now = not self._actuator.contactor and view.contact is Contact.OPEN
+        return AcPhase.CONNECTED if open_now else None
+
+    def _from_emergency(self, view: AcView) -> AcPhase | None:
+        self._newest.fail_steps()  # also what is asked for while the emergency lasts
+        return None if self._book.emergency is not None else AcPhase.CONNECTED
+
+    # -- output ----------------------------------------------------------------------------------------------
+
+    def _closed_wanted(self, view: AcView) -> bool:
+        """Whether the contactor should be closed now. The Permit has the last word."""
+        if self._phase is AcPhase.CLOSING:
+            return view.pilot.ready
+        if self._phase in (AcPhase.ENERGY, AcPhase.HOLD):
+            return self._actuator.contactor  # what something opened is not closed again without Start
+        if self._phase is AcPhase.RAMP_DOWN and self._zero is not None:
+            waited = view.now_s - self._phase_since_s >= t.AC_OPEN_S
+            return self._actuator.contactor and not waited and not self._zero.measured(view)
+        return False
