@@ -13,6 +13,8 @@ class EnergyConfig:
     `start_lead_s`: world time from a schedule request to the first energy (cable check and pre-charge).
     `ready_before_s`: how long before departure the need shall be met. `reaction_s`: control time in which a charger
     can make good what it is late (a change of direction takes about 1 s, ramps as much, then as long at full power).
+    `renegotiation_gap_s`: an EV is not asked more often than that for a new schedule. `deviation_wh`: an EV that is so
+    far from its own profile (or a tenth of what it planned, if that is more) is planned for anew.
     `world_speed`: world seconds per second of control time, other than 1 only in simulation.
     """
 
@@ -27,6 +29,8 @@ class EnergyConfig:
     start_lead_s: float = 0.0
     ready_before_s: float = 300.0
     reaction_s: float = 3.0
+    renegotiation_gap_s: float = 900.0
+    deviation_wh: float = 1000.0
     world_speed: float = 1.0
 
     @property
@@ -46,6 +50,10 @@ class EnergyConfig:
         for name in ("ready_before_s", "reaction_s"):
             if not 0.0 <= getattr(self, name) <= 3600.0:
                 raise ValueError(f"{name} must be 0..3600, got {getattr(self, name)}")
+        if not 0.0 <= self.renegotiation_gap_s < math.inf:
+            raise ValueError(f"renegotiation_gap_s must be >= 0, got {self.renegotiation_gap_s}")
+        if not self.deviation_wh > 0.0:
+            raise ValueError(f"deviation_wh must be above 0, got {self.deviation_wh}")
         if not 0.0 <= self.wear_per_kwh < math.inf:
             raise ValueError(f"wear_per_kwh must be >= 0, got {self.wear_per_kwh}")
         if self.building_profile_w is not None and len(self.building_profile_w) != 24:

@@ -13,48 +13,43 @@ Dynamic mode by the set-point, in Scheduled mode by the caps, which are open the
 
 A Scheduled offer is made once and stands until the EV has chosen, so it is not made blind: while the building meter,
 seen or just started, gives no load, the offer waits up to 5 s of control time (the EV is told Ongoing meanwhile). A
-site that has had no load for longer is offered the failsafe share.
+site that has had no load for longer is offered the failsafe share. Whoever else negotiates for the site (a back office)
+may hold the offer for 45 s of control time.
+
+After that the accepted caps rule. What changes the plan for good (site limits for more than a slot, prices, what the EV
+needs, an EV that keeps to no plan) makes a new one, from what has been delivered by then; when it differs from the
+accepted one `renegotiation` says that the EV should ask for it, and not more often than the configured gap.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections.abc import Callable, Generator
+from dataclasses import replace
 
 from evse_controller.energy.config import EnergyConfig
+from evse_controller.energy.ev_offer import EvAsk
+from evse_controller.energy.making import Circumstances, Planned, making_steps, missing_wh
 from evse_controller.energy.needs import StatedNeeds
-from evse_controller.energy.offers import after_level, differs, power_at, tuple_steps
-from evse_controller.energy.planner import Plan, PlanError, PlanRequest, PlanSlot, charge_at_once, plan_steps
+from evse_controller.energy.offers import news_in, power_at
+from evse_controller.energy.planner import Plan, PlanError
 from evse_controller.energy.prices import Tariff
-from evse_controller.energy.slots import replacement_price, reserve_from, slot_steps
-from evse_controller.model.commands import EvDcLimits
+from evse_controller.energy.renegotiation import Asking, ProfileKept, Renegotiation
+from evse_controller.model.commands import EvLimits
 from evse_controller.model.limits import Limit
-from evse_controller.model.offer import EnergyNeeds, OfferTuple, PowerProfile, ScheduleOffer
-from evse_controller.model.snapshot import DcRatings
+from evse_controller.model.offer import EnergyNeeds, EnergyOffer, OfferTuple, PowerProfile, ScheduleOffer
+from evse_controller.model.snapshot import AcRatings, DcRatings
 from evse_controller.model.wish import EnergyWish
 from evse_controller.site import SiteOutlook
 
-__all__ = ["EnergyConfig", "EnergyManager"]
+__all__ = ["EnergyConfig", "EnergyManager", "Renegotiation"]
 
-_UNKNOWN_NEED_WH = 1e7
-_FEWEST_POINTS = 12  # MaximumSupportingPoints is 12..1024 in the schema
 _DYNAMIC_SETTLED_S = 10.0
-_MOST_POINTS = 1024
 _PATIENT_STEPS = 100  # control steps (20 Hz) for which a Scheduled offer waits for the building meter
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    anchor_utc_s: int
-    slots: tuple[PlanSlot, ...]
-    reserve_utc_s: float  # from here on until departure what is missing is charged at once
-    plan: Plan
-    offer: ScheduleOffer | None
-    outlook: SiteOutlook | None
-    led: bool  # its first slot waits for the first energy
+_HELD_STEPS = 900  # and for whoever holds it; the session answers by itself at 50 s
+_LOCAL_OFFER = 0  # the session's own, made without us
+_MOST_OFFERS = 8
 
 
 class EnergyManager:
@@ -64,15 +59,23 @@ class EnergyManager:
         self.config = config
         self._tariff = tariff
         self._session: StatedNeeds | None = None
+        self._ask: EvAsk | None = None
         self._soc: float | None = None
         self._outlook: SiteOutlook | None = None
         self._outlook_differs_since_s: float | None = None
         self._blind_steps = 0
         self._postponed = False
+        self._held: str | None = None
+        self._held_steps = 0
+        self._utc_s = 0.0
         self._moved_wh = 0.0
-        self._job: Generator[None, None, _Planned] | None = None
-        self._planned: _Planned | None = None
+        self._job: Generator[None, None, Planned] | None = None
+        self._planned: Planned | None = None
+        self._offers: dict[int, ScheduleOffer] = {}
         self._accepted: tuple[ScheduleOffer, OfferTuple] | None = None
+        self._local = False
+        self._kept: ProfileKept | None = None
+        self._asking = Asking(config.renegotiation_gap_s)
         self._awaits_answer = False
         self._tariff_changed = False
         self._flowing = False
@@ -93,77 +96,131 @@ class EnergyManager:
         return self._job is not None or self._postponed
 
     @property
-    def renegotiate(self) -> bool:
-        """A newer offer than the accepted one stands: the EV should be asked to renegotiate its schedule.
+    def renegotiation(self) -> Renegotiation | None:
+        """A better offer than the accepted one stands: the EV should be asked to renegotiate its schedule.
 
-        For the session manager, which will notify ScheduleRenegotiation; until then the accepted caps keep ruling.
+        For who talks to the EV, once per `number`; until the EV has accepted a new schedule the old caps keep ruling.
         """
-        offer = None if self._planned is None else self._planned.offer
-        return self._accepted is not None and offer is not None and offer.offer_id != self._accepted[0].offer_id
+        return self._asking.current
+
+    @property
+    def renegotiate(self) -> bool:
+        return self._asking.current is not None
 
     def request(
         self,
         needs: EnergyNeeds,
-        ev_limits: EvDcLimits,
-        ratings: DcRatings,
+        ev_limits: EvLimits,
+        ratings: DcRatings | AcRatings,
         bidirectional: bool,
         utc_s: float,
         moved_wh: float = 0.0,
+        ev_offer: EnergyOffer | None = None,
+        renegotiation: bool = False,
     ) -> None:
-        """The EV wants a (new) schedule: plan anew. Until done `wish` has no new offer; accepted caps keep ruling."""
+        """The EV wants a (new) schedule: plan anew. Until done `wish` has no new offer; accepted caps keep ruling.
+
+        `renegotiation`: what a Scheduled EV does not state again holds on, less what was delivered; in Dynamic mode
+        the old plan rules until the new one is there. `ev_offer`: what the EV would sell; it discharges nothing else.
+        """
+        if renegotiation and self._session is not None and not needs.dynamic:
+            needs = self._session.carried(needs, moved_wh)
         self._session = StatedNeeds(
             needs, moved_wh, ev_limits, ratings, bidirectional, self.config.battery_efficiency
         )
-        self._moved_wh = moved_wh
-        self._soc = needs.present_soc
-        self._planned = None
+        self._ask = None if ev_offer is None else EvAsk(ev_offer, self._tariff.currency)
+        self._utc_s, self._moved_wh = utc_s, moved_wh
+        self._soc = needs.present_soc if needs.present_soc is not None or not renegotiation else self._soc
+        if not (renegotiation and needs.dynamic):
+            self._planned = None
         self._awaits_answer = not needs.dynamic
+        self._asking.wanted(None, utc_s)
         self._job = None
+        self._held_steps = 0
         self._postponed = not needs.dynamic and 0 < self._blind_steps < _PATIENT_STEPS
         if not self._postponed:
-            self._start(utc_s)
+            self._start(utc_s, "the EV asks for a new schedule" if renegotiation else "the EV asks")
+
+    def hold_offer(self, reason: str | None) -> None:
+        """Whoever negotiates for the site: Scheduled offers wait (the EV is told Ongoing) until None, 45 s at most."""
+        released = self._held is not None and reason is None
+        self._held = reason
+        if released and self._awaits_answer and self._held_steps < _HELD_STEPS:
+            self._start(self._utc_s, "the site has settled")  # nobody has seen the offer that was held
 
     def update(
-        self, needs: EnergyNeeds | None, ev_limits: EvDcLimits, soc: float | None, utc_s: float, moved_wh: float
+        self, needs: EnergyNeeds | None, ev_limits: EvLimits, soc: float | None, utc_s: float, moved_wh: float
     ) -> None:
-        """News from the charge loop. Replans at once when departure or remaining need changed on the EV's side."""
+        """News from the charge loop. Replans when departure or remaining need changed on the EV's side."""
         session = self._session
         if session is None:
             return
-        self._moved_wh = moved_wh
+        self._utc_s, self._moved_wh = utc_s, moved_wh
         self._soc = soc if soc is not None else self._soc
         if needs is None:
             self._session = replace(session, ev=ev_limits)
             return
+        if not needs.dynamic:
+            needs = session.carried(needs, moved_wh)
         changed = session.changed(needs, moved_wh)
         self._session = replace(session, needs=needs, told_at_wh=moved_wh, ev=ev_limits)
-        if changed and needs.dynamic:
-            self._start(utc_s)
+        if changed and (needs.dynamic or (self._accepted is not None and not self._awaits_answer)):
+            self._start(utc_s, "the EV needs something else")
 
     def observe(self, outlook: SiteOutlook, utc_s: float, moved_wh: float) -> None:
         """The site's outlook of this moment. Starts a new plan at each slot in Dynamic mode, and in Scheduled mode
         when the schedule ended; in both when prices changed or site limits differ for long (Scheduled: a slot)."""
         self._outlook = outlook
-        self._moved_wh = moved_wh
+        self._utc_s, self._moved_wh = utc_s, moved_wh
         self._blind_steps = self._blind_steps + 1 if outlook.building_w is None else 0
+        self._held_steps += self._held is not None and self._awaits_answer
         if self._postponed and not 0 < self._blind_steps < _PATIENT_STEPS:
             self._postponed = False
-            self._start(utc_s)
+            self._start(utc_s, "the EV asks")
         planned, session = self._planned, self._session
         if planned is None or session is None or self._job is not None:
             return
         if self._awaits_answer:
             return  # the EV chooses among the tuples that it was told; news leads to a renegotiation after that
-        if self._tariff_changed or self._outlook_changed_for_long(planned, utc_s):
-            self._start(utc_s)
-            return
+        reason = self._out_of_date(planned, session, utc_s)
+        if reason is not None:
+            self._start(utc_s, reason)
+        elif self._asking.current is not None:
+            self._compare()
+
+    def _out_of_date(self, planned: Planned, session: StatedNeeds, utc_s: float) -> str | None:
+        """Why a new plan is due, None while the newest one is good."""
+        if self._tariff_changed:
+            return "prices changed"
+        if self._outlook_changed_for_long(planned, utc_s):
+            return "the site's limits changed"
         if session.needs.dynamic and planned.led and self._flowing:
-            self._start(utc_s)  # energy flows: nothing is left to wait for
-            return
+            return "energy flows: nothing is left to wait for"
+        if self._kept is not None and (off := self._kept.deviation(utc_s, self._moved_wh)) is not None:
+            self._kept.restart(utc_s, self._moved_wh)
+            return off
         first_s = planned.slots[0].duration_s
         valid_s = first_s if session.needs.dynamic else sum(slot.duration_s for slot in planned.slots)
         if not 0.0 <= utc_s - planned.anchor_utc_s < valid_s and (session.needs.dynamic or self._accepted is not None):
-            self._start(utc_s)
+            return "the plan ended"
+        return None
+
+    def _compare(self) -> None:
+        """Whether the newest offer is worth a renegotiation."""
+        offer = None if self._planned is None else self._planned.offer
+        if offer is None or self._planned is None or self._awaits_answer:
+            return
+        if self._local:
+            self._asking.wanted("a plan is there in place of the local schedule", self._utc_s)
+        if self._accepted is None:
+            return
+        told, chosen = self._accepted
+        if offer.offer_id == told.offer_id:
+            self._asking.wanted(None, self._utc_s)
+            return
+        ends_utc_s = offer.anchor_utc_s + sum(slot.duration_s for slot in self._planned.slots)
+        news = news_in(offer, told, chosen, self._utc_s, ends_utc_s)
+        self._asking.wanted(None if news is None else f"{self._planned.reason}: {news}", self._utc_s)
 
     def set_tariff(self, tariff: Tariff) -> None:
         """New prices: planned with from the next `observe`."""
@@ -179,9 +236,7 @@ class EnergyManager:
             try:
                 next(self._job)
             except StopIteration as done:
-                self._planned = done.value
-                self._job = None
-                self.problem = None
+                self._finished(done.value)
                 return False
             except PlanError as error:
                 self._job = None
@@ -190,25 +245,57 @@ class EnergyManager:
             if clock() >= until:
                 return True
 
+    def _finished(self, planned: Planned) -> None:
+        self._planned, self._job = planned, None
+        self.problem = None if self._ask is None else self._ask.problem
+        if planned.offer is not None:
+            self._offer_id = planned.offer.offer_id
+            self._offers[self._offer_id] = planned.offer
+            if len(self._offers) > _MOST_OFFERS:
+                keep = None if self._accepted is None else self._accepted[0].offer_id
+                del self._offers[next(offer_id for offer_id in self._offers if offer_id != keep)]
+            self._compare()
+
     def accepted(self, profile: PowerProfile | None) -> None:
-        """Energy starts under the newest offer (Scheduled). Raises ValueError for a tuple that was not offered."""
+        """Energy starts under an offer of ours (Scheduled): the one that the profile names, else the newest.
+
+        Raises ValueError for a tuple that was not offered. By the session's own local schedule no caps of ours rule.
+        """
         self._flowing = True
-        offer = None if self._planned is None else self._planned.offer
-        if offer is None:
+        session = self._session
+        if session is None or session.needs.dynamic:
             return
-        self._awaits_answer = False
-        wanted = None if profile is None else profile.tuple_id
-        for candidate in offer.tuples:
-            if wanted is None or candidate.tuple_id == wanted:
-                self._accepted = (offer, candidate)
+        offer_id = None if profile is None else profile.offer_id
+        if offer_id == _LOCAL_OFFER:
+            self._accepted, self._kept, self._local, self._awaits_answer = None, None, True, False
+            return
+        newest = None if self._planned is None else self._planned.offer
+        offer = newest if offer_id is None else self._offers.get(offer_id)
+        if offer is None:
+            if offer_id is None:
                 return
-        raise ValueError(f"schedule tuple {wanted} was not offered (offer {offer.offer_id})")
+            raise ValueError(f"offer {offer_id} is not one of this session")
+        wanted = None if profile is None else profile.tuple_id
+        chosen = next((entry for entry in offer.tuples if wanted is None or entry.tuple_id == wanted), None)
+        if chosen is None:
+            raise ValueError(f"schedule tuple {wanted} was not offered (offer {offer.offer_id})")
+        self._awaits_answer, self._local = False, False
+        self._accepted = (offer, chosen)
+        self._kept = None
+        if profile is not None and profile.slots:
+            self._kept = ProfileKept(profile, self.config, self._utc_s, self._moved_wh)
+        self._asking.settled(self._utc_s)
 
     def end(self) -> None:
-        """The session is over: forget the car."""
+        """The session (or its service) is over: forget what the car said."""
         self._session = None
+        self._ask = None
         self._planned = None
+        self._offers.clear()
         self._accepted = None
+        self._local = False
+        self._kept = None
+        self._asking = Asking(self.config.renegotiation_gap_s)
         self._flowing = False
         self._awaits_answer = False
         self._postponed = False
@@ -225,8 +312,11 @@ class EnergyManager:
         if session.needs.dynamic:
             return EnergyWish(setpoint_w=self._setpoint(session, utc_s))
         offer = None if self._planned is None else self._planned.offer
+        if self._held is not None and self._awaits_answer and self._held_steps < _HELD_STEPS:
+            offer = None
         if self._accepted is None:
-            return EnergyWish(offer=offer)
+            nothing = Limit(0.0, "schedule", "the local schedule holds no discharge") if self._local else None
+            return EnergyWish(discharge_cap=nothing, offer=offer)
         accepted_offer, chosen = self._accepted
         offset_s = utc_s - accepted_offer.anchor_utc_s
         discharge_cap = _cap(chosen, "discharge", offset_s)
@@ -243,7 +333,9 @@ class EnergyManager:
         for slot, power_w in zip(planned.slots, planned.plan.powers_w, strict=True):
             if 0.0 <= offset_s < slot.duration_s:
                 if utc_s >= planned.reserve_utc_s:
-                    power_w = slot.max_charge_w if self._missing_wh(session) > 0.0 else 0.0
+                    power_w = slot.max_charge_w if missing_wh(session, self._moved_wh) > 0.0 else 0.0
+                if session.below_minimum_soc(self._soc):
+                    power_w = slot.max_charge_w
                 if power_w < 0.0 and session.no_discharge(self._moved_wh, self._soc) is not None:
                     return 0.0
                 if power_w > 0.0 and session.left(session.needs.maximum_wh, self._moved_wh, math.inf) <= 0.0:
@@ -252,17 +344,7 @@ class EnergyManager:
             offset_s -= slot.duration_s
         return None
 
-    def _need_wh(self, session: StatedNeeds) -> float:
-        """What must still be charged; negative: so much may be missing in the end."""
-        unknown = session.needs.target_wh is None and session.needs.maximum_wh is None
-        most = session.left(session.needs.maximum_wh, self._moved_wh, -math.inf)
-        return session.left(session.needs.target_wh, self._moved_wh, _UNKNOWN_NEED_WH if unknown else most)
-
-    def _missing_wh(self, session: StatedNeeds) -> float:
-        """What must be charged for the need and for the minimum."""
-        return max(self._need_wh(session), session.left(session.needs.minimum_wh, self._moved_wh, -math.inf))
-
-    def _outlook_changed_for_long(self, planned: _Planned, utc_s: float) -> bool:
+    def _outlook_changed_for_long(self, planned: Planned, utc_s: float) -> bool:
         now, then = self._outlook, planned.outlook
         if now is None or then is None:
             return now is not then
@@ -282,68 +364,14 @@ class EnergyManager:
         # A new plan costs nothing in Dynamic mode; in Scheduled mode it is a renegotiation.
         return utc_s - self._outlook_differs_since_s > (_DYNAMIC_SETTLED_S if dynamic else self.config.slot_s)
 
-    def _start(self, utc_s: float) -> None:
+    def _start(self, utc_s: float, reason: str) -> None:
         if self._session is not None:
-            self._job = self._job_steps(self._session, utc_s, self._outlook, self._tariff)
+            given = Circumstances(
+                self._session, self._moved_wh, self._outlook, self._tariff, self._flowing, self._ask, reason
+            )
+            self._job = making_steps(self.config, given, utc_s, self._offer_id + 1)
             self._tariff_changed = False
             self._outlook_differs_since_s = None
-
-    def _job_steps(
-        self, session: StatedNeeds, utc_s: float, outlook: SiteOutlook | None, tariff: Tariff
-    ) -> Generator[None, None, _Planned]:
-        anchor = math.floor(utc_s)
-        edge = session.edge(self._moved_wh)
-        minimum = session.left(session.needs.minimum_wh, self._moved_wh, -math.inf)
-        # Below the V2X window (but not below the minimum) nothing forces a charge, and nothing may be discharged.
-        discharge = session.bidirectional and math.isfinite(edge) and (edge <= 0.0 or edge <= minimum)
-        floor = edge if discharge else max(0.0, minimum)
-        most = session.left(session.needs.maximum_wh, self._moved_wh, -math.inf)
-        need = self._need_wh(session)
-        ceiling = max(most, need, floor)
-        # Before the first energy the cable is checked and pre-charged: a plan must not count on that time.
-        lead_s = 0.0 if self._flowing else self.config.start_lead_s
-        slots = yield from slot_steps(self.config, session, anchor, outlook, tariff, discharge, lead_s)
-        open_w = slots[0].max_charge_w
-        if lead_s and len(slots) > 1:
-            slots = (replace(slots[0], max_charge_w=0.0, max_discharge_w=0.0), *slots[1:])
-        config = self.config
-        reserve = reserve_from(config, session)
-        used = sum(start < reserve for start in _starts(anchor, slots))
-        closed = [replace(slot, max_charge_w=0.0, max_discharge_w=0.0) for slot in slots[used:]]
-        # A kWh left over is worth what the cheapest hour would replace it for (a touch less, so that it is not bought).
-        cheapest = max(0.0, min(replacement_price(slot) for slot in slots))
-        request = PlanRequest(
-            (*slots[:used], *closed) if reserve > anchor + lead_s else slots,
-            need,
-            floor,
-            ceiling,
-            config.wear_per_kwh,
-            config.charge_efficiency,
-            config.discharge_efficiency,
-            config.battery_efficiency,
-            0.999 * cheapest / (config.charge_efficiency * config.battery_efficiency),
-        )
-        plan = yield from plan_steps(request)
-        if session.needs.dynamic:
-            return _Planned(anchor, slots, reserve, plan, None, outlook, lead_s > 0)
-        points = min(_MOST_POINTS, max(_FEWEST_POINTS, session.needs.max_supporting_points))
-        charge_w = [max(0.0, power_w) for power_w in plan.powers_w]
-        discharge_w = [max(0.0, -power_w) for power_w in plan.powers_w]
-        charge_w[used:] = [slot.max_charge_w for slot in slots[used:]]
-        if lead_s and len(slots) > 1:  # an EV that is ready sooner may begin
-            charge_w[0], discharge_w[0] = min(charge_w[1], open_w), discharge_w[1]
-        tuples = [(yield from tuple_steps(1, slots, charge_w, discharge_w, session.bidirectional, points))]
-        if differs(plan, charge_at_once(request).powers_w):
-            charge_w = [open_w if lead_s and not index else slot.max_charge_w for index, slot in enumerate(slots)]
-            discharge_w = after_level(slots, edge, config.battery_efficiency)
-            tuples.append((yield from tuple_steps(2, slots, charge_w, discharge_w, session.bidirectional, points)))
-        self._offer_id += 1
-        offer = ScheduleOffer(self._offer_id, anchor, tariff.currency, tuple(tuples))
-        return _Planned(anchor, slots, reserve, plan, offer, outlook, lead_s > 0)
-
-
-def _starts(anchor_s: int, slots: Sequence[PlanSlot]) -> list[float]:
-    return [anchor_s + before_s for before_s in accumulate((slot.duration_s for slot in slots[:-1]), initial=0.0)]
 
 
 def _cap(chosen: OfferTuple, way: str, offset_s: float) -> Limit:

@@ -4,16 +4,19 @@ Discharge: the battery is never brought below the higher of EVMinimumEnergyReque
 lower edge of the V2X window); while that edge is not below the present level there is no discharge at all, in both
 control modes. An EV that states neither may give back only what it took in this session. A number that is not one
 (NaN) allows nothing.
+
+A Scheduled EV may leave out what it said before (in the loop, in a renegotiation): that holds on, less what has been
+delivered since.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from evse_controller.model.commands import EvDcLimits
+from evse_controller.model.commands import EvAcLimits, EvLimits
 from evse_controller.model.offer import EnergyNeeds
-from evse_controller.model.snapshot import DcRatings
+from evse_controller.model.snapshot import AcRatings, DcRatings
 
 _NEWS_WH = 500.0
 _NEWS_S = 60.0  # the wire carries whole seconds relative to a message: only more than a minute is news
@@ -21,12 +24,12 @@ _NEWS_S = 60.0  # the wire carries whole seconds relative to a message: only mor
 
 @dataclass(frozen=True, slots=True)
 class StatedNeeds:
-    """`needs` as stated when `told_at_wh` had moved, with the limits of both sides."""
+    """`needs` as stated when `told_at_wh` had moved, with the limits of both sides: both DC or both AC."""
 
     needs: EnergyNeeds
     told_at_wh: float
-    ev: EvDcLimits
-    ratings: DcRatings
+    ev: EvLimits
+    ratings: DcRatings | AcRatings
     bidirectional: bool
     battery_efficiency: float
 
@@ -57,6 +60,10 @@ class StatedNeeds:
             return f"the driver's minimum SoC {floor:.0f} %"
         return None
 
+    def below_minimum_soc(self, soc: float | None) -> bool:
+        """Whether the driver's least is not there yet: it is charged at once, whatever the price."""
+        return soc is not None and self.needs.minimum_soc is not None and soc < self.needs.minimum_soc
+
     def changed(self, needs: EnergyNeeds, moved_wh: float) -> bool:
         """Whether `needs` are news: another departure or remaining energy than these, carried forward, say."""
         old = self.needs
@@ -76,9 +83,44 @@ class StatedNeeds:
                 return True
         return False
 
+    def carried(self, needs: EnergyNeeds, moved_wh: float) -> EnergyNeeds:
+        """`needs` of a Scheduled EV, with what it left out carried forward from these."""
+        old = self.needs
+
+        def energy(now: float | None, before: float | None) -> float | None:
+            if now is not None or before is None:
+                return now
+            return self.left(before, moved_wh, 0.0)
+
+        return replace(
+            needs,
+            max_supporting_points=needs.max_supporting_points or old.max_supporting_points,
+            departure_utc_s=old.departure_utc_s if needs.departure_utc_s is None else needs.departure_utc_s,
+            target_wh=energy(needs.target_wh, old.target_wh),
+            maximum_wh=energy(needs.maximum_wh, old.maximum_wh),
+            minimum_wh=energy(needs.minimum_wh, old.minimum_wh),
+            target_soc=old.target_soc if needs.target_soc is None else needs.target_soc,
+        )
+
     def power_limits(self) -> tuple[float, float]:
-        """(charge, discharge) power in W that EV and EVSE can do at the outlet."""
+        """(charge, discharge) power in W that EV and EVSE can do at the outlet, all phases together."""
+        if isinstance(self.ev, EvAcLimits) != isinstance(self.ratings, AcRatings):
+            return 0.0, 0.0  # the limits of the other kind of outlet say nothing about this one
+        return self._ac_limits() if isinstance(self.ev, EvAcLimits) else self._dc_limits()
+
+    def _ac_limits(self) -> tuple[float, float]:
         ev, evse = self.ev, self.ratings
+        assert isinstance(ev, EvAcLimits)
+        assert isinstance(evse, AcRatings)
+        charge_w = ev.max_charge_w.within(evse.max_charge_w).total_w
+        if ev.max_discharge_w is None:
+            return charge_w, 0.0
+        return charge_w, ev.max_discharge_w.within(evse.max_discharge_w).total_w
+
+    def _dc_limits(self) -> tuple[float, float]:
+        ev, evse = self.ev, self.ratings
+        assert not isinstance(ev, EvAcLimits)
+        assert not isinstance(evse, AcRatings)
         charge_w = min(ev.max_charge_power_w, ev.max_charge_current_a * ev.max_voltage_v, evse.max_charge_power_w)
         stated = []
         if ev.max_discharge_power_w is not None:

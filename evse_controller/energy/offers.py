@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from itertools import pairwise
 
 from evse_controller.energy.planner import Plan, PlanSlot
-from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot
+from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot, ScheduleOffer
 
 _AT_LEAST_W = 1.0
+_NEWS_W, _BRIEF_S = 100.0, 60.0  # a renegotiation is worth more than that
 
 
 def compress_power(slots: Sequence[tuple[int, float]], points: int) -> Generator[None, None, list[tuple[int, float]]]:
@@ -76,8 +78,9 @@ def tuple_steps(
 ) -> Generator[None, None, OfferTuple]:
     """One alternative with these caps (both >= 0, one a slot).
 
-    Discharge is priced with what its first kWh is worth: the purchase it saves while the building has a load, else
-    the sale. For a bidirectional service a discharging schedule is always there, all zero when nothing is wanted.
+    Discharge is priced as the EV asked for it, else with what its first kWh is worth: the purchase it saves while the
+    building has a load, else the sale. For a bidirectional service a discharging schedule is always there, all zero
+    when nothing is wanted.
     """
     spans = [round(slot.duration_s) for slot in slots]
     charging = yield from compress_power(list(zip(spans, charge_w, strict=True)), points)
@@ -87,8 +90,7 @@ def tuple_steps(
     if not bidirectional:
         return OfferTuple(tuple_id, charge_part, charge_prices)
     discharging = yield from compress_power(list(zip(spans, discharge_w, strict=True)), points)
-    worth = [x.buy_per_kwh if x.building_w > 0.0 else x.sell_per_kwh for x in slots]
-    sale = yield from compress_price(list(zip(spans, worth, strict=True)), points)
+    sale = yield from compress_price(list(zip(spans, map(_worth, slots), strict=True)), points)
     return OfferTuple(
         tuple_id,
         charge_part,
@@ -96,6 +98,12 @@ def tuple_steps(
         tuple(PowerSlot(s, p) for s, p in discharging),
         tuple(PriceSlot(s, p) for s, p in sale),
     )
+
+
+def _worth(slot: PlanSlot) -> float:
+    if slot.ask_per_kwh is not None and slot.max_discharge_w > 0.0:
+        return slot.ask_per_kwh
+    return slot.buy_per_kwh if slot.building_w > 0.0 else slot.sell_per_kwh
 
 
 def differs(plan: Plan, other_w: Sequence[float]) -> bool:
@@ -111,3 +119,47 @@ def power_at(slots: Sequence[PowerSlot], offset_s: float) -> tuple[float, float,
             return slot.power_w, start, start + slot.duration_s
         start += slot.duration_s
     return None
+
+
+def news_in(
+    new: ScheduleOffer, told: ScheduleOffer, chosen: OfferTuple, utc_s: float, until_utc_s: float
+) -> str | None:
+    """What a car that follows `chosen` would gain or lose by the new offer from now on; None: nothing to speak of.
+
+    Compared is the tuple of the same id, or the first. Differences that last no longer than `_BRIEF_S` are none.
+    """
+    other = next((entry for entry in new.tuples if entry.tuple_id == chosen.tuple_id), new.tuples[0])
+    ways = (("charging", chosen.charging, other.charging), ("discharging", chosen.discharging, other.discharging))
+    for name, old, now in ways:
+        lasts_s = 0.0
+        for start, end in _spans(old or (), told.anchor_utc_s, now or (), new.anchor_utc_s, utc_s, until_utc_s):
+            before, after = (
+                0.0 if found is None else found[0]
+                for found in (
+                    power_at(old or (), start - told.anchor_utc_s),
+                    power_at(now or (), start - new.anchor_utc_s),
+                )
+            )
+            if abs(before - after) > _NEWS_W:
+                lasts_s += end - start
+            if lasts_s > _BRIEF_S:
+                return f"{name} {after:.0f} W instead of {before:.0f} W"
+    return None
+
+
+def _spans(
+    old: Sequence[PowerSlot],
+    old_anchor_s: float,
+    new: Sequence[PowerSlot],
+    new_anchor_s: float,
+    from_s: float,
+    until_s: float,
+) -> list[tuple[float, float]]:
+    """The time ahead, cut wherever either schedule has a step."""
+    steps = {from_s, until_s}
+    for slots, at_s in ((old, old_anchor_s), (new, new_anchor_s)):
+        for slot in slots:
+            at_s += slot.duration_s
+            steps.add(at_s)
+    edges = sorted(step for step in steps if from_s <= step <= until_s)
+    return list(pairwise(edges))

@@ -38,6 +38,7 @@ class PlanSlot:
     `max_charge_w` and `max_discharge_w`: >= 0, at the DC outlet. `building_w`: forecast of the site's load without
     this car, at the grid connection; negative = surplus (solar). Discharge first covers that load and is then worth
     `buy_per_kwh`, the rest is sold for `sell_per_kwh`; charging first takes a surplus, which costs `sell_per_kwh`.
+    `ask_per_kwh`: what the EV wants for a kWh it gives, in place of the wear that is reckoned with otherwise.
     """
 
     duration_s: float
@@ -46,6 +47,7 @@ class PlanSlot:
     max_charge_w: float
     max_discharge_w: float
     building_w: float = 0.0
+    ask_per_kwh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class PlanRequest:
                 raise PlanError(f"slot {index}: duration must be > 0 s, got {slot.duration_s}")
             if not (0.0 <= slot.max_charge_w < math.inf and 0.0 <= slot.max_discharge_w < math.inf):
                 raise PlanError(f"slot {index}: power limits must be >= 0 W")
-            if not all(map(math.isfinite, (slot.buy_per_kwh, slot.sell_per_kwh, slot.building_w))):
+            numbers = (slot.buy_per_kwh, slot.sell_per_kwh, slot.building_w, slot.ask_per_kwh or 0.0)
+            if not all(map(math.isfinite, numbers)):
                 raise PlanError(f"slot {index}: prices and building load must be finite numbers")
 
 
@@ -128,7 +131,7 @@ def _actions(request: PlanRequest, slot: PlanSlot) -> _Actions:
     charge = [(sell / into, surplus_wh), (buy / into, room_wh - surplus_wh)]
     # Discharging: earning per kWh out of the battery, wear taken off.
     out = request.discharge_efficiency * battery
-    wear = request.wear_per_kwh * battery
+    wear = (request.wear_per_kwh if slot.ask_per_kwh is None else slot.ask_per_kwh) * battery
     have_wh = slot.max_discharge_w * hours / battery
     own_use_wh = min(have_wh, max(0.0, slot.building_w) * hours / out)
     discharge = [(buy * out - wear, own_use_wh), (sell * out - wear, have_wh - own_use_wh)]

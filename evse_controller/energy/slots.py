@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator
 
 from evse_controller.energy.config import EnergyConfig
+from evse_controller.energy.ev_offer import EvAsk
 from evse_controller.energy.needs import StatedNeeds
 from evse_controller.energy.planner import PlanSlot
 from evse_controller.energy.prices import Tariff
@@ -22,9 +23,10 @@ def slot_steps(
     tariff: Tariff,
     discharge: bool,
     lead_s: float,
+    ask: EvAsk | None = None,
 ) -> Generator[None, None, tuple[PlanSlot, ...]]:
     """Slots from `anchor` to departure, yielding after each. `lead_s` > 0 is a first slot of its own; one ends where
-    the reserve before departure begins."""
+    the reserve before departure begins. `ask`: what the EV wants for what it gives, and how much it gives."""
     departure = stated.needs.departure_utc_s
     stay_s = config.default_stay_s if departure is None else round(departure) - anchor
     # A departure that has passed leaves one slot: whatever is missing is charged at once.
@@ -43,14 +45,16 @@ def slot_steps(
         if start == anchor and 0 < lead_s < end - anchor:
             until = anchor + math.ceil(lead_s)  # one slot of its own, whatever boundaries it crosses
         building_w, import_w, export_w = _site_at(config, start, anchor, outlook, charge_w)
+        given_w, per_kwh = (discharge_w, None) if ask is None else ask.within(start, until)
         slots.append(
             PlanSlot(
                 float(until - start),
                 tariff.buy(start),
                 tariff.sell(start),
                 min(charge_w, import_w * config.charge_efficiency),
-                min(discharge_w, export_w / config.discharge_efficiency) if discharge else 0.0,
+                min(discharge_w, given_w, export_w / config.discharge_efficiency) if discharge else 0.0,
                 building_w,
+                per_kwh,
             )
         )
         start = until

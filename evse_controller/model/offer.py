@@ -79,8 +79,12 @@ class EnergyNeeds:
 
 @dataclass(frozen=True, slots=True)
 class PowerProfile:
-    """The EV's own plan from PowerDeliveryReq(Start): which tuple, and signed power over time from the anchor."""
+    """The EV's own plan from PowerDeliveryReq(Start): which tuple, and signed power over time from the anchor.
+
+    `offer_id`: the offer that the tuple belongs to; 0 = the session's own local schedule, None in Dynamic mode.
+    """
 
     tuple_id: int | None
     anchor_utc_s: int
     slots: tuple[PowerSlot, ...]
+    offer_id: int | None = None

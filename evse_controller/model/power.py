@@ -23,3 +23,13 @@ class PhasePower:
     @property
     def total_w(self) -> float:
         return self.l1_w + (self.l2_w or 0.0) + (self.l3_w or 0.0)
+
+    def within(self, other: PhasePower) -> PhasePower:
+        """The lower of both, phase by phase where both tell phases apart, else of the totals."""
+        if not (self.per_phase and other.per_phase):
+            return PhasePower(min(self.total_w, other.total_w))
+        return PhasePower(
+            min(self.l1_w, other.l1_w),
+            min(self.l2_w or 0.0, other.l2_w or 0.0),
+            min(self.l3_w or 0.0, other.l3_w or 0.0),
+        )

@@ -27,8 +27,9 @@ def optimum(request: PlanRequest, discharge: bool = True) -> float:
         worth = hours * request.discharge_efficiency
         cost[at] = slot.sell_per_kwh * hours / request.charge_efficiency
         cost[at + 1] = slot.buy_per_kwh * hours / request.charge_efficiency
-        cost[at + 2] = request.wear_per_kwh * hours - slot.buy_per_kwh * worth
-        cost[at + 3] = request.wear_per_kwh * hours - slot.sell_per_kwh * worth
+        wear = request.wear_per_kwh if slot.ask_per_kwh is None else slot.ask_per_kwh
+        cost[at + 2] = wear * hours - slot.buy_per_kwh * worth
+        cost[at + 3] = wear * hours - slot.sell_per_kwh * worth
         charge, back = slot.max_charge_w / 1000, slot.max_discharge_w / 1000 * discharge
         building = slot.building_w / 1000
         bounds += [
@@ -71,6 +72,7 @@ def random_request(rng: random.Random) -> PlanRequest:
                 rng.choice((0.0, 3000.0, 11000.0)),
                 rng.choice((0.0, 5000.0, 10000.0)),
                 rng.choice((0.0, 1000.0, -2000.0, 6000.0)),
+                rng.choice((None, None, 0.0, 0.1, 0.3)),
             )
         )
     floor = rng.choice((-30000.0, -5000.0, 0.0, 4000.0))

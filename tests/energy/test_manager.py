@@ -248,8 +248,8 @@ def test_scheduled_offer_has_the_plan_and_all_that_the_site_can_give_with_prices
     manager = _planned(SCHEDULED)
     offer = _offer(manager)
     assert offer.anchor_utc_s == NOON
-    assert [t.tuple_id for t in offer.tuples] == [1, 2]
-    plan, everything = offer.tuples
+    assert [t.tuple_id for t in offer.tuples] == [1, 2, 3]
+    plan, everything, one_way = offer.tuples
     for alternative in offer.tuples:
         assert alternative.discharging is not None
         for schedule in (alternative.charging, alternative.discharging):
@@ -262,6 +262,8 @@ def test_scheduled_offer_has_the_plan_and_all_that_the_site_can_give_with_prices
     assert {slot.power_w for slot in everything.charging} == {11000.0}
     assert everything.discharging is not None
     assert min(slot.power_w for slot in everything.discharging) > 5000.0
+    assert {slot.power_w for slot in one_way.discharging or ()} == {0.0}
+    assert sum(slot.power_w * slot.duration_s for slot in one_way.charging) / 3600 * 0.98 >= 20000.0 - 1.0
     assert plan.charge_prices[0].price_per_kwh == pytest.approx(0.01634 + 0.02)
 
 
