@@ -35,11 +35,11 @@ from evse_controller.secc.streams import Stream, stream_of
 from evse_controller.secc.surroundings import NOBODY, Surroundings
 from evse_controller.secc.v2gtp import (
     PAYLOAD_OF_SCHEMA,
-    SCHEMA_OF_PAYLOAD,
     Frame,
     FrameReader,
     PayloadType,
     encode_frame,
+    schema_of,
 )
 
 _SAP = "SupportedAppProtocol"
@@ -253,8 +253,7 @@ class Connection:
                 return self._end(CloseReason.UNEXPECTED_MESSAGE, f"payload type {frame.payload_type:#06x} first", now_s)
             schema = Schema.APP_PROTOCOL
         else:
-            # Some EVs frame CertificateInstallationReq as 0x8001; inside a -20 session that means CommonMessages.
-            schema = SCHEMA_OF_PAYLOAD.get(frame.payload_type, Schema.ISO20_COMMON)
+            schema = schema_of(frame.payload_type)
         go_on = self._negotiate if self._session is None else partial(self._ask, frame.payload_type)
         read = partial(decode, schema, frame.payload, self.config.max_message_bytes)
         strict = self.config.refuse_deviations

@@ -42,10 +42,12 @@ HEARD = {
     "SessionStop": {"DC_WeldingDetectionReq", "MeteringConfirmationReq"},
 }
 _METERED = {"ChargeLoop", "Standby", "ScheduleRenegotiation", "Renegotiated", "WeldingDetection", "SessionStop"}
+_PARKED = [state.value for state in State][6:-1]  # from ChargeParameterDiscovery on
 # What each side stream hears, and where.
 BESIDE = {
     Stream.SCHEDULE: {"ChargeLoop": {"ScheduleExchangeReq"}},
     Stream.METERING: {state: {"MeteringConfirmationReq"} for state in _METERED},
+    Stream.PARKING: {state: {"VehicleCheckInReq", "VehicleCheckOutReq"} for state in _PARKED},
 }
 # Rows with a condition of their own that the usual way does not meet.
 CONDITIONAL = {

@@ -13,12 +13,13 @@ from evse_controller.messages.generated import dc
 from evse_controller.messages.generated.common_types import RationalNumber, ResponseCode
 from evse_controller.messages.rational import rational_down, rational_nearest, rational_up, rational_value
 from evse_controller.model.commands import ControlMode, EvDcLimits, LoopUpdate
-from evse_controller.model.offer import EnergyNeeds
 from evse_controller.secc.iso20.data import RatedDc
 from evse_controller.secc.iso20.dc_steps import NO_VOLTAGE, clamp_voltage
+from evse_controller.secc.iso20.dynamic import tell_wishes
 from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.loop import loop_meter_info, looped
-from evse_controller.secc.iso20.needs import percent, v2x_window
+from evse_controller.secc.iso20.needs import loop_needs, percent
+from evse_controller.secc.iso20.profile import watch
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 ReqMode = (
@@ -40,8 +41,6 @@ _MODES: dict[tuple[ControlMode, bool], type] = {
     (ControlMode.DYNAMIC, False): dc.Dynamic_DC_CLReqControlMode,
     (ControlMode.DYNAMIC, True): dc.BPT_Dynamic_DC_CLReqControlMode,
 }
-# How long the EV may take to follow a new set-point in dynamic mode.
-ACK_MAX_DELAY_S = 30
 
 
 def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
@@ -60,11 +59,14 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
     negative = turn.config.accept_negative_discharge_limits
     memory.limits = _within(memory.negotiated, _refreshed(memory.limits, mode, negative))
     turn.do(_update(turn, request, memory.limits))
+    code = watch(turn, snapshot.present_voltage_v * snapshot.present_current_a)
+    if isinstance(code, Refused):
+        return code
     looped(turn)
     present = snapshot.present
     response = dc.DC_ChargeLoopRes(
         turn.header(),
-        ResponseCode.OK,
+        code,
         meter_info=meter_info,
         evse_present_current=rational_nearest(snapshot.present_current_a),
         evse_present_voltage=rational_nearest(snapshot.present_voltage_v),
@@ -82,10 +84,7 @@ def _update(turn: Turn, request: dc.DC_ChargeLoopReq, limits: EvDcLimits) -> Loo
     mode, memory = request.cl_req_control_mode, turn.data.dc
     soc = None if request.display_parameters is None else percent(request.display_parameters.present_soc)
     target_current_a: float | None = None
-    needs: EnergyNeeds | None = None
-    if isinstance(mode, _DYNAMIC_MODES):
-        needs = _needs(turn, mode, soc)
-    else:
+    if not isinstance(mode, _DYNAMIC_MODES):
         target_v = rational_value(mode.ev_target_voltage)
         if target_v > 0:
             memory.target_voltage_v = clamp_voltage(turn, target_v)
@@ -95,7 +94,7 @@ def _update(turn: Turn, request: dc.DC_ChargeLoopReq, limits: EvDcLimits) -> Loo
         target_voltage_v=memory.target_voltage_v,
         target_current_a=target_current_a,
         limits=limits,
-        needs=needs,
+        needs=loop_needs(turn, mode, soc),
         soc=soc,
     )
 
@@ -107,26 +106,6 @@ def _clamp_current(turn: Turn, target_a: float, limits: EvDcLimits) -> float:
     charge_a = min(rated.max_charge_current_a, limits.max_charge_current_a)
     discharge_a = min(rated.max_discharge_current_a, limits.max_discharge_current_a or 0.0)
     return max(-discharge_a, min(target_a, charge_a))
-
-
-def _needs(
-    turn: Turn, mode: dc.BPT_Dynamic_DC_CLReqControlMode | dc.Dynamic_DC_CLReqControlMode, soc: float | None
-) -> EnergyNeeds:
-    upper, lower = None, None
-    if isinstance(mode, dc.BPT_Dynamic_DC_CLReqControlMode):
-        upper, lower = v2x_window(mode.ev_maximum_v2x_energy_request, mode.ev_minimum_v2x_energy_request)
-    return EnergyNeeds(
-        dynamic=True,
-        max_supporting_points=1,
-        departure_utc_s=None if mode.departure_time is None else turn.snapshot.utc_s + mode.departure_time,
-        target_wh=rational_value(mode.ev_target_energy_request),
-        maximum_wh=rational_value(mode.ev_maximum_energy_request),
-        minimum_wh=rational_value(mode.ev_minimum_energy_request),
-        v2x_maximum_wh=upper,
-        v2x_minimum_wh=lower,
-        present_soc=soc,
-        target_soc=percent(turn.data.target_soc),
-    )
 
 
 def _refreshed(known: EvDcLimits, mode: ReqMode, negative_discharge: bool) -> EvDcLimits:
@@ -190,31 +169,23 @@ def _limits(turn: Turn, rated: RatedDc) -> ResMode:
     charge_a = rational_down(min(rated.max_charge_current_a, present.max_charge_current_a))
     voltage_v = rational_down(min(rated.max_voltage_v, present.max_voltage_v))
     dynamic = selection.control_mode is ControlMode.DYNAMIC
+    charge = (charge_w, charge_min_w, charge_a, voltage_v)
     if not selection.bidirectional:
-        if dynamic:
-            return dc.Dynamic_DC_CLResControlMode(
-                charge_w, charge_min_w, charge_a, voltage_v, ack_max_delay=ACK_MAX_DELAY_S
-            )
-        return dc.Scheduled_DC_CLResControlMode(charge_w, charge_min_w, charge_a, voltage_v)
+        if not dynamic:
+            return dc.Scheduled_DC_CLResControlMode(*charge)
+        one_way = dc.Dynamic_DC_CLResControlMode(*charge)
+        tell_wishes(turn, one_way)
+        return one_way
     discharge_w = rational_down(min(rated.max_discharge_power_w, present.max_discharge_power_w))
     discharge_min_w = _minimum(rated.min_discharge_power_w, discharge_w)
     discharge_a = rational_down(min(rated.max_discharge_current_a, present.max_discharge_current_a))
     voltage_min_v = rational_up(max(rated.min_voltage_v, present.min_voltage_v))
-    if dynamic:
-        return dc.BPT_Dynamic_DC_CLResControlMode(
-            charge_w,
-            charge_min_w,
-            charge_a,
-            voltage_v,
-            discharge_w,
-            discharge_min_w,
-            discharge_a,
-            voltage_min_v,
-            ack_max_delay=ACK_MAX_DELAY_S,
-        )
-    return dc.BPT_Scheduled_DC_CLResControlMode(
-        charge_w, charge_min_w, charge_a, voltage_v, discharge_w, discharge_min_w, discharge_a, voltage_min_v
-    )
+    discharge = (discharge_w, discharge_min_w, discharge_a, voltage_min_v)
+    if not dynamic:
+        return dc.BPT_Scheduled_DC_CLResControlMode(*charge, *discharge)
+    both_ways = dc.BPT_Dynamic_DC_CLResControlMode(*charge, *discharge)
+    tell_wishes(turn, both_ways)
+    return both_ways
 
 
 def _minimum(rated: float, maximum: RationalNumber) -> RationalNumber:

@@ -15,7 +15,7 @@ from evse_controller.messages.generated.common_types import Processing, Response
 from evse_controller.model.commands import EnergyHold, EnergyStart, EnergyStop
 from evse_controller.model.offer import PowerProfile
 from evse_controller.secc.iso20.ending import evse_status, station_ends
-from evse_controller.secc.iso20.profile import accept_profile
+from evse_controller.secc.iso20.profile import accept_profile, tolerance_code
 from evse_controller.secc.iso20.renegotiation import begin, give_up
 from evse_controller.secc.iso20.standby import STANDBY_HOLD, standby_fault
 from evse_controller.secc.iso20.states import Accepted, Answer, Handler, Refused, State, Turn
@@ -48,7 +48,7 @@ class PowerDelivery:
             # The EV is still computing: nothing is checked and nothing happens.
             turn.data.pending_start = request
             return _answer(turn, State.POWER_DELIVERY, reason="the EV is not ready yet")
-        return self._start(turn, request) or _answer(turn, State.CHARGE_LOOP)
+        return self._start(turn, request) or _taken(turn, request)
 
     def loop_after_start(self, loop: Handler) -> Handler:
         """Some EVs repeat Start with Ongoing and then simply enter the loop: the last Start counts as finished."""
@@ -100,7 +100,7 @@ class PowerDelivery:
         if isinstance(profile, Refused):
             return profile
         _flow(turn, profile)
-        return _answer(turn, State.CHARGE_LOOP)
+        return _taken(turn, request)
 
     def before_schedule(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
         """While the new schedule is being made only Stop makes sense."""
@@ -127,7 +127,7 @@ class PowerDelivery:
         if isinstance(profile, Refused):
             return self._go_on(turn, _OLD_SCHEDULE, f"{profile.reason}; the old schedule holds")
         _flow(turn, profile)
-        return _answer(turn, State.CHARGE_LOOP)
+        return _taken(turn, request)
 
     def _start(self, turn: Turn, request: PowerDeliveryReq) -> Refused | None:
         """Accepts the profile and lets energy flow, from an outlet that is ready for it."""
@@ -180,7 +180,7 @@ def _renegotiate(turn: Turn, request: PowerDeliveryReq) -> Answer:
     loops = data.loops_since_start
     _flow(turn, profile)
     data.loops_since_start = loops  # the loop was never left
-    return _answer(turn, State.CHARGE_LOOP, reason="the new schedule holds")
+    return _taken(turn, request, "the new schedule holds")
 
 
 def _start_repeated(turn: Turn, request: PowerDeliveryReq) -> Answer:
@@ -191,11 +191,16 @@ def _start_repeated(turn: Turn, request: PowerDeliveryReq) -> Answer:
             return profile
         if profile != turn.data.profile:
             return Refused(ResponseCode.FAILED_EVPowerProfileInvalid, "Start repeated with another profile")
-    return _answer(turn, State.CHARGE_LOOP, reason="Start repeated before the first loop")
+    return _taken(turn, request, "Start repeated before the first loop")
 
 
 def _accepted(turn: Turn, request: PowerDeliveryReq) -> PowerProfile | Refused | None:
     return accept_profile(turn, request.ev_power_profile)
+
+
+def _taken(turn: Turn, request: PowerDeliveryReq, reason: str | None = None) -> Accepted:
+    """A profile was accepted; the code says what became of the power tolerance."""
+    return _answer(turn, State.CHARGE_LOOP, tolerance_code(turn, request.ev_power_profile), reason)
 
 
 def _flow(turn: Turn, profile: PowerProfile | None) -> None:

@@ -119,10 +119,12 @@ class Iso20Session:
             self._around,
         )
         answer = row.handler(turn, message)
-        self._held = message if isinstance(answer, Pending) else None
         if isinstance(answer, Pending):
+            self._held = message
             self._deadline_s = now_s + answer.retry_s
             return Reply(None, tuple(turn.commands), None, self._deadline_s, None)
+        if stream is Stream.MAIN:
+            self._held = None
         if isinstance(answer, Refused):
             return self._refuse(message, answer, snapshot, now_s, turn.commands)
         if answer.next_state not in row.then:

@@ -17,6 +17,7 @@ from evse_controller.messages.generated.dc import (
 from evse_controller.secc.iso20.dc_loop import charge_loop
 from evse_controller.secc.iso20.dc_parameters import charge_parameter_discovery
 from evse_controller.secc.iso20.dc_steps import cable_check, pre_charge, pre_charge_fault, welding_detection
+from evse_controller.secc.iso20.parking import parking
 from evse_controller.secc.iso20.power_delivery import PowerDelivery
 from evse_controller.secc.iso20.renegotiation import exchange_again, exchange_beside, first_exchange
 from evse_controller.secc.iso20.states import On, State, Table
@@ -36,28 +37,33 @@ TABLE: Table = {
     State.CHARGE_PARAMETER_DISCOVERY: (
         On(DC_ChargeParameterDiscoveryReq, charge_parameter_discovery, (State.SCHEDULE_EXCHANGE,)),
         STOP,
+        *parking(State.CHARGE_PARAMETER_DISCOVERY),
     ),
     State.SCHEDULE_EXCHANGE: (
         # Ongoing stays here.
         On(ScheduleExchangeReq, first_exchange(State.CABLE_CHECK), (State.CABLE_CHECK, State.SCHEDULE_EXCHANGE)),
         STOP,
+        *parking(State.SCHEDULE_EXCHANGE),
     ),
     State.CABLE_CHECK: (
         # Ongoing stays here. A resumed session, too, is checked: the EV could have skipped it [V2G20-2122], but this
         # station opens its contactors for a pause, and nobody watched the cable meanwhile.
         On(DC_CableCheckReq, cable_check, (State.PRE_CHARGE, State.CABLE_CHECK)),
         STOP,
+        *parking(State.CABLE_CHECK),
     ),
     State.PRE_CHARGE: (
         On(DC_PreChargeReq, pre_charge, (State.POWER_DELIVERY, State.PRE_CHARGE)),
         On(PowerDeliveryReq, POWER.before_loop, _AFTER_POWER_DELIVERY),
         STOP,
+        *parking(State.PRE_CHARGE),
     ),
     State.POWER_DELIVERY: (
         On(PowerDeliveryReq, POWER.before_loop, _AFTER_POWER_DELIVERY),
         On(DC_PreChargeReq, pre_charge, (State.POWER_DELIVERY, State.PRE_CHARGE)),  # until the first Start
         On(DC_ChargeLoopReq, POWER.loop_after_start(charge_loop), (State.CHARGE_LOOP,)),  # only after a Start
         STOP,
+        *parking(State.POWER_DELIVERY),
     ),
     State.CHARGE_LOOP: (
         On(DC_ChargeLoopReq, charge_loop, (State.CHARGE_LOOP,)),
@@ -74,12 +80,14 @@ TABLE: Table = {
         On(ScheduleExchangeReq, exchange_beside, (State.CHARGE_LOOP,), Stream.SCHEDULE),
         *meter_confirmed(State.CHARGE_LOOP),
         STOP,  # EVs do it; energy is stopped first
+        *parking(State.CHARGE_LOOP),
     ),
     # Contactors stay closed in the next three states, and no current flows.
     State.STANDBY: (
         On(PowerDeliveryReq, POWER.in_standby, (State.STANDBY, State.CHARGE_LOOP, State.WELDING_DETECTION)),
         *meter_confirmed(State.STANDBY),
         STOP,
+        *parking(State.STANDBY),
     ),
     State.SCHEDULE_RENEGOTIATION: (
         # Ongoing stays here. Neither cable check nor pre-charge is due again.
@@ -87,6 +95,7 @@ TABLE: Table = {
         On(PowerDeliveryReq, POWER.before_schedule, (State.WELDING_DETECTION,)),  # Stop
         *meter_confirmed(State.SCHEDULE_RENEGOTIATION),
         STOP,
+        *parking(State.SCHEDULE_RENEGOTIATION),
     ),
     State.RENEGOTIATED: (
         # Start takes the new schedule, or goes on by the old one with a WARNING.
@@ -94,15 +103,18 @@ TABLE: Table = {
         On(ScheduleExchangeReq, exchange_again, (State.RENEGOTIATED, State.SCHEDULE_RENEGOTIATION)),
         *meter_confirmed(State.RENEGOTIATED),
         STOP,
+        *parking(State.RENEGOTIATED),
     ),
     State.WELDING_DETECTION: (
         On(DC_WeldingDetectionReq, welding_detection, (State.SESSION_STOP, State.WELDING_DETECTION)),
         *meter_confirmed(State.WELDING_DETECTION),
         STOP,
+        *parking(State.WELDING_DETECTION),
     ),
     State.SESSION_STOP: (
         STOP,
         On(DC_WeldingDetectionReq, welding_detection, (State.SESSION_STOP, State.WELDING_DETECTION)),
         *meter_confirmed(State.SESSION_STOP),
+        *parking(State.SESSION_STOP),
     ),
 }
