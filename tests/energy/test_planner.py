@@ -43,7 +43,8 @@ def _cost(request: PlanRequest, result: Plan) -> float:
         hours = slot.duration_s / 3600
         for grid_w, sign in ((slot.building_w + ac_w, 1), (slot.building_w, -1)):
             total += sign * grid_w / 1000 * hours * (slot.buy_per_kwh if grid_w > 0 else slot.sell_per_kwh)
-        total += max(0.0, -power_w) / 1000 * hours * (request.wear_per_kwh if slot.ask_per_kwh is None else slot.ask_per_kwh)
+        wear = request.wear_per_kwh if slot.ask_per_kwh is None else slot.ask_per_kwh
+        total += max(0.0, -power_w) / 1000 * hours * wear
     return total
 
 

@@ -11,6 +11,7 @@ from evse_controller.model.commands import ControlMode, EvDcLimits
 from evse_controller.model.offer import PowerProfile
 from evse_controller.model.snapshot import MeterTotals, Notification, Step
 from evse_controller.secc.iso20.ac_data import AcData
+from evse_controller.secc.iso20.profile_watch import ProfileWatch
 
 NO_SESSION_ID = bytes(8)
 # How many of the last readings told an EV may confirm: it confirms one while newer ones are told.
@@ -47,21 +48,27 @@ class RatedDc:
 
 @dataclass(frozen=True, slots=True)
 class SentSlot:
-    """A span of a sent schedule, in seconds from its anchor; `power_w` >= 0, the value as rounded for the wire."""
+    """A span of a sent schedule, in seconds from its anchor; `power_w` >= 0, the value as rounded for the wire.
+
+    `phases_w`: the power of each phase where phases were told apart; `power_w` is their sum.
+    """
 
     start_s: int
     end_s: int
     power_w: float
+    phases_w: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SentTuple:
-    """A ScheduleTuple as sent: what an EVPowerProfile is checked against."""
+    """A ScheduleTuple as sent: what an EVPowerProfile is checked against. `offer_id`: the offer that it came from."""
 
     tuple_id: int
     anchor_utc_s: int
     charging: tuple[SentSlot, ...]
     discharging: tuple[SentSlot, ...] | None
+    offer_id: int = 0
+    tolerance_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ class Renegotiation:
 class DcData:
     """What only the DC states remember."""
 
+    negotiated: EvDcLimits | None = None
     limits: EvDcLimits | None = None
     rated: RatedDc | None = None
     cable_check_asked_s: float | None = None
@@ -118,6 +126,7 @@ class SessionData:
     selected: OfferedSet | None = None
     value_added: tuple[tuple[int, int], ...] = ()
     target_soc: int | None = None
+    minimum_soc: int | None = None
     schedule_asked_s: float | None = None
     offer_before: int | None = None
     departure_utc_s: float | None = None
@@ -129,6 +138,7 @@ class SessionData:
     pending_start: PowerDeliveryReq | None = None
     profile: PowerProfile | None = None
     chosen: SentTuple | None = None
+    watch: ProfileWatch | None = None
     energy_possible: bool = False
     loops: int = 0
     loops_since_start: int = 0

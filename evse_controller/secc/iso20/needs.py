@@ -1,0 +1,145 @@
+"""What EV and driver need: from ScheduleExchangeReq and from each charge loop, AC and DC alike.
+
+Times relative to a message become UTC by our own clock. With MobilityNeedsMode 2 what the driver told us comes before
+what the EV says.
+"""
+
+from __future__ import annotations
+
+from evse_controller.messages.generated import ac, dc
+from evse_controller.messages.generated import common_messages as cm
+from evse_controller.messages.generated.common_types import RationalNumber
+from evse_controller.messages.rational import rational_value
+from evse_controller.model.offer import EnergyNeeds
+from evse_controller.model.snapshot import DriverWishes
+from evse_controller.secc.iso20.states import Turn
+
+PROVIDED_BY_SECC = 2
+NO_WISHES = DriverWishes()
+
+DynamicReq = (
+    ac.BPT_Dynamic_AC_CLReqControlMode
+    | ac.Dynamic_AC_CLReqControlMode
+    | dc.BPT_Dynamic_DC_CLReqControlMode
+    | dc.Dynamic_DC_CLReqControlMode
+)
+ScheduledReq = (
+    ac.BPT_Scheduled_AC_CLReqControlMode
+    | ac.Scheduled_AC_CLReqControlMode
+    | dc.BPT_Scheduled_DC_CLReqControlMode
+    | dc.Scheduled_DC_CLReqControlMode
+)
+_BPT_DYNAMIC = (ac.BPT_Dynamic_AC_CLReqControlMode, dc.BPT_Dynamic_DC_CLReqControlMode)
+_DYNAMIC = (*_BPT_DYNAMIC, ac.Dynamic_AC_CLReqControlMode, dc.Dynamic_DC_CLReqControlMode)
+_NO_POINTS = 0  # the loop names none: those of the exchange hold
+
+
+def wishes(turn: Turn) -> DriverWishes:
+    """The driver's own, where the service says that we provide them; else none [V2G20-2663]."""
+    if turn.data.selection.mobility_needs_mode != PROVIDED_BY_SECC:
+        return NO_WISHES
+    return turn.snapshot.driver or NO_WISHES
+
+
+def needs_of(turn: Turn, request: cm.ScheduleExchangeReq) -> EnergyNeeds:
+    """What a ScheduleExchangeReq says."""
+    utc_s, target_soc = turn.snapshot.utc_s, percent(turn.data.target_soc)
+    dynamic = request.dynamic_se_req_control_mode
+    if dynamic is not None:
+        upper, lower = v2x_window(dynamic.ev_maximum_v2x_energy_request, dynamic.ev_minimum_v2x_energy_request)
+        driver = wishes(turn)
+        return EnergyNeeds(
+            dynamic=True,
+            max_supporting_points=request.maximum_supporting_points,
+            departure_utc_s=_first(driver.departure_utc_s, utc_s + dynamic.departure_time),
+            target_wh=rational_value(dynamic.ev_target_energy_request),
+            maximum_wh=rational_value(dynamic.ev_maximum_energy_request),
+            minimum_wh=rational_value(dynamic.ev_minimum_energy_request),
+            v2x_maximum_wh=upper,
+            v2x_minimum_wh=lower,
+            # A floor beyond 100 % stays one: it forbids to discharge, unknown it would not.
+            minimum_soc=_first(_float(driver.minimum_soc), _float(dynamic.minimum_soc)),
+            target_soc=_first(
+                _float(driver.target_soc), target_soc if dynamic.target_soc is None else percent(dynamic.target_soc)
+            ),
+        )
+    scheduled = request.scheduled_se_req_control_mode or cm.Scheduled_SEReqControlMode()
+    return EnergyNeeds(
+        dynamic=False,
+        max_supporting_points=request.maximum_supporting_points,
+        departure_utc_s=None if scheduled.departure_time is None else utc_s + scheduled.departure_time,
+        target_wh=optional(scheduled.ev_target_energy_request),
+        maximum_wh=optional(scheduled.ev_maximum_energy_request),
+        minimum_wh=optional(scheduled.ev_minimum_energy_request),
+        target_soc=target_soc,
+    )
+
+
+def loop_needs(turn: Turn, mode: DynamicReq | ScheduledReq, soc: float | None) -> EnergyNeeds | None:
+    """What a charge loop says; None for a Scheduled one that states no energy: nothing has changed then.
+
+    What a loop cannot say (the minimum SoC) or leaves out (the departure) is that of the schedule exchange.
+    """
+    data, utc_s = turn.data, turn.snapshot.utc_s
+    if not isinstance(mode, _DYNAMIC):
+        target, most, least = (
+            mode.ev_target_energy_request,
+            mode.ev_maximum_energy_request,
+            mode.ev_minimum_energy_request,
+        )
+        if target is None and most is None and least is None:
+            return None
+        return EnergyNeeds(
+            dynamic=False,
+            max_supporting_points=_NO_POINTS,
+            departure_utc_s=data.departure_utc_s,
+            target_wh=optional(target),
+            maximum_wh=optional(most),
+            minimum_wh=optional(least),
+            present_soc=soc,
+            target_soc=percent(data.target_soc),
+        )
+    upper, lower = None, None
+    if isinstance(mode, _BPT_DYNAMIC):
+        upper, lower = v2x_window(mode.ev_maximum_v2x_energy_request, mode.ev_minimum_v2x_energy_request)
+    driver = wishes(turn)
+    return EnergyNeeds(
+        dynamic=True,
+        max_supporting_points=_NO_POINTS,
+        departure_utc_s=_first(
+            driver.departure_utc_s,
+            data.departure_utc_s if mode.departure_time is None else utc_s + mode.departure_time,
+        ),
+        target_wh=rational_value(mode.ev_target_energy_request),
+        maximum_wh=rational_value(mode.ev_maximum_energy_request),
+        minimum_wh=rational_value(mode.ev_minimum_energy_request),
+        v2x_maximum_wh=upper,
+        v2x_minimum_wh=lower,
+        present_soc=soc,
+        minimum_soc=_first(_float(driver.minimum_soc), _float(data.minimum_soc)),
+        target_soc=_first(_float(driver.target_soc), percent(data.target_soc)),
+    )
+
+
+def v2x_window(upper: RationalNumber | None, lower: RationalNumber | None) -> tuple[float | None, float | None]:
+    """Both edges or none [V2G20-2681]: half a window is no window, and so no leave to discharge."""
+    if upper is None or lower is None:
+        return None, None
+    return rational_value(upper), rational_value(lower)
+
+
+def optional(number: RationalNumber | None) -> float | None:
+    return None if number is None else rational_value(number)
+
+
+def percent(number: int | None) -> float | None:
+    """A state of charge; what is no percentage (7 bits can say 127) is not known."""
+    return None if number is None or not 0 <= number <= 100 else float(number)
+
+
+def _float(number: int | None) -> float | None:
+    return None if number is None else float(number)
+
+
+def _first(preferred: float | None, otherwise: float | None) -> float | None:
+    return otherwise if preferred is None else preferred
