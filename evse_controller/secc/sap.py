@@ -21,24 +21,30 @@ from evse_controller.secc.reply import Transport
 
 @dataclass(frozen=True, slots=True)
 class ProtocolKind:
-    """A protocol that this SECC implements."""
+    """A protocol that this SECC implements. `ac`: for which kind of outlet; megawatt charging speaks DC."""
 
     name: str
     namespace: str
     major: int
     minor: int
     mutual_tls_only: bool
+    ac: bool
 
 
 PROTOCOLS = (
-    ProtocolKind("ISO 15118-20 DC", "urn:iso:std:iso:15118:-20:DC", 1, 0, True),
+    ProtocolKind("ISO 15118-20 AC", "urn:iso:std:iso:15118:-20:AC", 1, 0, True, True),
+    ProtocolKind("ISO 15118-20 DC", "urn:iso:std:iso:15118:-20:DC", 1, 0, True, False),
 )
 
 
 def served(config: SeccConfig, transport: Transport) -> tuple[ProtocolKind, ...]:
-    """The protocols that may be selected on a connection of this transport."""
+    """The protocols that may be selected on a connection of this transport, to an outlet of this kind."""
     mutual = transport is Transport.TLS_1_3_MUTUAL or (config.lab_tcp and transport is Transport.TCP)
-    return tuple(protocol for protocol in PROTOCOLS if mutual or not protocol.mutual_tls_only)
+    return tuple(
+        protocol
+        for protocol in PROTOCOLS
+        if protocol.ac is config.ac and (mutual or not protocol.mutual_tls_only)
+    )
 
 
 def select(

@@ -10,9 +10,12 @@ import enum
 import struct
 from collections import Counter
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import NamedTuple
 
-from evse_controller.messages.base import Schema
+from evse_controller.exi.naming import module_name
+from evse_controller.messages.base import GENERATED, Schema
+from evse_controller.messages.routing import NAMESPACES
 
 VERSION = 0x01
 INVERSE_VERSION = 0xFE
@@ -47,6 +50,9 @@ SCHEMA_OF_PAYLOAD: dict[int, Schema] = {
     PayloadType.ISO20_COMMON: Schema.ISO20_COMMON,
     PayloadType.ISO20_AC: Schema.ISO20_AC,
     PayloadType.ISO20_DC: Schema.ISO20_DC,
+    PayloadType.ISO20_ACDP: Schema.ISO20_ACDP,
+    PayloadType.ISO20_WPT: Schema.ISO20_WPT,
+    PayloadType.ACDP_SYSTEM_STATUS: Schema.ISO20_ACDP,
     PayloadType.SCHEDULE_RENEGOTIATION: Schema.ISO20_COMMON,
     PayloadType.METERING_CONFIRMATION: Schema.ISO20_COMMON,
     PayloadType.PARKING_STATUS: Schema.ISO20_COMMON,
@@ -56,8 +62,30 @@ PAYLOAD_OF_SCHEMA: dict[Schema, PayloadType] = {
     Schema.ISO20_COMMON: PayloadType.ISO20_COMMON,
     Schema.ISO20_AC: PayloadType.ISO20_AC,
     Schema.ISO20_DC: PayloadType.ISO20_DC,
+    Schema.ISO20_ACDP: PayloadType.ISO20_ACDP,
+    Schema.ISO20_WPT: PayloadType.ISO20_WPT,
 }
-STREAM_PAYLOADS = frozenset({PayloadType.APP_PROTOCOL, *SCHEMA_OF_PAYLOAD})
+_AMENDED = (PayloadType.ISO20_DER_IEC, PayloadType.ISO20_DER_SAE)
+
+
+def _generated(payload_type: PayloadType) -> bool:
+    """Whether a user has generated this message set; found without loading it."""
+    return find_spec(f"{GENERATED}.{module_name(NAMESPACES[payload_type])}") is not None
+
+
+STREAM_PAYLOADS = frozenset(
+    {PayloadType.APP_PROTOCOL, *SCHEMA_OF_PAYLOAD, *(number for number in _AMENDED if _generated(number))}
+)
+
+
+def schema_of(payload_type: int) -> Schema:
+    """The message set of a payload type that a `FrameReader` accepted in a -20 session.
+
+    Some EVs frame CertificateInstallationReq as 0x8001; inside a -20 session that means CommonMessages.
+    """
+    if payload_type in _AMENDED:
+        return Schema.of(NAMESPACES[payload_type])
+    return SCHEMA_OF_PAYLOAD.get(payload_type, Schema.ISO20_COMMON)
 
 
 class Frame(NamedTuple):

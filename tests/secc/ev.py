@@ -33,7 +33,7 @@ from evse_controller.secc.surroundings import NOBODY, Surroundings
 from evse_controller.secc.v2gtp import PAYLOAD_OF_SCHEMA, SCHEMA_OF_PAYLOAD, FrameReader, PayloadType, encode_frame
 
 UTC_S = 1_700_000_000.0
-DC, DC_BPT = 2, 6
+DC, DC_BPT, MCS, MCS_BPT = 2, 6, 8, 9
 SCHEDULED, DYNAMIC = 1, 2
 
 OFFER = ScheduleOffer(
@@ -255,7 +255,7 @@ class Bench:
 
     @property
     def bidirectional(self) -> bool:
-        return self.service == DC_BPT
+        return self.service in (DC_BPT, MCS_BPT)
 
     @property
     def state(self) -> str:

@@ -10,7 +10,7 @@ from evse_controller.messages.rational import rational_down, rational_up, ration
 from evse_controller.model.commands import EvDcLimits, LimitsNegotiated
 from evse_controller.model.snapshot import DcRatings
 from evse_controller.secc.iso20.data import RatedDc
-from evse_controller.secc.iso20.schedule import percent
+from evse_controller.secc.iso20.needs import percent
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 # Beyond any physical charger: a number like this is a placeholder for "no number".
@@ -31,7 +31,7 @@ def charge_parameter_discovery(turn: Turn, request: dc.DC_ChargeParameterDiscove
     if fault is not None:
         return Refused(ResponseCode.FAILED_WrongChargeParameter, fault)
     offer = _ratings(turn.snapshot.ratings, bidirectional)
-    turn.data.dc.limits = limits
+    turn.data.dc.negotiated = turn.data.dc.limits = limits
     turn.data.dc.rated = _as_sent(offer)
     turn.data.target_soc = mode.target_soc
     turn.do(LimitsNegotiated(limits, percent(mode.target_soc)))
@@ -100,7 +100,13 @@ def limits_fault(limits: EvDcLimits, ratings: DcRatings) -> str | None:
             f"no voltage in common: EV {limits.min_voltage_v:g}..{limits.max_voltage_v:g} V, "
             f"station {ratings.min_voltage_v:g}..{ratings.max_voltage_v:g} V"
         )
-    return None
+    return _least_fault("A", limits.min_charge_current_a, ratings.max_charge_current_a) or _least_fault(
+        "W", limits.min_charge_power_w, ratings.max_charge_power_w
+    )
+
+
+def _least_fault(unit: str, least: float, rated: float) -> str | None:
+    return None if least <= rated else f"the EV takes no less than {least:g} {unit}, the station gives {rated:g} {unit}"
 
 
 def _ratings(

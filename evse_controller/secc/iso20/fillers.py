@@ -29,10 +29,21 @@ def refusal(request: Message, code: ResponseCode, header: MessageHeader) -> Mess
         from evse_controller.secc.iso20.fillers_ac import AC_FILLERS
 
         fillers = AC_FILLERS
+    elif request.SCHEMA not in (Schema.ISO20_COMMON, Schema.ISO20_DC):
+        return _not_offered(request, code, header)
     filler = fillers.get(request.ELEMENT)
     if filler is None:
         raise UnpairedMessage(f"{request.ELEMENT} is not a request of an EV")
     return filler(request, header, code)
+
+
+def _not_offered(request: Message, code: ResponseCode, header: MessageHeader) -> Message:
+    from evse_controller.secc.iso20.fillers_other import fill, paired_response
+
+    response = paired_response(request)
+    if response is None:
+        raise UnpairedMessage(f"{request.ELEMENT} is not a request of an EV")
+    return fill(response, request, header, code)
 
 
 def _authorization_setup(request: cm.AuthorizationSetupReq, header: MessageHeader, code: ResponseCode) -> Message:

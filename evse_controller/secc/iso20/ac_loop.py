@@ -1,0 +1,197 @@
+"""AC_ChargeLoop: the vehicle's own converter makes the power; it is told how much, many times a minute.
+
+The answer's variant mirrors the request's. A target is signed, minus discharges, and never leaves what
+ChargeParameterDiscovery said or what the EV can do [V2G20-2654].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evse_controller.messages.generated import ac
+from evse_controller.messages.generated.common_types import RationalNumber, ResponseCode
+from evse_controller.messages.rational import rational_nearest
+from evse_controller.model.commands import AcLoopUpdate, ControlMode, EvAcLimits
+from evse_controller.model.power import PhasePower
+from evse_controller.model.snapshot import AcPresent, Step
+from evse_controller.secc.iso20.ac_data import NO_POWER
+from evse_controller.secc.iso20.ac_phases import at_most, each, inside, rational_inwards, stated, wire
+from evse_controller.secc.iso20.data import SentSlot
+from evse_controller.secc.iso20.dynamic import tell_wishes
+from evse_controller.secc.iso20.ending import evse_status, station_ends
+from evse_controller.secc.iso20.loop import loop_meter_info, looped
+from evse_controller.secc.iso20.needs import loop_needs, percent
+from evse_controller.secc.iso20.profile import watch
+from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
+
+ReqMode = (
+    ac.BPT_Dynamic_AC_CLReqControlMode
+    | ac.BPT_Scheduled_AC_CLReqControlMode
+    | ac.Dynamic_AC_CLReqControlMode
+    | ac.Scheduled_AC_CLReqControlMode
+)
+ResMode = (
+    ac.BPT_Dynamic_AC_CLResControlMode
+    | ac.BPT_Scheduled_AC_CLResControlMode
+    | ac.Dynamic_AC_CLResControlMode
+    | ac.Scheduled_AC_CLResControlMode
+)
+_BPT_REQUESTS = (ac.BPT_Dynamic_AC_CLReqControlMode, ac.BPT_Scheduled_AC_CLReqControlMode)
+_MODES: dict[tuple[ControlMode, bool], type] = {
+    (ControlMode.SCHEDULED, False): ac.Scheduled_AC_CLReqControlMode,
+    (ControlMode.SCHEDULED, True): ac.BPT_Scheduled_AC_CLReqControlMode,
+    (ControlMode.DYNAMIC, False): ac.Dynamic_AC_CLReqControlMode,
+    (ControlMode.DYNAMIC, True): ac.BPT_Dynamic_AC_CLReqControlMode,
+}
+
+
+def charge_loop(turn: Turn, request: ac.AC_ChargeLoopReq) -> Answer:
+    mode, selection, snapshot = request.cl_req_control_mode, turn.data.selection, turn.snapshot
+    if type(mode) is not _MODES[selection.control_mode, selection.bidirectional]:
+        return Refused(ResponseCode.FAILED, f"{type(mode).__name__} is not the selected control mode and service")
+    present, memory = snapshot.ac_present, turn.data.ac
+    if present is None:
+        return Refused(ResponseCode.FAILED, "nothing is known of this AC outlet")
+    if snapshot.contactor is Step.FAILED:
+        return Refused(ResponseCode.FAILED_ContactorError, "the contactor failed")
+    meter_info = loop_meter_info(turn, request.meter_info_requested, selection.bidirectional)
+    if isinstance(meter_info, Refused):
+        return meter_info
+    drawn = stated(mode.ev_present_active_power, mode.ev_present_active_power_l2, mode.ev_present_active_power_l3)
+    code = watch(turn, (drawn if present.measured_w is None else present.measured_w).total_w)
+    if isinstance(code, Refused):
+        return code
+    assert memory.negotiated is not None
+    memory.limits = _refreshed(memory.negotiated, memory.limits, mode, turn.config.accept_negative_discharge_limits)
+    soc = None if request.display_parameters is None else percent(request.display_parameters.present_soc)
+    turn.do(AcLoopUpdate(drawn, memory.limits, loop_needs(turn, mode, soc), soc))
+    looped(turn)
+    response = ac.AC_ChargeLoopRes(
+        turn.header(),
+        code,
+        _told(turn, present),
+        evse_status=evse_status(turn),
+        meter_info=meter_info,
+    )
+    return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot))
+
+
+def _refreshed(
+    negotiated: EvAcLimits, known: EvAcLimits | None, mode: ReqMode, negative_discharge: bool
+) -> EvAcLimits:
+    """The EV's limits with what this request says anew: they shrink, and recover up to what was negotiated.
+
+    A negative limit means nothing: it is read as zero.
+    """
+    known = known or negotiated
+
+    def newer(
+        l1: RationalNumber | None,
+        l2: RationalNumber | None,
+        l3: RationalNumber | None,
+        old: PhasePower,
+        bound: PhasePower,
+        sign: bool = False,
+    ) -> PhasePower:
+        if l1 is None:
+            return old
+        power = each(stated(l1, l2, l3), abs if sign else lambda value: max(0.0, value))
+        return at_most(power, bound)
+
+    most = newer(
+        mode.ev_maximum_charge_power,
+        mode.ev_maximum_charge_power_l2,
+        mode.ev_maximum_charge_power_l3,
+        known.max_charge_w,
+        negotiated.max_charge_w,
+    )
+    least = newer(
+        mode.ev_minimum_charge_power,
+        mode.ev_minimum_charge_power_l2,
+        mode.ev_minimum_charge_power_l3,
+        known.min_charge_w,
+        negotiated.max_charge_w,
+    )
+    if not isinstance(mode, _BPT_REQUESTS):
+        return EvAcLimits(most, least)
+    bound = negotiated.max_discharge_w or NO_POWER
+    return EvAcLimits(
+        most,
+        least,
+        newer(
+            mode.ev_maximum_discharge_power,
+            mode.ev_maximum_discharge_power_l2,
+            mode.ev_maximum_discharge_power_l3,
+            known.max_discharge_w or NO_POWER,
+            bound,
+            negative_discharge,
+        ),
+        newer(
+            mode.ev_minimum_discharge_power,
+            mode.ev_minimum_discharge_power_l2,
+            mode.ev_minimum_discharge_power_l3,
+            known.min_discharge_w or NO_POWER,
+            bound,
+            negative_discharge,
+        ),
+    )
+
+
+def _told(turn: Turn, present: AcPresent) -> ResMode:
+    """The target in the variant of the request: always in Dynamic mode, in Scheduled where it is less than planned."""
+    selection = turn.data.selection
+    target = _target(turn, present)
+    told = _phases("evse_target_active_power", target)
+    measured = {}
+    if present.measured_w is not None:
+        numbers = wire(present.measured_w, rational_nearest)
+        measured = dict(zip(_names("evse_present_active_power"), numbers, strict=True))
+    if selection.control_mode is ControlMode.DYNAMIC:
+        kind = ac.BPT_Dynamic_AC_CLResControlMode if selection.bidirectional else ac.Dynamic_AC_CLResControlMode
+        dynamic = kind(**told, **measured)  # type: ignore[arg-type]
+        tell_wishes(turn, dynamic)
+        return dynamic
+    cap_w = _planned_cap_w(turn, target.total_w >= 0)
+    if cap_w is not None and abs(target.total_w) >= cap_w and not turn.data.ac.target_told:
+        told = {}
+    elif cap_w is not None:
+        # Once told of less, the EV is told what holds, but never more than its schedule.
+        turn.data.ac.target_told = True
+        told = _phases("evse_target_active_power", inside(target, PhasePower(cap_w), PhasePower(cap_w)))
+    if selection.bidirectional:
+        return ac.BPT_Scheduled_AC_CLResControlMode(**told, **measured)
+    return ac.Scheduled_AC_CLResControlMode(**told, **measured)
+
+
+def _target(turn: Turn, present: AcPresent) -> PhasePower:
+    """What the station wants, inside present limits, ratings as sent, and the EV's own limits."""
+    rated, limits = turn.data.ac.rated, turn.data.ac.limits
+    assert rated is not None
+    assert limits is not None
+    target = present.target_w
+    for charge, discharge in (
+        (present.max_charge_w, present.max_discharge_w),
+        (limits.max_charge_w, limits.max_discharge_w),
+        (rated.max_charge_w, rated.max_discharge_w),
+    ):
+        target = inside(target, charge, discharge or NO_POWER if turn.data.selection.bidirectional else NO_POWER)
+    return target
+
+
+def _planned_cap_w(turn: Turn, charging: bool) -> float | None:
+    """What the EV's schedule allows now in this direction, None when no schedule is in force."""
+    chosen = turn.data.chosen
+    if chosen is None:
+        return None
+    slots: Sequence[SentSlot] = (chosen.charging if charging else chosen.discharging) or ()
+    into_s = turn.snapshot.utc_s - chosen.anchor_utc_s
+    now = next((slot for slot in slots if into_s < slot.end_s), slots[-1] if slots else None)
+    return 0.0 if now is None else now.power_w
+
+
+def _phases(name: str, power: PhasePower) -> dict[str, RationalNumber | None]:
+    return dict(zip(_names(name), wire(power, rational_inwards), strict=True))
+
+
+def _names(name: str) -> tuple[str, str, str]:
+    return name, f"{name}_l2", f"{name}_l3"
