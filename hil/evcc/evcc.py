@@ -21,8 +21,9 @@ from evse_controller.messages.rational import rational_value
 from evse_controller.model.pilot import PilotState
 from hal.sim.inlet import Inlet
 from hil.evcc import requests
-from hil.evcc.config import SERVICE_PARKING_STATUS, Deviation, EvccConfig, Memory
+from hil.evcc.config import Deviation, EvccConfig, Memory
 from hil.evcc.life import Life
+from hil.evcc.setup import CHECK_OUT
 from hil.evcc.wire import PARKING_STREAM
 
 SAFE_V = 60.0
@@ -113,7 +114,7 @@ class Evcc(Life):
 
     def _stop_session(self, reason: str) -> None:
         """SessionStop(Terminate), then close. A pilot still in C goes to B before."""
-        if any(service == SERVICE_PARKING_STATUS for service, _ in self.value_added) and self.service_id is not None:
+        if CHECK_OUT in self._parking:
             self._ask_beside(
                 PARKING_STREAM,
                 cm.VehicleCheckOutReq(

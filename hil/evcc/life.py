@@ -148,10 +148,15 @@ class Life(Loop):
         def build() -> cm.PowerDeliveryReq:
             return requests.power_delivery(self._header(), cm.ChargeProgress.ScheduleRenegotiation, None)
 
-        def accepted(_: cm.PowerDeliveryRes) -> None:
+        def accepted(answer: cm.PowerDeliveryRes) -> None:
+            self._take_warning(answer.response_code)
+            if answer.response_code is not ResponseCode.OK:
+                self._finish_step()
+                self._resting_since_s = None
+                return self._loop_again()
             if Deviation.NO_NEW_SCHEDULE in self.config.deviations:
                 return self._loop(0.0)
-            self._renegotiating = True
+            self._renegotiating, self._before = True, (self.plan, self._offered)
             return self._exchange_schedule(0.0)
 
         self._ask(build, cm.PowerDeliveryRes, accepted)
@@ -175,9 +180,9 @@ class Life(Loop):
         if response.evse_processing is not Processing.Finished:
             self._beside_s = self._now_s + self.config.poll_period_s
             return
-        self._beside_s = None
+        self._beside_s, self._before = None, (self.plan, self._offered)
+        self._take_warning(response.response_code)
         if response.response_code is ResponseCode.WARNING_ScheduleRenegotiationFailed:
-            self.warnings.append(response.response_code)
             self._finish_step()
         elif self._take_schedule(response):
             self._agreed_beside = True
@@ -189,6 +194,7 @@ class Life(Loop):
         return requests.power_delivery(self._header(), cm.ChargeProgress.ScheduleRenegotiation, profile)
 
     def _in_force(self, response: cm.PowerDeliveryRes) -> None:
+        self._take_warning(response.response_code)
         self._finish_step()
         self._take_notice(response.evse_status)
         self._loop_again()
@@ -220,8 +226,8 @@ class Life(Loop):
         )
 
     def _on_standby(self, response: cm.PowerDeliveryRes) -> None:
+        self._take_warning(response.response_code)
         if response.response_code is ResponseCode.WARNING_StandbyNotAllowed:
-            self.warnings.append(response.response_code)
             self._finish_step()
             self._resting_since_s = None
             return self._loop_again()

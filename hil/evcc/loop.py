@@ -15,6 +15,7 @@ from hal.sim.inlet import Inlet
 from hil.evcc import ac as onboard
 from hil.evcc import requests
 from hil.evcc.config import Deviation, EvccConfig
+from hil.evcc.plan import Plan
 from hil.evcc.power import BIDIRECTIONAL_LOOP, DYNAMIC_LOOP, PlanFollower
 from hil.evcc.start import Start
 
@@ -35,6 +36,7 @@ class Loop(Start):
         self.meter_info: MeterInfo | None = None
         self.warnings: list[ResponseCode] = []
         self._follower = PlanFollower()
+        self._before: tuple[Plan | None, list[cm.ScheduleTuple]] | None = None  # what holds if no new schedule comes
         self._resting_since_s: float | None = None  # power goes to zero, because something else than energy comes next
 
     @abc.abstractmethod
@@ -125,14 +127,19 @@ class Loop(Start):
             self.onboard.told(mode)
         else:
             self.control.station.update(mode)
-        if response.response_code is not ResponseCode.OK:
-            self.warnings.append(response.response_code)
+        self._take_warning(response.response_code)
         if response.meter_info is not None:
             self.meter_info = response.meter_info
         if self.dynamic:
             self._hear(mode)
         self._take_notice(response.evse_status)
         return self._after_loop()
+
+    def _take_warning(self, code: ResponseCode) -> None:
+        if code.name.startswith("WARNING"):
+            self.warnings.append(code)
+        if code is ResponseCode.WARNING_ScheduleRenegotiationFailed and self._before is not None:
+            self.plan, self._offered = self._before
 
     def _rest(self) -> bool:
         """Bring the power to zero. True when it is there: Scheduled waits for it 3 s at most; in Dynamic mode the

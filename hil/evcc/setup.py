@@ -35,6 +35,7 @@ from hil.evcc.wire import PARKING_STREAM
 _DETAIL_TIMEOUT_S = 5.0
 _TOLD_BY_THE_STATION = 2
 _UNKNOWN_SERVICE = 4711
+CHECK_IN, CHECK_OUT = 1, 2
 
 
 class Setup(Dialogue):
@@ -60,6 +61,7 @@ class Setup(Dialogue):
         self.onboard = onboard.AcControl(config, inlet)
         self._candidates: list[int] = []
         self._extras: list[tuple[int, int | None]] = []
+        self._parking: set[int] = set()
         self._offered: list[cm.ScheduleTuple] = []
 
     @abc.abstractmethod
@@ -153,6 +155,7 @@ class Setup(Dialogue):
     def _discover_services(self) -> None:
         """Also after a service renegotiation: what was selected before is void."""
         self.service_id, self.value_added, self._offered, self.plan = None, [], [], None
+        self._parking.clear()
         self._ask(lambda: cm.ServiceDiscoveryReq(header=self._header()), cm.ServiceDiscoveryRes, self._on_services)
 
     def _on_services(self, response: cm.ServiceDiscoveryRes) -> None:
@@ -199,9 +202,13 @@ class Setup(Dialogue):
         service_id, wanted = self._extras.pop(0)
         if response.service_id != service_id:
             return self._fail(f"details of service {response.service_id} instead of {service_id}")
-        numbers = [offered.parameter_set_id for offered in response.service_parameter_list.parameter_set]
-        if wanted is None or wanted in numbers:
-            self.value_added.append((service_id, numbers[0] if wanted is None else wanted))
+        for offered in response.service_parameter_list.parameter_set:
+            if wanted in (None, offered.parameter_set_id):
+                self.value_added.append((service_id, offered.parameter_set_id))
+                values = {parameter.name: parameter.int_value for parameter in offered.parameter}
+                if service_id == SERVICE_PARKING_STATUS:
+                    self._parking.add(values.get("IntendedService") or 0)
+                break
         return self._ask_extras()
 
     def _select(self) -> None:
@@ -215,7 +222,7 @@ class Setup(Dialogue):
         )
 
     def _on_selection(self, _: cm.ServiceSelectionRes) -> None:
-        if any(service == SERVICE_PARKING_STATUS for service, _ in self.value_added):
+        if CHECK_IN in self._parking:
             self._ask_beside(
                 PARKING_STREAM,
                 cm.VehicleCheckInReq(

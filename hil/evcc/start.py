@@ -8,7 +8,7 @@ from typing import cast
 from evse_controller.messages import Message
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated import dc
-from evse_controller.messages.generated.common_types import EVSEStatus, Processing
+from evse_controller.messages.generated.common_types import EVSEStatus, Processing, ResponseCode
 from evse_controller.messages.rational import rational_nearest
 from evse_controller.model.pilot import PilotState
 from hil.evcc import requests
@@ -27,6 +27,10 @@ class Start(Setup):
     @abc.abstractmethod
     def _energy_flows(self) -> None:
         """PowerDelivery(Start) was accepted: begin the charge loop."""
+
+    @abc.abstractmethod
+    def _take_warning(self, code: ResponseCode) -> None:
+        """A WARNING code of PowerDelivery or of the loop; any other means nothing here."""
 
     @abc.abstractmethod
     def _take_notice(self, status: EVSEStatus | None) -> None:
@@ -89,6 +93,7 @@ class Start(Setup):
             return requests.power_delivery(self._header(), cm.ChargeProgress.Start, profile, ongoing=repeats > 1)
 
         def started(response: cm.PowerDeliveryRes) -> None:
+            self._take_warning(response.response_code)
             self._take_notice(response.evse_status)
             if repeats > 1:
                 self._start_energy(repeats - 1)
