@@ -47,6 +47,8 @@ class HouseResult:
         """The meter itself, the journal and the decoded set-points know nothing of each other and must agree."""
         meter = View("meter", self.plant["meter_in_wh"], self.plant["meter_out_wh"], 0.0)
         journal = View("journal", self.record["charged_wh"], self.record["discharged_wh"], METER_CLASS)
+        if self.plant["can_frames"] == 0:  # an AC outlet sets no modules
+            return disagreements(meter, (journal,), _FLOOR_WH)
         bus = View(
             "set-points", self.plant["set_point_charged_wh"], self.plant["set_point_discharged_wh"], SET_POINT_TOLERANCE
         )
@@ -104,7 +106,9 @@ def _sound(status: dict[str, Any]) -> bool:
     return bool(status) and not status["faults"] and not any(device["problem"] for device in status["devices"])
 
 
-def _config(folder: Path, interface: str, lab: LabPki | None, anchor_s: float, slow_loop: bool) -> Path:
+def _config(
+    folder: Path, interface: str, lab: LabPki | None, anchor_s: float, slow_loop: bool, ac: bool
+) -> Path:
     """The daemon's file for this session."""
     slow = ', "lab-slow-loop"' if slow_loop else ""
     if lab is None:
@@ -119,15 +123,16 @@ def _config(folder: Path, interface: str, lab: LabPki | None, anchor_s: float, s
     world = f"[world]\nstart = 2024-08-27T10:00:00Z\nspeed = {SPEED}\nanchor_s = {anchor_s}\n"
     price_file(folder, hourly(START_UTC_S, PRICES))
     path = folder / "evse.toml"
-    path.write_text(bench_toml(folder, switches, net + world, folder / "dev"))
+    path.write_text(bench_toml(folder, switches, net + world, folder / "dev", ac=ac))
     return path
 
 
 def charge_josev(
-    folder: Path, options: PeerOptions, timeout_s: float = 120.0, slow_loop: bool = True
+    folder: Path, options: PeerOptions, timeout_s: float = 120.0, slow_loop: bool = True, renegotiate: bool = False
 ) -> HouseResult:
-    """Run a whole session, under `lab-slow-loop` unless told otherwise.
+    """Run a whole session, under `lab-slow-loop` unless told otherwise. An AC vehicle comes to an AC outlet.
 
+    `renegotiate`: once in the loop the station asks for a service renegotiation, with which this vehicle stops.
     `options.interface`, `channel` and `pki_path` are filled in here. Raises NetworkUnavailable, PeerEnvironmentError,
     or RuntimeError when a process does not start.
     """
@@ -140,8 +145,12 @@ def charge_josev(
     plant = {
         "ports": str(folder / "dev"), "channel": channel, "result": str(result),
         "plant": {"speed": SPEED, "start_utc_s": START_UTC_S, "building_w": 2000.0, "battery": {"soc": 0.4},
-                  "bus": {"imd_self_test_s": 0.5, "imd_cycle_s": 0.2}},
+                  "bus": {"imd_self_test_s": 0.5, "imd_cycle_s": 0.2}, "kind": "ac" if options.by_ac else "dc"},
     }
+
+    def ask_for_renegotiation() -> None:
+        _ask(folder, "session", "renegotiate", "--service")
+
     with Link() as link:
         wanted = replace(options, interface=link.ev.interface, channel=channel, pki_path=pki)
         with _process(
@@ -150,12 +159,15 @@ def charge_josev(
         ), _process(
             link.evse.command([
                 sys.executable, "-m", "evse_controller.app", "--config",
-                str(_config(folder, link.evse.interface, lab, anchor_s, slow_loop)),
+                str(_config(folder, link.evse.interface, lab, anchor_s, slow_loop, options.by_ac)),
             ]),
             folder / "evsed.log", " ready, SDP port",
         ):
             _until(folder, ("status",), _sound, "a station without faults")
-            verdict = run_josev(wanted, folder / "peer.log", command=link.ev.command, timeout_s=timeout_s)
+            verdict = run_josev(
+                wanted, folder / "peer.log", command=link.ev.command, timeout_s=timeout_s,
+                in_loop=ask_for_renegotiation if renegotiate else None,
+            )
             shown = _until(
                 folder, ("session", "show"), lambda shown: bool(shown.get("session", {}).get("ended_utc_s")),
                 "the end of the session's record",

@@ -28,12 +28,15 @@ async def serve(options: dict[str, Any]) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     print("ready", flush=True)
-    highest = lowest = 0.0
+    highest = lowest = highest_w = lowest_w = 0.0
     frames, loop, tested_wh = 0, False, 0.0
     while not stop.is_set():
         bench.catch_up()
         current = plant.world.outlet_current_a
         highest, lowest = max(highest, current), min(lowest, current)
+        charger = plant.inlet.charger
+        power = plant.world.outlet_v * current if charger is None else charger.power_w
+        highest_w, lowest_w = max(highest_w, power), min(lowest_w, power)
         frames += len(plant.can.log)
         set_points.take(plant.can.log)
         if not loop and plant.inlet.contactor_closed:
@@ -44,7 +47,8 @@ async def serve(options: dict[str, Any]) -> None:
     await inlet.stop()
     energy = plant.world.world_energy
     Path(options["result"]).write_text(json.dumps({
-        "highest_a": highest, "lowest_a": lowest, "can_frames": frames,
+        "highest_a": highest, "lowest_a": lowest, "highest_w": highest_w, "lowest_w": lowest_w,
+        "can_frames": frames,
         "set_point_charged_wh": set_points.charged_wh - tested_wh, "set_point_discharged_wh": set_points.discharged_wh,
         "meter_in_wh": energy.outlet_in_wh, "meter_out_wh": energy.outlet_out_wh,
         "battery_in_wh": energy.battery_in_wh,

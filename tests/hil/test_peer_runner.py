@@ -87,6 +87,21 @@ def test_the_first_complaint_is_the_failure(line: str) -> None:
     assert result.failure == line
 
 
+RENEGOTIATED = """INFO x: {"SessionStopReq": {"ChargingSession": "ServiceRenegotiation"}}
+INFO    2026 - iso15118.shared.comm_session (9): Sent SessionStopReq
+INFO    2026 - iso15118.shared.comm_session (9): SessionStopRes received
+INFO    2026 - x (9): Reason: FaultyStateImplementationError occurred while processing message
+"""
+
+
+def test_a_service_renegotiation_is_judged_by_what_this_vehicle_can_do() -> None:
+    assert judge(RENEGOTIATED, 1.0, renegotiates=True).completed
+    assert not judge(GOOD, 1.0, renegotiates=True).completed
+    assert not judge(RENEGOTIATED, 1.0).completed
+    refused = RENEGOTIATED.replace("SessionStopRes received\n", "")
+    assert not judge(refused, 1.0, renegotiates=True).completed
+
+
 def test_a_log_that_only_stops_is_a_failure() -> None:
     assert judge("INFO a\n", 1.0, timed_out=True).failure == "no end in time"
     assert judge("INFO a\n", 1.0).failure == "ended without a word"
@@ -100,7 +115,7 @@ def test_a_log_that_only_stops_is_a_failure() -> None:
 def test_meter_journal_and_set_points_must_agree(place: str, key: str, complaint: str) -> None:
     seen = {
         "plant": {"meter_in_wh": 9_000.0, "meter_out_wh": 8_000.0,
-                  "set_point_charged_wh": 9_100.0, "set_point_discharged_wh": 8_100.0},
+                  "set_point_charged_wh": 9_100.0, "set_point_discharged_wh": 8_100.0, "can_frames": 1000},
         "record": {"charged_wh": 9_000.0, "discharged_wh": 8_000.0},
     }
     result = HouseResult(judge(GOOD, 1.0), seen["plant"], seen["record"], "")
