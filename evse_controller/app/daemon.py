@@ -53,10 +53,14 @@ def ntp_synchronised() -> bool:
     return bool(state not in (-1, 5))
 
 
-def load_protocols() -> None:
+def load_protocols(ac: bool) -> None:
     """What a car's first messages need, imported before the first heartbeat: an import cannot yield to the loop."""
-    import evse_controller.messages.generated.dc
-    import evse_controller.secc.iso20.session  # noqa: F401
+    import evse_controller.secc.iso20.session
+
+    if ac:
+        import evse_controller.messages.generated.ac
+    else:
+        import evse_controller.messages.generated.dc  # noqa: F401
 
 
 class Daemon:
@@ -82,7 +86,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        load_protocols()
+        load_protocols(self.config.secc.ac)
         with contextlib.ExitStack() as stack:
             journal, devices = self._open(stack)
             try:

@@ -3,8 +3,68 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from evse_controller.model.offer import EnergyNeeds, PowerProfile, PowerSlot, ScheduleOffer
+from evse_controller.net.ports import Output
+from evse_controller.secc.reply import MessageEvent
+from evse_controller.secc.streams import Stream
+
+_MEANINGS = {
+    "supportedAppProtocol": "protocol chosen",
+    "SessionSetup": "session opened, or joined again",
+    "AuthorizationSetup": "how the driver may be authorised",
+    "Authorization": "may this driver charge",
+    "CertificateInstallation": "contract certificate for the car",
+    "ServiceDiscovery": "what is on offer",
+    "ServiceDetail": "how it is on offer",
+    "ServiceSelection": "what the car takes",
+    "AC_ChargeParameterDiscovery": "limits of car and outlet",
+    "DC_ChargeParameterDiscovery": "limits of car and outlet",
+    "ScheduleExchange": "needs of the car, schedules and prices of ours",
+    "DC_CableCheck": "isolation of the cable",
+    "DC_PreCharge": "outlet brought to the battery's voltage",
+    "PowerDelivery": "energy on, off, held or planned anew",
+    "AC_ChargeLoop": "power now, limits now",
+    "DC_ChargeLoop": "current and voltage now, limits now",
+    "DC_WeldingDetection": "are contactors welded",
+    "MeteringConfirmation": "the car confirms the meter",
+    "VehicleCheckIn": "parking space taken",
+    "VehicleCheckOut": "parking space left",
+    "SessionStop": "session ended, paused, or another service wanted",
+}
+
+
+def message_text(event: MessageEvent, late_s: float | None) -> str:
+    """One line for one message pair: what was asked and answered, why it was refused, and what is odd about it.
+
+    `late_s`: how long it took, if that was longer than it may.
+    """
+    text = f"{event.request} -> {event.response} {event.code}"
+    text += f": {event.reason}" if event.reason else ""
+    if event.deviations:
+        text += f"; breaks its schema, served: {'; '.join(event.deviations)}"
+    if late_s is not None:
+        text += f"; LATE: {late_s:.2f} s, allowed are {event.performance_s:g} s"
+    return text
+
+
+def message_data(output: Output, event: MessageEvent, took_s: float | None) -> dict[str, Any]:
+    """The same for programs: states, meaning, payload type, stream, time in ms."""
+    data: dict[str, Any] = {"state": event.state, "next": event.next_state}
+    meaning = _MEANINGS.get(event.request.removesuffix("Req"))
+    if meaning is not None:
+        data["meaning"] = meaning
+    payload_type = getattr(output, "payload_type", None)
+    if payload_type is not None:
+        data["payload"] = f"{payload_type:#06x}"
+    if event.stream is not Stream.MAIN:
+        data["stream"] = event.stream.value
+    if took_s is not None:
+        data["ms"] = round(took_s * 1e3, 3)
+    if event.deviations:
+        data["deviations"] = list(event.deviations)
+    return data
 
 
 def _clock(utc_s: float) -> str:

@@ -12,10 +12,9 @@ from evse_controller.net.ports import LinkInfo, V2gConnection
 from evse_controller.net.server import ServerConfig, V2gServer
 from evse_controller.net.tls import PROFILES, Side, TlsContext, TlsError, load_credential, load_roots
 from evse_controller.secc.coding import LARGE_BYTES
-from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.connection import Connection
-from evse_controller.secc.iso20.timers import Timers
 from evse_controller.secc.reply import Transport
+from evse_controller.secc.surroundings import Peer
 
 _MIB = 1024 * 1024
 
@@ -68,24 +67,13 @@ def _capture(config: Config, outlet: Outlet) -> Capture | None:
 
 
 def _factory(config: Config, outlet: Outlet) -> Callable[[LinkInfo], V2gConnection]:
-    c = config.controller
-    slow = {"loop_sequence_s": c.slow_loop_timeout_s} if "lab-slow-loop" in c.lab else {}
-    secc = SeccConfig(
-        lab_tcp="lab-tcp" in c.lab,
-        services=(6, 2) if config.outlet.bidirectional else (2,),
-        currency=config.energy.currency,
-        dc_connector=config.protocol.dc_connector,
-        discharge_schedule_sign=config.protocol.discharge_schedule_sign,
-        accept_negative_discharge_limits=config.protocol.accept_negative_discharge_limits,
-        max_message_bytes=config.protocol.max_message_kib * 1024,
-        refuse_deviations="lab-refuse-deviations" in c.lab,
-        timers=Timers(**slow),
-    )
-
     def connect(link: LinkInfo) -> V2gConnection:
         transport = Transport.TLS_1_3_MUTUAL if link.tls else Transport.TCP
+        around = outlet.surroundings(Peer(link.peer_leaf_sha512, link.peer_common_name))
         opened_s, setup_s = link.opened_s, link.setup_deadline_s
-        connection = Connection(secc, transport, secrets.token_bytes, opened_s, setup_s, LARGE_BYTES)
+        connection = Connection(
+            config.secc, transport, secrets.token_bytes, opened_s, setup_s, LARGE_BYTES, around=around
+        )
         outlet.connection = connection
         return connection
 

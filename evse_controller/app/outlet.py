@@ -7,39 +7,49 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evse_controller.app.describe import agreed_text, needs_text
+from evse_controller.app.compose import (
+    authorizer_of,
+    energy_config,
+    settlement_terms,
+    site_config,
+    station_of,
+    tariff_of,
+)
+from evse_controller.app.describe import agreed_text, message_data, message_text, needs_text
 from evse_controller.app.recorder import Recorder
 from evse_controller.config import Config
 from evse_controller.config.devices import Devices
-from evse_controller.energy.manager import EnergyConfig, EnergyManager
-from evse_controller.energy.prices import Tariff, TariffTerms, flat_day_ahead, load_day_ahead
-from evse_controller.identity import EimAuthorizer
-from evse_controller.metering import SettlementTerms
+from evse_controller.energy.manager import EnergyManager
 from evse_controller.model.clock import ControlClock, WorldClock
 from evse_controller.model.commands import (
+    AcLoopUpdate,
     AuthorizationRequested,
     Command,
     EnergyStart,
-    EvDcLimits,
+    EvAcLimits,
+    EvLimits,
     LimitsNegotiated,
     LoopUpdate,
     ScheduleRequested,
+    ServiceReleased,
     ServiceSelected,
     SessionEnded,
     SessionOpened,
 )
 from evse_controller.model.fault import Fault, FaultCode
-from evse_controller.model.snapshot import Authorization, EvseSnapshot
+from evse_controller.model.pilot import PilotState
+from evse_controller.model.snapshot import DriverWishes, EvseSnapshot, Notification
 from evse_controller.net.ports import LinkInfo, NetEvent, Output
-from evse_controller.site import MeterScope, Site, SiteConfig
-from evse_controller.station import Station, StationConfig
+from evse_controller.secc.surroundings import Peer, Surroundings
+from evse_controller.site import Site
 from evse_controller.store import Journal
 
 if TYPE_CHECKING:
     from evse_controller.net.ports import V2gConnection
     from evse_controller.net.server import V2gServer
 
-_START_LEAD_S, _ISOLATION_SAMPLES = 4.0, 3  # control time of cable check and pre-charge beside the isolation samples
+ASKED_S = 60.0
+"""How long the car may take to heed what it is asked; for a pause [V2G20-3308]."""
 _REST_PHASES = ("idle", "connected", "emergency")
 
 
@@ -64,26 +74,63 @@ class Outlet:
         self.world = world
         self.server: V2gServer | None = None
         self.connection: V2gConnection | None = None
-        self.site = Site(_site_config(config))
-        self.tariff = _tariff(config)
-        self.energy = EnergyManager(_energy_config(config), self.tariff)
-        self.authorizer = EimAuthorizer(config.authorization.mode == "free-vend", config.authorization.tokens)
-        typical = _typical_efficiency(config)
-        terms = SettlementTerms(typical, typical, 0.98, config.energy.wear_cost_per_kwh)
+        self.site = Site(site_config(config))
+        self.tariff = tariff_of(config)
+        self.energy = EnergyManager(energy_config(config), self.tariff)
+        self.authorizer = authorizer_of(config)
         self.recorder = Recorder(
-            journal, ",".join(config.controller.lab), self.tariff, terms, devices.outlet.meter.meter_id
+            journal,
+            ",".join(config.controller.lab),
+            self.tariff,
+            settlement_terms(config),
+            devices.outlet.meter.meter_id,
+            config.session.pause_keep_h * 3600.0,
         )
         now_s, utc_s = control.now_s(), world.utc_s()
         latched = tuple(Fault(FaultCode(code), source, cause, now_s) for code, source, cause, _ in journal.latched())
-        self.station = Station(_station_config(config), devices.outlet, latched)
+        self.station = station_of(config, devices, latched)
         self.recorder.close_interrupted(utc_s, now_s)
+        self.driver: DriverWishes | None = None
+        self.late_messages = 0
         self._bidirectional = False
-        self._ev_limits: EvDcLimits | None = None
-        self._plugged = False
+        self._ev_limits: EvLimits | None = None
+        self._pilot: PilotState | None = None
+        self._plugged = self._patient = False
+        self._told_renegotiation = 0
+        self._confirm_due_s = math.inf
         self._step_failed = False
 
     def attach(self, server: V2gServer) -> None:
         self.server = server
+        if self._plugged:
+            server.set_enabled(True)
+            if self._patient:
+                server.expect(True)
+
+    def surroundings(self, peer: Peer = Peer()) -> Surroundings:  # noqa: B008 - it does not change
+        """What a protocol session of the vehicle `peer` may ask of this outlet."""
+        return Surroundings(peer=peer, paused=lambda session_id: self.recorder.paused.find(session_id, self._utc_s()))
+
+    def _utc_s(self) -> float:
+        return self.world.utc_s()
+
+    # what driver, technician and back office ask for
+
+    def wish(self, driver: DriverWishes | None) -> None:
+        """What the driver says of departure and charge, until the plug is out; None takes it back."""
+        self.driver = driver
+
+    def ask(self, kind: Notification, reason: str, max_delay_s: float = ASKED_S) -> None:
+        """Ask something of the car; see `Station.notify`. TERMINATE ends the session at once."""
+        if kind is Notification.TERMINATE:
+            self.station.request_stop(reason, self.now_s())
+        else:
+            self.station.notify(kind, max_delay_s, reason, self.now_s())
+
+    def forget_paused(self, why: str) -> None:
+        """Nobody may join what was paused here."""
+        for session_id in self.recorder.paused.drop_all():
+            self.event("session", f"{session_id} was paused and is over: {why}")
 
     # Hooks of the network shell
 
@@ -99,56 +146,76 @@ class Outlet:
     def on_commands(self, commands: Sequence[Command]) -> None:
         now_s, utc_s = self.control.now_s(), self.world.utc_s()
         for command in commands:
+            reading = self.devices.outlet.meter.reading()
+            if isinstance(command, SessionOpened) and command.resumed:
+                start = self.recorder.account(command.session_id, reading)
+                if start is not None:
+                    self.station.restore_account(command.session_id, *start)
             self.station.command(command, now_s)
-            self._dispatch(command, utc_s)
-            self.recorder.command(command, self.devices.outlet.meter.reading(), utc_s, now_s)
+            self._dispatch(command, now_s, utc_s)
+            self.recorder.command(command, reading, utc_s, now_s)
         self._drain(utc_s)
 
     def _drain(self, utc_s: float) -> None:
         for event in self.station.drain_events():
             self.recorder.event(utc_s, event.at_s, event.kind, event.text, event.data)
 
-    def on_output(self, link: LinkInfo, output: Output) -> None:
+    def on_output(self, link: LinkInfo, output: Output, took_s: float | None) -> None:
         event = getattr(output, "event", None)
-        if event is not None:
-            text = f"{event.request} -> {event.response} {event.code}"
-            text += f": {event.reason}" if event.reason else ""
-            data: dict[str, Any] = {"state": event.state}
-            if event.deviations:
-                text += f"; breaks its schema, served: {'; '.join(event.deviations)}"
-                data["deviations"] = list(event.deviations)
-            self.event("message", text, data)
+        if event is None:
+            return
+        late = took_s is not None and event.performance_s is not None and took_s > event.performance_s
+        self.late_messages += late
+        self.event("message", message_text(event, took_s if late else None), message_data(output, event, took_s))
 
     def on_event(self, event: NetEvent) -> None:
         self.event(event.kind, event.text)
 
-    def _dispatch(self, command: Command, utc_s: float) -> None:
+    def _dispatch(self, command: Command, now_s: float, utc_s: float) -> None:
         moved = self._moved_wh()
         if isinstance(command, SessionOpened):
             self._ev_limits, self._bidirectional = None, False
+            self.authorizer.opened(command.resumed)
         elif isinstance(command, AuthorizationRequested):
-            if self.authorizer.state(self.now_s()) is Authorization.REJECTED:
-                self.authorizer.told()
-            self.authorizer.asked()
-            state = self.authorizer.state(self.now_s()).value
+            self.authorizer.asked(now_s)
+            state = self.authorizer.state(now_s).value
             self.event("authorization", f"EIM ({self.config.authorization.mode}): {state}")
         elif isinstance(command, ServiceSelected):
             self._bidirectional = command.bidirectional
         elif isinstance(command, LimitsNegotiated):
             self._ev_limits = command.limits
         elif isinstance(command, ScheduleRequested) and self._ev_limits is not None:
-            ratings = self.snapshot().ratings
-            self.event("schedule", needs_text(command.needs))
-            self.energy.request(command.needs, self._ev_limits, ratings, self._bidirectional, utc_s, moved_wh=moved)
+            self._plan(command, self._ev_limits, utc_s, moved)
         elif isinstance(command, EnergyStart):
+            self._confirm_due_s = now_s + (self.config.session.confirm_meter_every_s or math.inf)
             self.energy.accepted(command.profile)
             self.event("schedule", agreed_text(command.profile, self.energy.wish(utc_s).offer))
-        elif isinstance(command, LoopUpdate):
+        elif isinstance(command, LoopUpdate | AcLoopUpdate):
             self.recorder.soc = command.soc if command.soc is not None else self.recorder.soc
             self.energy.update(command.needs, command.limits, command.soc, utc_s, moved_wh=moved)
+        elif isinstance(command, ServiceReleased):
+            self._forget_plan()
         elif isinstance(command, SessionEnded):
-            self.energy.end()
-            self.authorizer.session_ended()
+            self._forget_plan()
+            self.authorizer.session_ended(command.kind, now_s)
+
+    def _plan(self, command: ScheduleRequested, limits: EvLimits, utc_s: float, moved_wh: float) -> None:
+        snapshot = self.snapshot()
+        self.event("schedule", needs_text(command.needs) + (", anew" if command.renegotiation else ""))
+        self.energy.request(
+            command.needs,
+            limits,
+            snapshot.ac_ratings or snapshot.ratings,
+            self._bidirectional,
+            utc_s,
+            moved_wh=moved_wh,
+            ev_offer=command.ev_offer,
+            renegotiation=command.renegotiation,
+        )
+
+    def _forget_plan(self) -> None:
+        self.energy.end()
+        self._ev_limits, self._bidirectional, self._confirm_due_s = None, False, math.inf
 
     # the control step
 
@@ -167,8 +234,10 @@ class Outlet:
             allowance,
             self.energy.wish(utc_s),
             self.authorizer.state(now_s),
+            self.driver,
         )
         self.energy.work(clock=self._work_clock)
+        self._ask_what_is_due(now_s)
         self._drain(utc_s)
         status = self.station.status()
         self.recorder.faults(status.faults, utc_s)
@@ -187,14 +256,40 @@ class Outlet:
             self.event("internal-error", f"control step failed: {error!r}")
         self._step_failed = True
 
+    def _ask_what_is_due(self, now_s: float) -> None:
+        """A better schedule than the accepted one is asked for once; the meter's confirmation every so often."""
+        wanted = self.energy.renegotiation
+        if wanted is None:
+            if self._told_renegotiation:
+                self.station.withdraw(Notification.SCHEDULE_RENEGOTIATION, now_s)
+            self._told_renegotiation = 0
+        elif wanted.number != self._told_renegotiation:
+            self._told_renegotiation = wanted.number
+            self.ask(Notification.SCHEDULE_RENEGOTIATION, wanted.reason)
+        if now_s >= self._confirm_due_s:
+            self._confirm_due_s = now_s + self.config.session.confirm_meter_every_s
+            self.ask(Notification.METERING_CONFIRMATION, "it is time to confirm the meter")
+
     def _follow_plug(self, snapshot: EvseSnapshot) -> None:
-        plugged = snapshot.pilot.connected
-        if plugged != self._plugged and self.server is not None:
-            self._plugged = plugged
-            self.server.set_enabled(plugged)
+        """The car is listened to from plug-in on for a while, and as long as a session is paused: it may come back."""
+        pilot, paused = snapshot.pilot, self.recorder.paused
+        if pilot is PilotState.A and self._pilot is not PilotState.A:
+            self.driver = None
+            self.authorizer.unplugged()
+            self.forget_paused("the plug is out")
+        for session_id in paused.expire(snapshot.utc_s):
+            self.event("session", f"{session_id} was paused for too long and is over")
+        self._pilot = self._pilot if pilot is PilotState.INVALID else pilot
+        plugged, patient = pilot.connected, bool(paused.all)
+        if self.server is not None:
+            if plugged != self._plugged:
+                self.server.set_enabled(plugged)
+            if plugged and patient != (self._patient and self._plugged):
+                self.server.expect(patient)
+        self._plugged, self._patient = plugged, patient
 
     def _own_ac_w(self) -> float:
-        """AC power of this outlet from the DC meter, estimated low in magnitude.
+        """AC power of this outlet from its meter; of a DC meter estimated low in magnitude.
 
         What is not ours counts as building load: so too little is imported or exported, never too much.
         """
@@ -209,8 +304,13 @@ class Outlet:
         """What charging at once could have taken now; nothing before the car is connected to power."""
         if not snapshot.energy_ready:
             return 0.0
-        rated_w = snapshot.ratings.max_charge_power_w
-        return rated_w if self._ev_limits is None else min(rated_w, self._ev_limits.max_charge_power_w)
+        rated_w, limits = self.config.outlet.max_charge_w, self._ev_limits
+        if snapshot.ac_ratings is None:
+            rated_w = snapshot.ratings.max_charge_power_w
+        if limits is None:
+            return rated_w
+        ev_w = limits.max_charge_w.total_w if isinstance(limits, EvAcLimits) else limits.max_charge_power_w
+        return min(rated_w, ev_w)
 
     def _moved_wh(self) -> float:
         meter = self.recorder.meter
@@ -226,56 +326,3 @@ class Outlet:
     def close(self) -> None:
         self.event("daemon", "stopped")
         self.recorder.flush()
-
-
-def _site_config(config: Config) -> SiteConfig:
-    s = config.site
-    return SiteConfig(
-        import_limit_w=s.import_limit_w,
-        export_limit_w=s.export_limit_w,
-        failsafe_import_w=s.failsafe_import_w,
-        margin_w=s.margin_w,
-        meter_scope=MeterScope[s.meter_scope.upper()],
-    )
-
-
-def _station_config(config: Config) -> StationConfig:
-    o, c = config.outlet, config.controller
-    return StationConfig(
-        evseid=c.evseid,
-        ratings=o.ratings,
-        bidirectional=o.bidirectional,
-        grid_profile=o.grid_profile,
-        efficiency_import=o.efficiency_import,
-        efficiency_export=o.efficiency_export,
-        ramp_up_a_per_s=o.ramp_up_a_per_s,
-        isolation_response_s=o.isolation_response_s,
-        loop_timeout_s=c.slow_loop_timeout_s if "lab-slow-loop" in c.lab else 0.5,
-    )
-
-
-def _energy_config(config: Config) -> EnergyConfig:
-    e = config.energy
-    speed = 1.0 if config.world is None else config.world.speed
-    lead_s = _START_LEAD_S + _ISOLATION_SAMPLES * config.outlet.isolation_response_s
-    return EnergyConfig(
-        slot_s=e.slot_s,
-        default_stay_s=e.default_stay_s,
-        wear_per_kwh=e.wear_cost_per_kwh,
-        charge_efficiency=_typical_efficiency(config),
-        discharge_efficiency=_typical_efficiency(config),
-        building_profile_w=e.building_profile_w,
-        start_lead_s=lead_s * speed,
-        world_speed=speed,
-    )
-
-
-def _typical_efficiency(config: Config) -> float:
-    """Between the lowest and the highest, which are for limits: what plans and bills reckon with."""
-    return (config.outlet.efficiency_import + config.outlet.efficiency_export) / 2
-
-
-def _tariff(config: Config) -> Tariff:
-    e = config.energy
-    terms = TariffTerms(currency=e.currency, buy_surcharge_per_kwh=e.buy_surcharge, sell_fee_per_kwh=-e.sell_surcharge)
-    return Tariff(load_day_ahead(e.prices) if e.prices is not None else flat_day_ahead(0.0), terms)

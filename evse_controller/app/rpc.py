@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evse_controller import __version__
+from evse_controller.app import rpc_session
 from evse_controller.app.outlet import Outlet
 from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.limits import Limit
@@ -22,9 +23,9 @@ MAX_EVENTS = 10_000
 def methods(outlet: Outlet, started_s: float) -> dict[str, Handler]:
     """Method name -> handler(params, caller)."""
 
-    def audited(name: str, act: Callable[[Mapping[str, Any]], Any]) -> Handler:
+    def audited(name: str, act: Callable[[Outlet, Mapping[str, Any]], Any]) -> Handler:
         def handler(params: Mapping[str, Any], caller: Caller) -> Any:
-            result = act(params)
+            result = act(outlet, params)
             shown = {key: value for key, value in params.items() if key != "token"}
             outlet.event("operator", f"{name} by uid {caller.uid}: {json.dumps(shown)}")
             return result
@@ -34,22 +35,18 @@ def methods(outlet: Outlet, started_s: float) -> dict[str, Handler]:
     return {
         "status": lambda params, caller: status(outlet, started_s),
         "limits": lambda params, caller: limits(outlet),
-        "limits.set": audited("limits.set", lambda params: set_limit(outlet, params)),
-        "limits.clear": audited("limits.clear", lambda params: clear_limit(outlet, params)),
+        "driver": lambda params, caller: rpc_session.driver(outlet),
         "faults": lambda params, caller: {"active": [_fault(f) for f in outlet.station.faults]},
-        "faults.clear": audited("faults.clear", lambda params: clear_fault(outlet, params)),
         "session.list": lambda params, caller: sessions(outlet, params),
         "session.show": lambda params, caller: session(outlet, params),
         "latency": lambda params, caller: latencies(outlet),
-        "stop": audited("stop", lambda params: stop(outlet, params)),
-        "authorize": audited("authorize", lambda params: authorize(outlet, params)),
+        **{name: audited(name, act) for name, act in _ACTS.items()},
     }
 
 
 def status(outlet: Outlet, started_s: float) -> dict[str, Any]:
     now_s, utc_s = outlet.now_s(), outlet.world.utc_s()
     s = outlet.station.status()
-    power_w = None if s.voltage_v is None or s.current_a is None else s.voltage_v * s.current_a
     record = outlet.recorder.record
     running = None
     if record is not None:
@@ -72,6 +69,7 @@ def status(outlet: Outlet, started_s: float) -> dict[str, Any]:
         "uptime_s": now_s - started_s,
         "lab": list(outlet.config.controller.lab),
         "outlet": {
+            "kind": outlet.config.outlet.kind,
             "phase": s.phase,
             "step": s.sub_step,
             "pilot": s.pilot,
@@ -79,14 +77,23 @@ def status(outlet: Outlet, started_s: float) -> dict[str, Any]:
             "mode": s.mode,
             "voltage_v": s.voltage_v,
             "current_a": s.current_a,
-            "power_w": power_w,
+            "power_w": s.power_w,
+            "phases": [list(phase) for phase in s.phases],
             "setpoint_w": s.setpoint_w,
             "isolation_kohm": None if s.isolation_ohm is None else s.isolation_ohm / 1000,
             "export_denied": s.export_denied,
             "stopping": s.stopping,
+            "asleep": s.asleep,
+            "notification": s.notification,
         },
         "limits": {"charge": _ruling(s.charge_rules), "discharge": _ruling(s.discharge_rules)},
         "session": running,
+        "authorization": outlet.authorizer.phase.value,
+        "driver": rpc_session.driver(outlet),
+        "paused": [
+            {"id": each.session_id, "evccid": each.evccid, "since_utc_s": each.paused_utc_s}
+            for each in outlet.recorder.paused.all
+        ],
         "price": {
             "buy": outlet.tariff.buy(utc_s),
             "sell": outlet.tariff.sell(utc_s),
@@ -109,7 +116,7 @@ def _latency(outlet: Outlet) -> dict[str, Any] | None:
     p50_s, p99_s = record.percentile_s(0.5), record.percentile_s(0.99)
     if p50_s is None or p99_s is None:
         return None
-    return {"count": record.count, "p50": p50_s * 1e3, "p99": p99_s * 1e3}
+    return {"count": record.count, "p50": p50_s * 1e3, "p99": p99_s * 1e3, "late": outlet.late_messages}
 
 
 def latencies(outlet: Outlet) -> dict[str, Any]:
@@ -227,7 +234,12 @@ def session(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
         )
     events = outlet.journal.events(record.session_id, MAX_EVENTS)
     left_out = outlet.journal.count_events(record.session_id) - len(events)
-    return {"session": _record(record), "events": [asdict(e) for e in events], "events_left_out": left_out}
+    return {
+        "session": _record(record),
+        "confirmations": [asdict(each) for each in outlet.journal.confirmations(record.session_id)],
+        "events": [asdict(e) for e in events],
+        "events_left_out": left_out,
+    }
 
 
 def _record(record: SessionRecord) -> dict[str, Any]:
@@ -236,23 +248,27 @@ def _record(record: SessionRecord) -> dict[str, Any]:
     return {**asdict(record), **energy, "settlement": settlement}
 
 
-def stop(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
-    if outlet.recorder.record is None:
-        raise RpcError(RpcError.REFUSED, "no session is running")
-    reason = str(params.get("reason", "stopped by technician"))
-    outlet.station.request_stop(reason, outlet.now_s())
-    return {"reason": reason}
-
-
-def authorize(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Present an EIM token, as an RFID reader would."""
-    if not outlet.authorizer.present(_param(params, "token", str), outlet.now_s()):
-        raise RpcError(RpcError.REFUSED, "this token is not known here")
-    return {}
-
-
 def _param(params: Mapping[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
     value = params.get(key)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise RpcError(RpcError.INVALID_PARAMS, f"{key} is missing or of the wrong type")
     return value
+
+
+_ACTS: dict[str, Callable[[Outlet, Mapping[str, Any]], Any]] = {
+    "limits.set": set_limit,
+    "limits.clear": clear_limit,
+    "faults.clear": clear_fault,
+    "stop": rpc_session.stop,
+    "session.stop": rpc_session.stop,
+    "session.pause": rpc_session.pause,
+    "session.renegotiate": rpc_session.renegotiate,
+    "session.confirm-meter": rpc_session.confirm_meter,
+    "session.standby-exit": rpc_session.exit_standby,
+    "session.wake": rpc_session.wake,
+    "session.start": rpc_session.start,
+    "authorize": rpc_session.authorize,
+    "driver.set": rpc_session.set_driver,
+    "driver.clear": rpc_session.clear_driver,
+}
+"""What changes something: each is an event with the user that asked for it."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from evse_controller.config.load import Config, DeviceConfig
-from evse_controller.station import OutletDevices
-from hal.api import AcMeter, DcMeter, DeviceError, Driver, IsolationMonitor, PowerSupply, SafetyMcu
+from evse_controller.station import AcOutletDevices, OutletDevices
+from hal.api import AcMeter, AcOutletMeter, DcMeter, DeviceError, Driver, IsolationMonitor, PowerSupply, SafetyMcu
 
 GROUP = "evse_controller.drivers"
 _SIMULATED_BUSES = ("virtual", "udp_multicast")
@@ -22,7 +22,7 @@ class DriverError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    outlet: OutletDevices
+    outlet: OutletDevices | AcOutletDevices
     building: AcMeter | None
     drivers: tuple[Driver, ...]
 
@@ -30,12 +30,17 @@ class Devices:
 def build(config: Config) -> Devices:
     """Create every driver, unopened. Raises DriverError."""
     made = {role: _create(device) for role, device in config.devices.items()}
-    outlet = OutletDevices(
-        mcu=cast(SafetyMcu, made["mcu"]),
-        supply=cast(PowerSupply, made["power"]),
-        meter=cast(DcMeter, made["meter"]),
-        isolation=cast(IsolationMonitor, made["isolation"]),
-    )
+    mcu = cast(SafetyMcu, made["mcu"])
+    outlet: OutletDevices | AcOutletDevices
+    if config.outlet.ac is not None:
+        outlet = AcOutletDevices(mcu=mcu, meter=cast(AcOutletMeter, made["meter"]))
+    else:
+        outlet = OutletDevices(
+            mcu=mcu,
+            supply=cast(PowerSupply, made["power"]),
+            meter=cast(DcMeter, made["meter"]),
+            isolation=cast(IsolationMonitor, made["isolation"]),
+        )
     return Devices(outlet, cast(AcMeter | None, made.get("building")), tuple(made.values()))
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evse_controller.config.outlet import DEVICE_ROLES, OutletSection, read_outlet
+from evse_controller.config.protocol import SERVICE_IDS, SessionSection, read_protocol
 from evse_controller.config.reader import ConfigError, Document, Table
-from evse_controller.model.snapshot import DcRatings
+from evse_controller.secc.config import SeccConfig
 
 LAB_SWITCHES = {
     "lab-p256": "TLS also accepts P-256 certificates, groups and signatures (outside the -20 profile)",
@@ -19,7 +21,6 @@ LAB_SWITCHES = {
     "lab-refuse-deviations": "a car whose message breaks its schema is refused, not served: for conformance tests only",
 }
 _EVSEID = re.compile(r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}$")
-DEVICE_ROLES = ("mcu", "power", "meter", "isolation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,6 @@ class NetSection:
 
 
 @dataclass(frozen=True, slots=True)
-class OutletSection:
-    ratings: DcRatings
-    bidirectional: bool
-    grid_profile: int | None
-    efficiency_import: float
-    efficiency_export: float
-    ramp_up_a_per_s: float
-    isolation_response_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class SiteSection:
     import_limit_w: float
     export_limit_w: float
@@ -99,19 +89,16 @@ class EnergySection:
 
 
 @dataclass(frozen=True, slots=True)
-class ProtocolSection:
-    """Where public stacks disagree, and bounds: see `SeccConfig`, which documents each and holds the defaults."""
-
-    dc_connector: int
-    discharge_schedule_sign: int
-    accept_negative_discharge_limits: bool
-    max_message_kib: int
-
-
-@dataclass(frozen=True, slots=True)
 class AuthorizationSection:
+    """`bound_tokens`: (token, names of the outlets at which alone it is good). Times in seconds, see `EimTimes`."""
+
     mode: str
     tokens: tuple[str, ...]
+    bound_tokens: tuple[tuple[str, tuple[str, ...]], ...]
+    tap_s: float
+    remote_s: float
+    bounce_s: float
+    broken_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +111,48 @@ class Config:
     site: SiteSection
     energy: EnergySection
     authorization: AuthorizationSection
-    protocol: ProtocolSection
+    secc: SeccConfig
+    session: SessionSection
     devices: Mapping[str, DeviceConfig]
 
     def notes(self) -> list[str]:
         """What a technician should know about this file although it is valid."""
         notes = [f"lab switch {name}: {LAB_SWITCHES[name]}" for name in self.controller.lab]
-        notes.append(f"a car's message may have {self.protocol.max_message_kib} KiB (protocol.max_message_kib)")
+        kib = self.secc.max_message_bytes // 1024
+        notes.append(f"a car's message may have {kib} KiB (protocol.max_message_kib)")
         if self.world is not None:
             notes.append(f"simulated world clock, {self.world.speed:g} times as fast: refused with real devices")
-        if not self.outlet.bidirectional:
-            notes.append("charging only: outlet.bidirectional is false")
-        elif self.site.export_limit_w == 0:
-            notes.append("no discharge into the grid: site.export_limit_w is 0 (the building's own load may be served)")
-        if self.outlet.bidirectional and self.outlet.grid_profile is None:
-            notes.append("no discharge at all: outlet.grid_profile is not commissioned")
+        notes += self._of_services()
+        notes += self._of_discharge()
         if "building" not in self.devices:
             notes.append(f"no building meter: the failsafe share of {self.site.failsafe_import_w:g} W rules for ever")
+        return notes
+
+    def _of_services(self) -> list[str]:
+        secc = self.secc
+        names = {number: name for name, number in SERVICE_IDS.items()}
+        notes = [f"cars are offered {', '.join(names[number] for number in secc.services)}"]
+        if 2 in secc.mobility_needs_modes:
+            notes.append("drivers may say departure and charge themselves: evsectl driver (MobilityNeedsMode 2)")
+        switched_off = [name for name in ("pause", "standby", "service_renegotiation") if not getattr(secc, name)]
+        notes += [f"session.{name} is false: cars are refused it" for name in switched_off]
+        if secc.pause and self.controller.lab and "lab-tcp" in self.controller.lab and not self.net.tls_trust:
+            notes.append("no pause without TLS: a paused session is bound to the vehicle certificate")
+        for quirk in secc.quirks:
+            who = [quirk.evccid_prefix and f"EVCCID {quirk.evccid_prefix}...", quirk.common_name]
+            notes.append(f"other answers for {' '.join(filter(None, who))}: {', '.join(quirk.overrides)} ({quirk.why})")
+        return notes
+
+    def _of_discharge(self) -> list[str]:
+        outlet, notes = self.outlet, []
+        if not outlet.bidirectional:
+            return ["charging only: outlet.bidirectional is false"]
+        if self.site.export_limit_w == 0:
+            notes.append("no discharge into the grid: site.export_limit_w is 0 (the building's own load may be served)")
+        if outlet.ac is not None and not outlet.ac.ac_export_authorised:
+            notes.append("no discharge at all: outlet.ac.ac_export_authorised is false (the cars' inverters feed)")
+        if outlet.ac is None and outlet.grid_profile is None:
+            notes.append("no discharge at all: outlet.grid_profile is not commissioned")
         return notes
 
 
@@ -152,12 +164,14 @@ def load(path: str | Path) -> Config:
     world = _world(root.table("world")) if "world" in root else None
     net = _net(root.table("net", required=True), "lab-tcp" in controller.lab)
     outlet_table = root.table("outlet", required=True)
-    outlet = _outlet(outlet_table)
+    outlet = read_outlet(outlet_table)
     site_table = root.table("site", required=True)
     site = _site(site_table)
-    devices = {role: _device(outlet_table.table(role, required=True)) for role in DEVICE_ROLES}
+    devices = {role: _device(outlet_table.table(role, required=True)) for role in DEVICE_ROLES[outlet.kind]}
     if "meter" in site_table:
         devices["building"] = _device(site_table.table("meter"))
+    energy = _energy(root.table("energy"))
+    secc, session = read_protocol(root, outlet, controller.lab, controller.slow_loop_timeout_s, energy.currency)
     config = Config(
         path=Path(path),
         controller=controller,
@@ -165,9 +179,10 @@ def load(path: str | Path) -> Config:
         net=net,
         outlet=outlet,
         site=site,
-        energy=_energy(root.table("energy")),
+        energy=energy,
         authorization=_authorization(root.table("authorization")),
-        protocol=_protocol(root.table("protocol")),
+        secc=secc,
+        session=session,
         devices=devices,
     )
     for table in (outlet_table, site_table, root):
@@ -229,34 +244,6 @@ def _net(table: Table, plain: bool) -> NetSection:
     return section
 
 
-def _outlet(table: Table) -> OutletSection:
-    r = table.table("ratings", required=True)
-    bidirectional = table.flag("bidirectional", False)
-    ratings = DcRatings(
-        max_voltage_v=r.number("max_voltage_v", 50, 1500),
-        min_voltage_v=r.number("min_voltage_v", 0, 1500),
-        max_charge_current_a=r.number("max_charge_current_a", 0, 3000),
-        max_charge_power_w=r.number("max_charge_power_w", 0, 4e6),
-        max_discharge_current_a=r.number("max_discharge_current_a", 0, 3000, 0.0),
-        max_discharge_power_w=r.number("max_discharge_power_w", 0, 4e6, 0.0),
-    )
-    if ratings.min_voltage_v >= ratings.max_voltage_v:
-        r.complain("min_voltage_v", "must be below max_voltage_v")
-    if bidirectional and ratings.max_discharge_current_a * ratings.max_discharge_power_w == 0:
-        r.complain("max_discharge_power_w", "a bidirectional outlet needs discharge ratings above 0")
-    r.done()
-    profile = table.integer("grid_profile", 0, 0xFFFF) if "grid_profile" in table else None
-    return OutletSection(
-        ratings=ratings,
-        bidirectional=bidirectional,
-        grid_profile=profile,
-        efficiency_import=table.number("efficiency_import", 0.5, 1.0, 0.93),
-        efficiency_export=table.number("efficiency_export", 0.5, 1.0, 0.93),
-        ramp_up_a_per_s=table.number("ramp_up_a_per_s", 0.1, 10_000, 50.0),
-        isolation_response_s=table.number("isolation_response_s", 0.1, 5, 5.0),
-    )
-
-
 def _site(table: Table) -> SiteSection:
     section = SiteSection(
         import_limit_w=table.number("import_limit_w", 0, 1e8),
@@ -288,22 +275,25 @@ def _energy(table: Table) -> EnergySection:
 
 
 def _authorization(table: Table) -> AuthorizationSection:
-    section = AuthorizationSection(table.choice("mode", ("free-vend", "tokens"), "tokens"), table.texts("tokens"))
-    table.done()
-    return section
-
-
-def _protocol(table: Table) -> ProtocolSection:
-    section = ProtocolSection(
-        dc_connector=table.integer("dc_connector", 1, 4, 2),
-        discharge_schedule_sign=table.integer("discharge_schedule_sign", -1, 1, 1),
-        accept_negative_discharge_limits=table.flag("accept_negative_discharge_limits", False),
-        max_message_kib=table.integer("max_message_kib", 64, 1536, 256),
+    section = AuthorizationSection(
+        mode=table.choice("mode", ("free-vend", "tokens"), "tokens"),
+        tokens=table.texts("tokens"),
+        bound_tokens=tuple(_bound_token(each) for each in table.tables("token")),
+        tap_s=table.number("tap_s", 0, 3600, 60.0),
+        remote_s=table.number("remote_s", 0, 86_400, 120.0),
+        bounce_s=table.number("bounce_s", 0, 60, 3.0),
+        broken_s=table.number("broken_s", 0, 3600, 0.0),
     )
-    if section.discharge_schedule_sign == 0:
-        table.complain("discharge_schedule_sign", "must be 1 or -1")
     table.done()
     return section
+
+
+def _bound_token(table: Table) -> tuple[str, tuple[str, ...]]:
+    token, outlets = table.text("value"), table.texts("outlets")
+    if not outlets:
+        table.complain("outlets", "is missing (names of the outlets at which this token is good)")
+    table.done()
+    return token, outlets
 
 
 def _device(table: Table) -> DeviceConfig:

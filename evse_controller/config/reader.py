@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_\-\.\"']+)\s*=")
 
 
@@ -27,17 +27,31 @@ def _clean(dotted: str) -> str:
 
 
 def _lines_of_keys(text: str) -> dict[str, int]:
-    """Line number of every `table.key` and `[table]` (first occurrence)."""
+    """Line number of every `table.key` and `[table]` (first occurrence); `[[table]]` are `table[0]`, `table[1]`, ..."""
     found: dict[str, int] = {}
+    newest: dict[str, int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
-            table = _clean(header[1])
+            table = _numbered(_clean(header[2]), header[1] == "[[", newest)
             found.setdefault(table, number)
         elif key := _KEY.match(line):
             name = _clean(key[1])
             found.setdefault(f"{table}.{name}" if table else name, number)
     return found
+
+
+def _numbered(dotted: str, array: bool, newest: dict[str, int]) -> str:
+    """The header's name with the number of each array of tables in it; counts a new element of one in `newest`."""
+    name = ""
+    parts = dotted.split(".")
+    for place, part in enumerate(parts, start=1):
+        name = f"{name}.{part}" if name else part
+        if array and place == len(parts):
+            newest[name] = newest.get(name, -1) + 1
+        if name in newest:
+            name = f"{name}[{newest[name]}]"
+    return name
 
 
 class Document:
@@ -82,11 +96,25 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._data
 
+    @property
+    def problems(self) -> int:
+        """How many problems the whole document has so far."""
+        return len(self._document.problems)
+
     def _full(self, key: str) -> str:
-        return f"{self.name}.{key}" if self.name else key
+        return f"{self.name}.{key}" if self.name and key else self.name or key
 
     def complain(self, key: str, what: str) -> None:
+        """`key` empty: the whole table."""
         self._document.complain(self._full(key), what)
+
+    def know(self, keys: Iterable[str]) -> None:
+        """These may stand here, whether anybody reads them or not."""
+        self._asked.update(keys)
+
+    def get(self, key: str, kind: type | tuple[type, ...], words: str) -> Any:
+        """Any value of a type, None when there is none of it."""
+        return self._get(key, kind, words, False)
 
     def _get(self, key: str, kind: type | tuple[type, ...], words: str, required: bool) -> Any:
         self._asked.add(key)
@@ -144,6 +172,24 @@ class Table:
             return tuple(default)
         return tuple(value)
 
+    def integers(self, key: str, default: Sequence[int]) -> tuple[int, ...]:
+        value = self._get(key, list, "a list of whole numbers", False)
+        if value is None:
+            return tuple(default)
+        if not all(isinstance(item, int) and not isinstance(item, bool) for item in value):
+            self.complain(key, f"must be a list of whole numbers, is {value!r}")
+            return tuple(default)
+        return tuple(value)
+
+    def choices(self, key: str, choices: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+        """A list of names, each once and one at least."""
+        value = self.texts(key, default)
+        unknown = [name for name in value if name not in choices]
+        if unknown or not value or len(set(value)) != len(value):
+            self.complain(key, f"must name each once, of {', '.join(choices)}, is {list(value)}")
+            return tuple(default)
+        return value
+
     def numbers(self, key: str, count: int) -> tuple[float, ...] | None:
         """A list of exactly `count` numbers."""
         value = self._get(key, list, f"a list of {count} numbers", True)
@@ -174,6 +220,16 @@ class Table:
     def table(self, key: str, required: bool = False) -> Table:
         value = self._get(key, dict, "a table", required)
         return Table(self._document, self._full(key), value or {})
+
+    def tables(self, key: str) -> list[Table]:
+        """An array of tables, `[[key]]`."""
+        value = self._get(key, list, "an array of tables", False)
+        if value is None:
+            return []
+        if not all(isinstance(item, dict) for item in value):
+            self.complain(key, "must be an array of tables")
+            return []
+        return [Table(self._document, f"{self._full(key)}[{number}]", item) for number, item in enumerate(value)]
 
     def rest(self, *known: str) -> dict[str, Any]:
         """Every key but `known`, for a driver that checks its own options."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import secrets
 import socket
 from dataclasses import dataclass
@@ -158,6 +159,17 @@ class V2gServer:
         for link in tuple(self._links):
             link.abort(reason)
 
+    def expect(self, patient: bool) -> None:
+        """The EV that is plugged in may come (again) from now on: for the communication set-up time, or, `patient`,
+        for as long as it takes. Sessions that run are left alone."""
+        if self._window_timer is not None:
+            self._window_timer.cancel()
+            self._window_timer = None
+        if patient:
+            self._window = sdp.SetupWindow(self.hooks.now_s(), math.inf)
+        else:
+            self._open_window()
+
     @property
     def enabled(self) -> bool:
         """Whether SDP is answered and TCP accepted now (an active session apart)."""
@@ -187,7 +199,9 @@ class V2gServer:
         return None
 
     def setup_deadline_s(self) -> float | None:
-        return None if self._window is None else self._window.deadline_s
+        if self._window is None or self._window.deadline_s == math.inf:
+            return None
+        return self._window.deadline_s
 
     def gone(self, link: Link) -> None:
         """LinkOwner: after a session the EV may come back at once, as after a new data link."""
@@ -195,7 +209,7 @@ class V2gServer:
         if self.active is link:
             self.active = None
             had_session = link.connection is not None and link.connection.session_id is not None
-            if self._window is not None and had_session:
+            if self._window is not None and had_session and self._window.deadline_s != math.inf:
                 self._open_window()
 
     def event(self, kind: str, text: str, link: LinkInfo | None = None) -> None:

@@ -36,12 +36,12 @@ def test_imports_come_before_the_first_heartbeat_and_the_network_after_the_contr
 ) -> None:
     log: list[str] = []
     monkeypatch.setattr(_Outlet, "log", log, raising=False)
-    monkeypatch.setattr(daemon, "load_protocols", lambda: log.append("imports"))
+    monkeypatch.setattr(daemon, "load_protocols", lambda ac: log.append("imports"))
     monkeypatch.setattr(daemon, "Outlet", _Outlet)
     monkeypatch.setattr(daemon, "Journal", lambda *_: SimpleNamespace(close=lambda: None))
     monkeypatch.setattr(daemon, "build", lambda _: SimpleNamespace(drivers=[]))
     monkeypatch.setattr(daemon, "build_server", lambda *_: _SlowServer())
-    config = SimpleNamespace(world=None, controller=SimpleNamespace(state_dir=tmp_path))
+    config = SimpleNamespace(world=None, controller=SimpleNamespace(state_dir=tmp_path), secc=SimpleNamespace(ac=False))
     with pytest.raises(daemon.StartError, match="no such interface"):
         asyncio.run(daemon.Daemon(cast("Config", cast(Any, config))).run())
     assert log[0] == "imports"

@@ -32,7 +32,7 @@ def test_a_served_deviation_is_in_event_log_and_journal_with_path_and_reason(tmp
     other = Connection(link.config, link.transport, lambda length: bytes(length), house.now_s)
     data = encode_frame(PayloadType.APP_PROTOCOL, encode(request) + b"\0")
     (output,) = other.receive(data, house.outlet.snapshot(), house.now_s)
-    house.outlet.on_output(LinkInfo("[::1]:1", False, house.now_s), output)
+    house.outlet.on_output(LinkInfo("[::1]:1", False, house.now_s), output, 0.001)
     house.outlet.recorder.flush()
     told = "supportedAppProtocolReq: 1 bytes behind the document"
     (event,) = (e for e in house.outlet.journal.events(session_id, 1000) if "deviations" in e.data)

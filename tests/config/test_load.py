@@ -11,6 +11,7 @@ from evse_controller.config import ConfigError, load
 from evse_controller.config import __file__ as package_file
 
 EXAMPLE = Path(package_file).with_name("example.toml")
+AC_EXAMPLE = EXAMPLE.with_name("example_ac.toml")
 
 
 def broken(tmp_path: Path, old: str, new: str) -> list[str]:
@@ -52,7 +53,7 @@ def test_a_wrong_type_and_a_value_out_of_range_are_both_reported(tmp_path: Path)
 
 def test_the_limit_of_a_message_is_256_kib_unless_configured_within_bounds(tmp_path: Path) -> None:
     config = load(EXAMPLE)
-    assert config.protocol.max_message_kib == 256
+    assert config.secc.max_message_bytes == 256 * 1024
     assert any("256 KiB (protocol.max_message_kib)" in note for note in config.notes())
     for wrong in ("63", "1537"):
         problems = broken(tmp_path, "max_message_kib = 256", f"max_message_kib = {wrong}")
