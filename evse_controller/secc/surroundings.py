@@ -1,17 +1,16 @@
-"""What a session may ask of the house around it: who the vehicle is, which sessions are paused, who checks signatures.
+"""What a session may ask of the house around it: who the vehicle is, which sessions are paused, who checks
+signatures and contracts.
 
 Everything here is given with the connection and answers at once; a session never waits for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from evse_controller.messages.base import Node
-from evse_controller.messages.generated.xmldsig import Signature
 from evse_controller.model.commands import PausedSession
+from evse_controller.secc.contracts import ContractVerifier, Signatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +24,21 @@ class Peer:
     common_name: str | None = None
 
 
-class Signatures(Protocol):
-    """Checks XML signatures over EXI fragments."""
-
-    def verify(self, signature: Signature, elements: Mapping[str, Node], certificate_der: bytes) -> str | None:
-        """None when `signature` covers all `elements` (by their Id) with the key of this certificate, else why not."""
-
-
 def _nothing_paused(session_id: str) -> PausedSession | None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """`paused` finds a paused session by its id (upper-case hex), and must be told by commands what is kept."""
+    """`paused` finds a paused session by its id (upper-case hex), and must be told by commands what is kept.
+
+    Plug & Charge is offered where there are `signatures` and `contracts`, and a vehicle certificate.
+    """
 
     peer: Peer = Peer()
     paused: Callable[[str], PausedSession | None] = _nothing_paused
     signatures: Signatures | None = None
+    contracts: ContractVerifier | None = None
 
 
 NOBODY = Surroundings()

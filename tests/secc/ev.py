@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from evse_controller.messages import decode, encode
 from evse_controller.messages.base import Message, Schema
@@ -249,6 +249,7 @@ class Bench:
     commands: list[Command] = field(default_factory=list)
     session: Iso20Session = field(init=False)
     session_id: bytes = bytes(8)
+    asked_id: bytes = bytes(8)  # what SessionSetupReq asks for; a paused session, if not zero
 
     def __post_init__(self) -> None:
         self.session = Iso20Session(self.config, "ISO 15118-20 DC", random_bytes(), self.now_s, self.around)
@@ -264,7 +265,7 @@ class Bench:
     def set(self, **changes: Any) -> None:
         self.snapshot = replace(self.snapshot, **changes)
 
-    def after(self, seconds: float) -> Bench:
+    def after(self, seconds: float) -> Self:
         self.now_s += seconds
         self.set(utc_s=self.snapshot.utc_s + seconds)
         return self
@@ -286,7 +287,7 @@ class Bench:
     def commands_of(self, kind: type) -> list[Any]:
         return [command for command in self.commands if isinstance(command, kind)]
 
-    def to(self, state: str) -> Bench:
+    def to(self, state: str) -> Self:
         """Walk the usual way until the session waits in `state`."""
         for _ in range(20):
             if self.state == state:
@@ -296,7 +297,7 @@ class Bench:
             self._step()
         raise AssertionError(f"{state} not reached, stuck in {self.state}")
 
-    def _hold(self, state: str) -> Bench:
+    def _hold(self, state: str) -> Self:
         """From the running loop to one of the states in which energy is held back."""
         self.say(self._loop())
         standby = state == "Standby"
@@ -316,7 +317,7 @@ class Bench:
         state = self.state
         self.after(0.125)  # a power of two, so that timers can be tested at their exact edge
         if state == "SessionSetup":
-            self.session_id = self.say(cm.SessionSetupReq(header(), "EV1")).header.session_id
+            self.session_id = self.ask(cm.SessionSetupReq(header(), "EV1"), self.asked_id).response.header.session_id
         elif state == "ScheduleExchange":
             self.say(schedule_request(self.control_mode))
             self.set(offer=OFFER)

@@ -29,7 +29,15 @@ def three(power_w: float) -> PhasePower:
 
 
 RATINGS = AcRatings(
-    three(PHASE_W), three(3680.0), three(0.0), three(0.0), 230.0, 50.0, 3, max_asymmetry_w=4600.0, power_ramp_w_per_s=5e3
+    three(PHASE_W),
+    three(3680.0),
+    three(0.0),
+    three(0.0),
+    230.0,
+    50.0,
+    3,
+    max_asymmetry_w=4600.0,
+    power_ramp_w_per_s=5000.0,
 )
 PRESENT = AcPresent(three(PHASE_W), three(3680.0), three(2000.0), three(1500.0))
 AC_SNAPSHOT: EvseSnapshot = replace(

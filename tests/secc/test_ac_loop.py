@@ -23,7 +23,8 @@ COMBINATIONS = [(mode, service) for mode in (SCHEDULED, DYNAMIC) for service in 
 
 
 def looping(mode: int = DYNAMIC, service: int = AC_BPT, **present: Any) -> AcBench:
-    bench = AcBench(service=service, control_mode=mode).to("ChargeLoop")
+    bench = AcBench(service=service, control_mode=mode)
+    bench.to("ChargeLoop")
     bench.set(ac_present=replace(PRESENT, **present))
     return bench
 
@@ -67,6 +68,11 @@ def test_case_57_charge_discharge_charge_without_a_new_session() -> None:
         assert told(ask(bench)) == (target_w, target_w, target_w)
 
 
+def test_a_target_is_rounded_towards_zero() -> None:
+    assert told(ask(looping(target_w=three(1234.5678)))) == (1234.5,) * 3
+    assert told(ask(looping(target_w=three(-1234.5678)))) == (-1234.5,) * 3
+
+
 def test_a_one_way_service_never_gets_a_negative_target() -> None:
     assert told(ask(looping(service=AC, target_w=three(-1000.0)))) == (0.0, 0.0, 0.0)
 
@@ -76,8 +82,9 @@ def test_case_55_a_target_never_exceeds_charge_parameter_discovery_the_ev_or_wha
     assert told(ask(looping(target_w=three(3000.0), max_charge_w=three(2000.0)))) == (2000.0,) * 3  # what holds now
     assert told(ask(looping(target_w=three(-9000.0), max_discharge_w=three(9000.0)))) == (-3000.0,) * 3
     bench = looping(target_w=three(9000.0), max_charge_w=three(9000.0))
-    bench.session._data.ac.limits = None  # an EV without limits of its own
-    bench.session._data.ac.negotiated = replace(bench.session._data.ac.negotiated, max_charge_w=three(1e6))
+    memory = bench.session._data.ac
+    assert memory.negotiated is not None
+    memory.negotiated = replace(memory.negotiated, max_charge_w=three(1e6))  # an EV that could do more
     request = loop(DYNAMIC, True, ev_maximum_charge_power=3e6)
     assert told(bench.say(request)) == (7360.0,) * 3  # the rating
 
@@ -104,19 +111,22 @@ def test_scheduled_limits_that_are_left_out_keep_their_last_value() -> None:
 
 def test_scheduled_is_told_a_target_only_where_less_holds_than_was_planned() -> None:
     bench = looping(SCHEDULED, target_w=three(3680.0))
-    bench.session._data.chosen = replace(bench.session._data.chosen, charging=_slots(11_040.0))
+    _cap(bench, 11_040.0)
     assert told(ask(bench)) == (None, None, None)
     bench.set(ac_present=replace(PRESENT, target_w=three(2000.0)))
     assert told(ask(bench)) == (2000.0, 2000.0, 2000.0)
     # From then on it is told what holds, never more than the schedule.
-    bench.session._data.chosen = replace(bench.session._data.chosen, charging=_slots(9000.0))
+    _cap(bench, 9000.0)
     bench.set(ac_present=replace(PRESENT, target_w=three(3680.0)))
     assert told(ask(bench)) == (3000.0, 3000.0, 3000.0)
 
 
-def _slots(power_w: float) -> Any:
-    (slot, *_) = AcBench().to("ChargeLoop").session._data.chosen.charging  # type: ignore[union-attr]
-    return (replace(slot, start_s=0, end_s=86400, power_w=power_w),)
+def _cap(bench: AcBench, power_w: float) -> None:
+    """The schedule in force allows this from now on."""
+    chosen = bench.session._data.chosen
+    assert chosen is not None
+    slot = replace(chosen.charging[0], start_s=0, end_s=86400, power_w=power_w)
+    bench.session._data.chosen = replace(chosen, charging=(slot,))
 
 
 def test_the_update_carries_the_present_power_the_needs_and_the_soc() -> None:

@@ -94,7 +94,9 @@ def test_case_41_negative_or_inverted_ac_limits_are_refused(changes: dict[str, f
 
 
 @pytest.mark.parametrize("exponent", [127, 40, 10])
-@pytest.mark.parametrize("name", ["ev_maximum_charge_power", "ev_maximum_charge_power_l2", "ev_maximum_discharge_power"])
+@pytest.mark.parametrize(
+    "name", ["ev_maximum_charge_power", "ev_maximum_charge_power_l2", "ev_maximum_discharge_power"]
+)
 def test_case_41_nan_like_ac_limits_are_refused(name: str, exponent: int) -> None:
     mode = cpd_mode(True)
     setattr(mode, name, RationalNumber(exponent, 32767))

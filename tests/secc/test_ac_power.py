@@ -6,7 +6,7 @@ import pytest
 
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import EvseNotification, Processing, ResponseCode
-from evse_controller.model.commands import EnergyStart, EnergyStop, EndKind, SessionEnded
+from evse_controller.model.commands import EndKind, EnergyStart, EnergyStop, SessionEnded
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Notification, Step
 from evse_controller.secc.reply import CloseReason

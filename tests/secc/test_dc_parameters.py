@@ -14,7 +14,7 @@ from evse_controller.messages.rational import rational_value as value
 from evse_controller.model.commands import LimitsNegotiated
 from evse_controller.model.snapshot import DcRatings
 from evse_controller.secc.config import SeccConfig
-from tests.secc.ev import DC, DC_BPT, SNAPSHOT, Bench, cpd_mode, header
+from tests.secc.ev import DC, DC_BPT, MCS, MCS_BPT, SNAPSHOT, Bench, cpd_mode, header
 
 
 def discover(mode: Any, service: int = DC_BPT, config: SeccConfig | None = None, **snapshot: Any) -> tuple[Any, Bench]:
@@ -23,11 +23,38 @@ def discover(mode: Any, service: int = DC_BPT, config: SeccConfig | None = None,
     return bench.say(dc.DC_ChargeParameterDiscoveryReq(header(), mode)), bench
 
 
-@pytest.mark.parametrize("service", [DC, DC_BPT])
+MEGAWATT = SeccConfig(services=(MCS_BPT, MCS, DC_BPT, DC))
+
+
+@pytest.mark.parametrize("service", [DC, DC_BPT, MCS, MCS_BPT])
 def test_case_39_variant_must_match_the_service(service: int) -> None:
-    answer, _ = discover(cpd_mode(bidirectional=service == DC), service)
+    one_way = service in (DC, MCS)
+    answer, _ = discover(cpd_mode(bidirectional=one_way), service, MEGAWATT)
     assert answer.response_code is ResponseCode.FAILED_WrongChargeParameter
-    assert type(answer.dc_cpd_res_energy_transfer_mode).__name__.startswith("BPT") is (service == DC)
+    assert type(answer.dc_cpd_res_energy_transfer_mode).__name__.startswith("BPT") is one_way
+
+
+@pytest.mark.parametrize("service", [MCS, MCS_BPT])
+def test_megawatt_ratings_fit_into_a_message_and_are_never_rounded_up(service: int) -> None:
+    big = DcRatings(1250.0, 150.0, 3000.0, 3_750_001.0, 3000.0, 3_750_001.0)
+    answer, bench = discover(cpd_mode(service == MCS_BPT), service, MEGAWATT, ratings=big)
+    assert answer.response_code is ResponseCode.OK
+    assert value(answer.dc_cpd_res_energy_transfer_mode.evse_maximum_charge_power) == 3_750_000.0
+    bench.to("SessionStop")
+    assert bench.session.state_name == "SessionStop"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ev_minimum_charge_power": 61_000.0},
+        {"ev_minimum_charge_current": 201.0, "ev_maximum_charge_current": 300.0},
+    ],
+)
+def test_case_41_a_least_beyond_what_the_station_gives_is_refused(wrong: dict[str, float]) -> None:
+    answer, bench = discover(cpd_mode(True, **wrong))
+    assert answer.response_code is ResponseCode.FAILED_WrongChargeParameter
+    assert bench.commands_of(LimitsNegotiated) == []
 
 
 def test_case_40_bpt_answers_discharge_ratings_positive() -> None:

@@ -60,7 +60,9 @@ def test_at_an_ac_outlet_too() -> None:
     assert bench.say(ac_loop(1, True)).response_code is ResponseCode.OK
 
 
-@pytest.mark.parametrize(("chosen", "request_"), [((), check_in()), (((66, 1),), check_out()), (((66, 2),), check_in())])
+@pytest.mark.parametrize(
+    ("chosen", "request_"), [((), check_in()), (((66, 1),), check_out()), (((66, 2),), check_in())]
+)
 def test_what_was_not_selected_is_a_sequence_error(chosen: tuple[tuple[int, int], ...], request_: Any) -> None:
     bench = parked(*chosen).to("ChargeLoop")
     assert beside(bench, request_).response_code is ResponseCode.FAILED_SequenceError

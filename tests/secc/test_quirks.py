@@ -1,4 +1,4 @@
-"""The quirk table: what public stacks disagree about is told to each make of vehicle as it reads it (protocol.md 0.2)."""
+"""The quirk table: what public stacks disagree about is told to each vehicle as it reads it (protocol.md 0.2)."""
 
 from __future__ import annotations
 

@@ -14,10 +14,8 @@ from evse_controller.model.commands import ControlMode, ServiceSelected
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.catalogue import SERVICES, offered_set
 from evse_controller.secc.value_added import CustomService, CustomSet, Internet, ParkingStatus
-from tests.secc.ev import DC, DC_BPT, DYNAMIC, SCHEDULED, SNAPSHOT, Bench, header, selection
+from tests.secc.ev import DC, DC_BPT, DYNAMIC, MCS, MCS_BPT, SCHEDULED, SNAPSHOT, Bench, header, selection
 from tests.secc.ev_ac import AC, AC_BPT, AC_SNAPSHOT, SINGLE, AcBench
-
-MCS, MCS_BPT = 8, 9
 
 
 def discover(bench: Bench, *wanted: int) -> Any:

@@ -11,6 +11,7 @@ from evse_controller.model.commands import ControlMode, EvDcLimits
 from evse_controller.model.offer import PowerProfile
 from evse_controller.model.snapshot import MeterTotals, Notification, Step
 from evse_controller.secc.iso20.ac_data import AcData
+from evse_controller.secc.iso20.auth_data import AuthData
 from evse_controller.secc.iso20.profile_watch import ProfileWatch
 
 NO_SESSION_ID = bytes(8)
@@ -118,8 +119,7 @@ class SessionData:
 
     session_id: bytes = NO_SESSION_ID
     evccid: str = ""
-    authorization_asked_s: float | None = None
-    authorization_retry: bool = False
+    auth: AuthData = field(default_factory=AuthData)
     contract_der: bytes | None = None
     offered: dict[tuple[int, int], OfferedSet] = field(default_factory=dict)
     offered_extra: set[tuple[int, int]] = field(default_factory=set)
@@ -178,8 +178,7 @@ OF_SESSION = frozenset(
     {
         "session_id",
         "evccid",
-        "authorization_asked_s",
-        "authorization_retry",
+        "auth",
         "contract_der",
         "offered",  # offers of this session may be selected again
         "offered_extra",

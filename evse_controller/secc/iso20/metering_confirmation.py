@@ -48,4 +48,4 @@ def _signature_fault(turn: Turn, request: MeteringConfirmationReq, signed: Signe
         return "signed, but no contract is known here" if turn.config.metering_confirmation_signed else None
     if turn.around.signatures is None:
         return "signed, but nobody here can check it"
-    return turn.around.signatures.verify(signature, {signed.id: signed}, contract)
+    return turn.around.signatures.verify(request, signed, contract).fault

@@ -10,6 +10,7 @@ from __future__ import annotations
 from evse_controller.messages.generated.common_messages import (
     AuthorizationReq,
     AuthorizationSetupReq,
+    CertificateInstallationReq,
     MeteringConfirmationReq,
     ServiceDetailReq,
     ServiceDiscoveryReq,
@@ -17,9 +18,11 @@ from evse_controller.messages.generated.common_messages import (
     SessionSetupReq,
     SessionStopReq,
 )
+from evse_controller.secc.iso20.authorization import authorization, authorization_setup
+from evse_controller.secc.iso20.certificate_installation import certificate_installation
 from evse_controller.secc.iso20.metering_confirmation import metering_confirmation
 from evse_controller.secc.iso20.selection import service_detail, service_discovery, service_selection
-from evse_controller.secc.iso20.setup import authorization, authorization_setup, session_setup
+from evse_controller.secc.iso20.setup import session_setup
 from evse_controller.secc.iso20.states import On, State, Table
 from evse_controller.secc.iso20.stop import session_stop, session_stop_early
 from evse_controller.secc.streams import Stream
@@ -49,6 +52,8 @@ TABLE: Table = {
     State.AUTHORIZATION: (
         # Ongoing and every WARNING stay here.
         On(AuthorizationReq, authorization, (State.SERVICE_DISCOVERY, State.AUTHORIZATION)),
+        # When it was offered: with contracts, beside Plug & Charge.
+        On(CertificateInstallationReq, certificate_installation, (State.AUTHORIZATION,)),
         STOP_EARLY,
     ),
     State.SERVICE_DISCOVERY: (
