@@ -36,11 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--period", type=float, default=1.0, help="seconds between lines (0.1 to 60)")
     watch.add_argument("--count", type=int, default=0, help="stop after so many lines (0: never)")
 
-    session = add("session", "sessions in the journal").add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = add("list", "the newest sessions", session)
-    listing.add_argument("--limit", type=int, default=20)
-    show = add("show", "one session with its events", session)
-    show.add_argument("id", nargs="?", default="", help="id or its beginning; none: the newest")
+    _sessions(add)
 
     limits = add("limits", "every limit, its source and expiry, and which one rules").add_subparsers(
         dest="action", metavar="ACTION"
@@ -61,12 +57,47 @@ def _parser() -> argparse.ArgumentParser:
 
     stop = add("stop", "end the running session in order")
     stop.add_argument("--reason", default="stopped by technician")
+    _driver(add)
 
     _offline(add)
 
     config = add("config", "configuration files").add_subparsers(dest="action", metavar="ACTION", required=True)
     add("check", "say what is wrong in a configuration file, and where", config).add_argument("file")
     return parser
+
+
+def _sessions(add: Callable[..., argparse.ArgumentParser]) -> None:
+    session = add("session", "sessions in the journal, and what may be asked of the one that runs").add_subparsers(
+        dest="action", metavar="ACTION", required=True
+    )
+    listing = add("list", "the newest sessions", session)
+    listing.add_argument("--limit", type=int, default=20)
+    show = add("show", "one session with its events", session)
+    show.add_argument("id", nargs="?", default="", help="id or its beginning; none: the newest")
+    for name, text in SESSION_ACTIONS.items():
+        action = add(name, text, session)
+        action.add_argument("--reason", default=argparse.SUPPRESS)
+        if name == "renegotiate":
+            action.add_argument("--service", action="store_true", help="its service, not only its schedule")
+
+
+SESSION_ACTIONS = {
+    "stop": "end the running session in order, also one that sleeps",
+    "start": "let the car that is plugged in (next) charge, as a start from afar",
+    "pause": "ask the car to sleep; it may come back and go on",
+    "wake": "wake a car that sleeps",
+    "renegotiate": "ask the car for a new schedule",
+    "standby-exit": "ask a car in standby to go on",
+    "confirm-meter": "ask the car to confirm the meter",
+}
+
+
+def _driver(add: Callable[..., argparse.ArgumentParser]) -> None:
+    driver = add("driver", "what the driver wants of this stay; without options: what is known")
+    driver.add_argument("--departure", metavar="TIME", help="07:30 (the charger's clock), 07:30Z, or ISO 8601")
+    driver.add_argument("--target", type=int, metavar="PERCENT", help="state of charge at departure")
+    driver.add_argument("--minimum", type=int, metavar="PERCENT", help="state of charge that is kept in any case")
+    driver.add_argument("--clear", action="store_true", help="forget it, the car's own wishes count")
 
 
 _SCHEMAS = """schemas:
@@ -153,6 +184,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         "limits": online.limits,
         "faults": online.faults,
         "stop": online.stop,
+        "driver": online.driver,
     }
     try:
         client = Client(args.socket, args.timeout)

@@ -35,8 +35,33 @@ def session(args: argparse.Namespace, client: Client) -> int:
         result = client.call("session.list", {"limit": args.limit})
         _put(args, result, render.sessions(result))
         return 0
+    if args.action != "show":
+        return _ask(args, client)
     result = client.call("session.show", {"id": args.id.upper()})
     _put(args, result, render.session(result))
+    return 0
+
+
+def _ask(args: argparse.Namespace, client: Client) -> int:
+    """Something is asked of the car; what it makes of it shows in its session."""
+    params = {"reason": args.reason} if hasattr(args, "reason") else {}
+    if args.action == "renegotiate":
+        params["what"] = "service" if args.service else "schedule"
+    result = client.call(f"session.{args.action}", params)
+    said = result.get("said") or result.get("reason") or "asked"
+    _put(args, result, [f"{args.action}: {said}"])
+    return 0
+
+
+def driver(args: argparse.Namespace, client: Client) -> int:
+    given = {"departure": args.departure, "target_soc": args.target, "minimum_soc": args.minimum}
+    if args.clear:
+        result = client.call("driver.clear")
+    elif any(value is not None for value in given.values()):
+        result = client.call("driver.set", {key: value for key, value in given.items() if value is not None})
+    else:
+        result = client.call("driver")
+    _put(args, result, render.driver(result))
     return 0
 
 

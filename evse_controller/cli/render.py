@@ -43,8 +43,7 @@ def status(s: dict[str, Any]) -> list[str]:
     lines += [
         f"outlet    {s['evseid']}   phase {o['phase']}{' / ' + o['step'] if o['step'] else ''}",
         f"pilot     {o['pilot']}   contactors {o['contactor']}   isolation {number(o['isolation_kohm'], '.0f')} kOhm",
-        f"output    {number(o['voltage_v'])} V   {number(o['current_a'], '.2f')} A   {_kw(o['power_w'])}"
-        f"   set-point {_kw(o['setpoint_w'])}",
+        *_output(o),
         *_ruling("charge", s["limits"]["charge"]),
         *_ruling("discharge", s["limits"]["discharge"]),
     ]
@@ -58,6 +57,7 @@ def status(s: dict[str, Any]) -> list[str]:
             f"   SoC {number(e['soc'], '.0f')} %",
             f"          charged {e['charged_wh'] / 1000:.3f} kWh   discharged {e['discharged_wh'] / 1000:.3f} kWh",
         ]
+    lines += _asked(s)
     if s["price"] is not None:
         lines.append(
             f"price     buy {s['price']['buy']:.4f}   sell {s['price']['sell']:.4f} {s['price']['currency']}/kWh"
@@ -65,6 +65,42 @@ def status(s: dict[str, Any]) -> list[str]:
     lines += [f"device    {d['name']}: {d['problem']}" for d in s["devices"] if d["problem"]]
     lines += [f"FAULT     {f['code']}: {f['cause']}" for f in s["faults"]] or ["faults    none"]
     return [line[:80] for line in lines]
+
+
+def _output(o: dict[str, Any]) -> list[str]:
+    """What comes out: of a DC outlet one line, of an AC outlet its phases, too."""
+    power = f"{_kw(o['power_w'])}   set-point {_kw(o['setpoint_w'])}"
+    if not o.get("phases"):
+        return [f"output    {number(o['voltage_v'])} V   {number(o['current_a'], '.2f')} A   {power}"]
+    phases = "   ".join(f"{v:.0f} V {a:.1f} A" for v, a, _ in o["phases"])
+    return [f"output    {power}", f"          {phases}"]
+
+
+def _asked(s: dict[str, Any]) -> list[str]:
+    """What is asked of the car, told of the driver, and who sleeps."""
+    lines = []
+    if s["outlet"].get("notification"):
+        lines.append(f"asked     {s['outlet']['notification']}")
+    wishes = s.get("driver") or {}
+    if any(value is not None for value in wishes.values()):
+        lines += driver(wishes)
+    for each in s.get("paused", ()):
+        asleep = "asleep" if s["outlet"].get("asleep") else "paused"
+        lines.append(f"{asleep:<9} {each['id']}   EV {each['evccid']}   since {utc(each['since_utc_s'])}")
+    return lines
+
+
+def driver(r: dict[str, Any]) -> list[str]:
+    """What the driver wants, and whether cars are told of it."""
+    if not any(r[key] is not None for key in ("departure_utc_s", "target_soc", "minimum_soc")):
+        return ["driver    said nothing: the car's own wishes count"]
+    lines = [
+        f"driver    leaves {utc(r['departure_utc_s'])}   target {number(r['target_soc'], '.0f')} %"
+        f"   minimum {number(r['minimum_soc'], '.0f')} %"
+    ]
+    if r.get("heard") is False:
+        lines.append("          no car hears it: services.mobility_needs_modes has no 2")
+    return lines
 
 
 def watch_line(s: dict[str, Any]) -> str:
@@ -109,6 +145,11 @@ def session(r: dict[str, Any]) -> list[str]:
             f"cost      {settlement['cost']:.2f} {settlement['currency']}, charging at once"
             f" {settlement['baseline_cost']:.2f}, saved {settlement['saving']:.2f}"
         )
+    lines += [
+        f"confirmed {utc(c['confirmed_utc_s'])}   {c['charged_wh']} Wh in, {c['discharged_wh']} Wh out"
+        f"   {'signed' if c['signed'] else 'not signed'}"
+        for c in r.get("confirmations", ())
+    ]
     lines.append("")
     if r["events_left_out"]:
         lines.append(f"({r['events_left_out']} earlier events left out; they are in the journal)")

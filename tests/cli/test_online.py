@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from evse_controller.cli.main import main
+from evse_controller.cli import render
+from evse_controller.cli.main import SESSION_ACTIONS, main
 from evse_controller.net.control import Caller, ControlServer, RpcError
 
 LIMIT = {"value": 11000.0, "source": "site", "reason": "import limit less building load, a long explanation indeed"}
@@ -58,6 +59,20 @@ def stop(params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
     raise RpcError(RpcError.REFUSED, "no session is running")
 
 
+CALLS: list[tuple[str, dict[str, Any]]] = []
+
+
+def noted(name: str, result: dict[str, Any]) -> Any:
+    def handler(params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        CALLS.append((name, dict(params)))
+        return result
+
+    return handler
+
+
+WISHES = {"departure_utc_s": 1.7e9, "target_soc": 80, "minimum_soc": None}
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "control.sock"
@@ -67,6 +82,10 @@ def daemon(tmp_path: Path) -> Iterator[str]:
         {
             "status": lambda p, c: STATUS,
             "stop": stop,
+            "driver": noted("driver", dict.fromkeys(WISHES)),
+            "driver.set": noted("driver.set", {**WISHES, "heard": False}),
+            "driver.clear": noted("driver.clear", dict.fromkeys(WISHES)),
+            **{f"session.{name}": noted(f"session.{name}", {"reason": "told"}) for name in SESSION_ACTIONS},
             "faults": lambda p, c: {"active": []},
             "limits": lambda p, c: {
                 "stale": False,
@@ -173,3 +192,45 @@ def test_what_a_car_sent_cannot_steer_the_terminal(daemon: str, capsys: pytest.C
     assert "\x1b" not in out
     assert "\x07" not in out
     assert "?[2J?[1;1HEVIL??" in out
+
+
+def test_what_is_asked_of_a_car_reaches_the_daemon_with_its_reason(
+    daemon: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    CALLS.clear()
+    for name in SESSION_ACTIONS:
+        assert main(["session", name, "--socket", daemon, "--reason", "a tram"]) == 0
+        assert f"{name}: told" in capsys.readouterr().out
+    assert main(["session", "renegotiate", "--service", "--socket", daemon]) == 0
+    assert [name for name, _ in CALLS] == [*(f"session.{name}" for name in SESSION_ACTIONS), "session.renegotiate"]
+    assert all(params["reason"] == "a tram" for _, params in CALLS[:-1])
+    assert [params["what"] for name, params in CALLS if name == "session.renegotiate"] == ["schedule", "service"]
+
+
+def test_a_driver_says_departure_and_charge_and_is_told_when_no_car_hears_it(
+    daemon: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    CALLS.clear()
+    assert main(["driver", "--departure", "07:30", "--target", "80", "--socket", daemon]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "driver    leaves 2023-11-14 22:13:20   target 80 %   minimum - %"
+    assert "no car hears it" in lines[1]
+    assert main(["driver", "--socket", daemon]) == 0
+    assert "said nothing" in capsys.readouterr().out
+    assert main(["driver", "--clear", "--socket", daemon]) == 0
+    assert CALLS == [("driver.set", {"departure": "07:30", "target_soc": 80}), ("driver", {}), ("driver.clear", {})]
+
+
+def test_status_shows_phases_sleepers_wishes_and_what_is_asked() -> None:
+    outlet = STATUS["outlet"] | {
+        "phases": [[231.2, 15.9, 3676.0], [229.0, 16.0, 3664.0], [230.4, 15.8, 3640.0]],
+        "notification": "Pause in 42 s",
+        "asleep": True,
+    }
+    paused = [{"id": "0102030405060708", "evccid": "WMIV1234567890ABCDEX", "since_utc_s": 1.705e9}]
+    lines = render.status({**STATUS, "outlet": outlet, "paused": paused, "driver": WISHES})
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 24
+    text = "\n".join(lines)
+    for said in ("231 V 15.9 A   229 V 16.0 A", "asked     Pause in 42 s", "asleep    0102030405060708", "target 80 %"):
+        assert said in text
