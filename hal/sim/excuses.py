@@ -1,7 +1,8 @@
 """Which injected faults make opening contactors under load right: data, one line a device.
 
 Only two kinds are here: the board or the car opens by itself, so that nobody can bring the current to zero first; or
-the modules cannot be reached, so that waiting for zero current would be waiting for nothing. Whatever else is broken
+what makes the current (modules, the on-board charger of an AC car) cannot be reached or does not obey, so that waiting
+for zero current would be waiting for nothing. Whatever else is broken
 (a meter, the isolation monitor, the building's meter, the air between them), a controller switches the modules off
 first, and their current is gone before the contacts move.
 """
@@ -15,6 +16,8 @@ OPENING_UNDER_LOAD: dict[str, frozenset[str]] = {
     "contactor": frozenset({"stuck_open"}),
     "ev.contactor": frozenset({"stuck_open"}),
     "cable": frozenset({"short"}),
+    "ev.charger": frozenset({"ignores", "reverse", "overdraw", "one_phase"}),
+    "mains": frozenset({"over_voltage"}),
 }
 
 

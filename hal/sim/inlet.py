@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from evse_controller.model.pilot import PilotState
 from hal.sim.battery import BmsLimits
+from hal.sim.onboard import OnboardCharger
 
 if TYPE_CHECKING:
     from hal.sim.world import World
@@ -63,8 +64,16 @@ class Inlet:
         return self._world.ev_contactor.closed
 
     @property
+    def charger(self) -> OnboardCharger | None:
+        """The car's on-board charger at an AC outlet: `set_power`, and what it takes now. None at a DC outlet."""
+        return None if self._world.ac is None else self._world.ac.charger
+
+    @property
     def inlet_voltage_v(self) -> float:
-        """Voltage between DC+ and DC- at the inlet, on the cable side of the EV contactors; 0 when unplugged."""
+        """Voltage between DC+ and DC- at the inlet, on the cable side of the EV contactors; 0 when unplugged.
+
+        At an AC outlet: line to neutral, 0 until the station has closed its contactor.
+        """
         return self._world.inlet_voltage_v
 
     @property

@@ -24,11 +24,13 @@ class DcSample:
 
 @dataclass(frozen=True, slots=True)
 class AcSample:
-    """What the building meter measures; import from the grid positive."""
+    """What an AC meter measures; drawn from the grid positive. `phases`: (V, A, W) of each, signed; without them the
+    power is spread over three phases of 230 V."""
 
     power_w: float
     import_wh: float
     export_wh: float
+    phases: tuple[tuple[float, float, float], ...] = ()
 
 
 class AcrelDjsf1352:
@@ -143,12 +145,17 @@ class EastronSdm630:
         imported = int(truth.import_wh + self._initial[0] + 1e-6) / 1000.0
         exported = int(truth.export_wh + self._initial[1] + 1e-6) / 1000.0
         values = self._values
+        scale = power / truth.power_w if truth.power_w else 1.0
         for phase in range(3):
-            values[2 * phase] = 230.0
-            values[6 + 2 * phase] = abs(power) / 690.0
-            values[12 + 2 * phase] = power / 3.0
-            values[18 + 2 * phase] = abs(power) / 3.0
-            values[30 + 2 * phase] = 1.0 if power >= 0 else -1.0
+            volts, amps, watts = 230.0, power / 690.0, power / 3.0
+            if truth.phases:
+                volts, amps, watts = truth.phases[phase] if phase < len(truth.phases) else (0.0, 0.0, 0.0)
+                amps, watts = amps * scale, watts * scale
+            values[2 * phase] = volts
+            values[6 + 2 * phase] = abs(amps)
+            values[12 + 2 * phase] = watts
+            values[18 + 2 * phase] = abs(volts * amps)
+            values[30 + 2 * phase] = 1.0 if watts >= 0 else -1.0
             values[346 + 2 * phase] = imported / 3.0
             values[352 + 2 * phase] = exported / 3.0
         values[52], values[56], values[60], values[70] = power, abs(power), 0.0, 50.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hal.channel import ByteChannel, memory_pair
+from hal.sim.ac_mains import AcConfig, AcMains
 from hal.sim.battery import BatteryConfig
 from hal.sim.bender_imd import BenderIsoCha425, LineSample
 from hal.sim.can_bus import CanBus
@@ -22,6 +23,8 @@ from hal.sim.faults import Faults
 from hal.sim.infy_modules import InfyRack
 from hal.sim.inlet import Inlet
 from hal.sim.meters import AcrelDjsf1352, AcSample, DcSample, EastronSdm630
+from hal.sim.onboard import OnboardConfig
+from hal.sim.plant_faults import world_faults
 from hal.sim.power_stage import PowerStage, PowerStageConfig
 from hal.sim.referee import Referee, RefereeConfig
 from hal.sim.rtu_slave import RtuLine
@@ -59,9 +62,12 @@ class BusConfig:
 class PlantConfig:
     """Everything about a plant. `from_dict` takes the same structure as plain (TOML-able) data.
 
-    `building_w` is a constant load; `Plant.set_building` takes a function of world time. `start_s` is control time.
+    `kind` "dc" or "ac": at an AC plant the channel `meter` is an SDM630 at the outlet, nobody answers on `can0` and
+    `imd`, and `ac` and `onboard` describe mains and car. `building_w` is a constant load; `Plant.set_building` takes a
+    function of world time. `start_s` is control time.
     """
 
+    kind: str = "dc"
     speed: float = 1.0
     start_s: float = 1000.0
     start_utc_s: float = 1_704_063_600.0
@@ -74,6 +80,12 @@ class PlantConfig:
     bus: BusConfig = field(default_factory=BusConfig)
     mcu: McuConfig = field(default_factory=McuConfig)
     referee: RefereeConfig = field(default_factory=RefereeConfig)
+    ac: AcConfig = field(default_factory=AcConfig)
+    onboard: OnboardConfig = field(default_factory=OnboardConfig)
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("dc", "ac"):
+            raise ValueError(f"plant.kind: must be dc or ac, is {self.kind!r}")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> PlantConfig:
@@ -101,6 +113,10 @@ def _value(value: object, default: object, where: str) -> object:
         if not isinstance(value, list | tuple):
             raise ValueError(f"{where}: must be a list")
         return tuple(tuple(item) if isinstance(item, list) else item for item in value)
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise ValueError(f"{where}: must be a text")
+        return value
     if isinstance(default, bool) != isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{where}: {value!r} is not {'true or false' if isinstance(default, bool) else 'a number'}")
     if isinstance(default, int) and not isinstance(default, bool) and not isinstance(value, int):
@@ -126,7 +142,9 @@ class Plant:
         self.config = config = config or PlantConfig()
         self.virtual_can = virtual_can
         bus = config.bus
-        names = [f"power.{index + 1}" for index in range(len(bus.module_addresses))]
+        ac = AcMains(config.ac, config.onboard) if config.kind == "ac" else None
+        addresses = () if ac is not None else bus.module_addresses
+        names = [f"power.{index + 1}" for index in range(len(addresses))]
         self.world = world = World(
             config.world,
             config.battery,
@@ -135,6 +153,7 @@ class Plant:
             config.start_utc_s,
             config.start_s,
             config.speed,
+            ac,
         )
         heartbeat_s = max(config.referee.heartbeat_s, config.mcu.heartbeat_s)
         self.referee = Referee(world, dataclasses.replace(config.referee, heartbeat_s=heartbeat_s))
@@ -151,7 +170,7 @@ class Plant:
         self.rack = InfyRack(
             self.can,
             list(world.stages.values()),
-            bus.module_addresses,
+            addresses,
             lambda: world.link_v,
             lambda: world.grid_present,
             self._note_mode,
@@ -177,13 +196,20 @@ class Plant:
             "imd": RtuLine(ends["imd"], bus.imd_baudrate, 11),
             "building": RtuLine(ends["building"], bus.building_baudrate, 10),
         }
-        self.lines["meter"].add(self.meter)
-        self.lines["imd"].add(self.imd)
         self.lines["building"].add(self.building_meter)
         named = [module.faults for module in self.rack.modules]
-        named += [self.mcu.faults, self.meter.faults, self.imd.faults, self.building_meter.faults]
+        named += [self.mcu.faults, self.building_meter.faults]
+        self.outlet_meter: EastronSdm630 | None = None
+        if ac is not None:
+            self.outlet_meter = EastronSdm630("meter", self._outlet_sample, bus.meter_unit, update_s=0.2)
+            self.lines["meter"].add(self.outlet_meter)
+            named.append(self.outlet_meter.faults)
+        else:
+            self.lines["meter"].add(self.meter)
+            self.lines["imd"].add(self.imd)
+            named += [self.meter.faults, self.imd.faults]
         self._device_faults: dict[str, Faults] = {faults.device: faults for faults in named}
-        self._world_faults = _world_faults(self)
+        self._world_faults = world_faults(self.world, self.can)
         self._active: dict[tuple[str, str], None] = {}
 
     # -- time ------------------------------------------------------------------------------------------------------
@@ -269,6 +295,12 @@ class Plant:
         energy = self.world.world_energy
         return AcSample(self.world.grid_power_w, energy.grid_import_wh, energy.grid_export_wh)
 
+    def _outlet_sample(self) -> AcSample:
+        energy, ac = self.world.world_energy, self.world.ac
+        assert ac is not None  # only an AC plant has this meter
+        phases = tuple((ac.voltage_v, amps, watts) for amps, watts in zip(ac.phase_a, ac.phase_w, strict=True))
+        return AcSample(ac.power_w, energy.outlet_in_wh, energy.outlet_out_wh, phases)
+
     def _note_isolation(self, resistance_ohm: float, lowest_v: float) -> None:
         world = self.world
         world.events.append(
@@ -286,35 +318,3 @@ class Plant:
 
     def _note_overrun(self, detail: str, at_s: float) -> None:
         self.world.events.append(BusOverrun(at_s, "can0", detail))
-
-
-_Switch = Callable[[bool, Mapping[str, float]], None]
-
-
-def _world_faults(plant: Plant) -> dict[tuple[str, str], _Switch]:
-    """Faults of the passive parts: what to do when they begin (True) and end (False)."""
-    world, bus = plant.world, plant.can
-
-    def flag(owner: object, attribute: str, broken: object = True, sound: object = False) -> _Switch:
-        return lambda on, parameters: setattr(owner, attribute, broken if on else sound)
-
-    def number(owner: object, attribute: str, key: str, broken: float, sound: float | None) -> _Switch:
-        return lambda on, parameters: setattr(owner, attribute, parameters.get(key, broken) if on else sound)
-
-    return {
-        ("contactor", "welded"): flag(world.evse_contactor, "welded"),
-        ("contactor", "stuck_open"): flag(world.evse_contactor, "stuck_open"),
-        ("contactor", "feedback_wrong"): flag(world.evse_contactor, "feedback_wrong"),
-        ("ev.contactor", "welded"): flag(world.ev_contactor, "welded"),
-        ("ev.contactor", "stuck_open"): flag(world.ev_contactor, "stuck_open"),
-        ("cable", "isolation"): number(
-            world, "cable_isolation_ohm", "ohm", 20_000.0, world.config.cable_isolation_ohm
-        ),
-        ("cable", "short"): number(world, "short_ohm", "ohm", 0.5, None),
-        ("vehicle", "isolation"): number(
-            world, "vehicle_isolation_ohm", "ohm", 20_000.0, world.config.vehicle_isolation_ohm
-        ),
-        ("grid", "absent"): flag(world, "grid_present", False, True),
-        ("can", "dead"): flag(bus, "dead"),
-        ("can", "noise"): number(bus, "loss", "share", 0.2, 0.0),
-    }

@@ -9,12 +9,13 @@ late, the grid gone, the car's pilot out of C/D or the connector out, or an outl
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evse_controller.model.pilot import PilotState
 from hal.sim.events import BusOverrun, ConnectorMoved, ContactorMoved, IsolationMeasured, ModeWritten
 from hal.sim.excuses import justifies_opening
 from hal.sim.power_stage import INVERTER, RECTIFIER
+from hal.sim.referee_ac import AC_RULES, AcRefereeConfig, judge_ac, opened_above_rating
 from hal.sim.world import World
 
 RULES = (
@@ -31,6 +32,7 @@ RULES = (
     "unplugged-live",
     "grid-limit",
     "energy-balance",
+    *AC_RULES,
 )
 
 
@@ -70,6 +72,7 @@ class RefereeConfig:
     balance_relative: float = 1e-6
     balance_wh: float = 1e-4
     required_grid_profile: int | None = None
+    ac: AcRefereeConfig = field(default_factory=AcRefereeConfig)
 
 
 class Referee:
@@ -119,10 +122,14 @@ class Referee:
 
     def _watch(self, world: World, h: float) -> None:
         self._take_events(world)
-        self._judge_flow(world)
-        self._judge_small_current(world)
-        self._judge_voltage(world)
-        self._judge_export(world)
+        if world.ac is not None:
+            for rule, detail in judge_ac(self.config.ac, world, world.ac, self._held):
+                self._object(rule, world.now_s, detail)
+        else:
+            self._judge_flow(world)
+            self._judge_small_current(world)
+            self._judge_voltage(world)
+            self._judge_export(world)
         self._judge_owner(world)
         self._judge_grid(world)
         self._judge_balance(world)
@@ -153,7 +160,7 @@ class Referee:
             or not world.grid_present
             or not world.plugged
             or world.vehicle_pilot not in (PilotState.C, PilotState.D)
-            or world.outlet_v > self._voltage_limit_v(world) + config.over_voltage_v
+            or (world.ac is None and world.outlet_v > self._voltage_limit_v(world) + config.over_voltage_v)
         )
 
     def _heartbeat_late(self, world: World, after_s: float) -> bool:
@@ -183,7 +190,11 @@ class Referee:
                 self._tested_ohm, self._test_over = None, False
         elif event.closed:
             self._car_open = False
-        if event.closed:
+        if world.ac is not None:
+            above = opened_above_rating(config.ac, event)
+            if above is not None:
+                self._object("ac-opened-above-rating", event.at_s, above)
+        elif event.closed:
             apart_v = abs(event.supply_side_v - event.line_side_v)
             if apart_v > config.mismatch_v:
                 self._object(
@@ -196,7 +207,7 @@ class Referee:
                 self._object(
                     "closed-on-live-line", event.at_s, f"evse contactors closed onto {event.line_side_v:.1f} V"
                 )
-        elif abs(event.current_a) > config.break_a and not self._emergency(world):
+        if not event.closed and abs(event.current_a) > config.break_a and not self._emergency(world):
             self._object(
                 "opened-under-load", event.at_s, f"{event.which} contactors opened at {event.current_a:.1f} A"
             )
@@ -309,16 +320,17 @@ class Referee:
     def _judge_grid(self, world: World) -> None:
         """Only what the outlet contributes can be its fault: building load alone above the limit is not."""
         config, power = self.config, world.grid_power_w
+        reaction_s = config.grid_reaction_s if world.ac is None else config.ac.grid_reaction_s
         for key, limit, at_grid_w, own_w in (
             ("grid-import", self.import_limit_w, power, world.ac_power_w),
             ("grid-export", self.export_limit_w, -power, -world.ac_power_w),
         ):
             over = limit is not None and at_grid_w > limit + config.grid_tolerance_w and own_w > config.grid_tolerance_w
-            if self._held(key, over, world.now_s, config.grid_reaction_s):
+            if self._held(key, over, world.now_s, reaction_s):
                 self._object(
                     "grid-limit",
                     world.now_s,
-                    f"{key} {at_grid_w:.0f} W above {limit:.0f} W for more than {config.grid_reaction_s:.1f} s, "
+                    f"{key} {at_grid_w:.0f} W above {limit:.0f} W for more than {reaction_s:.1f} s, "
                     f"{own_w:.0f} W of it the outlet's",
                 )
 

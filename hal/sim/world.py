@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evse_controller.model.pilot import PilotState
+from hal.sim.ac_mains import AcMains
 from hal.sim.battery import Battery, BatteryConfig
 from hal.sim.contactor import Contactor
 from hal.sim.energy import EnergyTotals
@@ -57,7 +58,9 @@ class World:
         start_utc_s: float = 0.0,
         start_s: float = 0.0,
         speed: float = 1.0,
+        ac: AcMains | None = None,
     ) -> None:
+        """`ac`: an AC outlet instead of modules and DC link; its contactor is the world's EVSE contactor."""
         if speed <= 0:
             raise ValueError("world speed must be > 0")
         self.config = config
@@ -65,6 +68,7 @@ class World:
         self.utc_s = start_utc_s
         self._speed = speed
         self.battery = Battery(battery)
+        self.ac = ac
         self.stages = {name: PowerStage(name, stage) for name, stage in modules.items()}
         self.evse_contactor = Contactor("evse", config.evse_close_s, config.evse_open_s)
         self.ev_contactor = Contactor("ev", config.ev_close_s, config.ev_open_s)
@@ -116,7 +120,9 @@ class World:
 
     @property
     def stored_wh(self) -> float:
-        """Energy in the two capacitors now (control time)."""
+        """Energy in the two capacitors of a DC outlet now (control time)."""
+        if self.ac is not None:
+            return 0.0
         return (self.config.link_f * self.link_v**2 + self.config.outlet_f * self.outlet_v**2) / 7200.0
 
     @property
@@ -196,7 +202,10 @@ class World:
         self.utc_s += h * self._speed
         self._busy_s = max(0.0, self._busy_s - h)
         self._move_contactors(h)
-        self._solve(h)
+        if self.ac is not None:
+            self.ac.solve(self, h)
+        else:
+            self._solve(h)
         for observer in self.observers:
             observer(self, h)
 

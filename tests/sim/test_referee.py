@@ -10,9 +10,10 @@ import pytest
 from evse_controller.model.pilot import PilotState
 from hal.sim.events import BusOverrun, IsolationMeasured, ModeWritten
 from hal.sim.excuses import OPENING_UNDER_LOAD
-from hal.sim.plant import Plant
+from hal.sim.plant import Plant, PlantConfig
 from hal.sim.power_stage import INVERTER, RECTIFIER
 from hal.sim.referee import RULES, RefereeConfig
+from hal.sim.testing import MakePlant
 from tests.sim.referee_bench import Bench, full_power
 
 
@@ -104,10 +105,12 @@ def test_a_fault_that_forces_nobody_excuses_nothing(device: str, fault: str) -> 
     assert bench.broken == ["opened-under-load"]
 
 
-def test_every_excuse_names_a_fault_that_the_plant_has(plant: Plant) -> None:
+def test_every_excuse_names_a_fault_that_the_plant_has(plant: Plant, make_plant: MakePlant) -> None:
+    ac_plant = make_plant(PlantConfig(kind="ac"))
     for device, faults in OPENING_UNDER_LOAD.items():
         for fault in faults:
-            plant.inject("power.1" if device == "power" else device, fault)
+            where = ac_plant if device in ("ev.charger", "mains") else plant
+            where.inject("power.1" if device == "power" else device, fault)
 
 
 def test_the_excuse_of_a_fault_ends_five_seconds_after_it() -> None:
