@@ -18,12 +18,13 @@ from evse_controller.energy.offers import after_level, differs, tuple_steps
 from evse_controller.energy.planner import Plan, PlanRequest, PlanSlot, charge_at_once, plan_steps
 from evse_controller.energy.prices import Tariff
 from evse_controller.energy.slots import replacement_price, reserve_from, slot_steps
-from evse_controller.model.offer import ScheduleOffer
+from evse_controller.model.offer import OfferTuple, ScheduleOffer
 from evse_controller.site import SiteOutlook
 
 _UNKNOWN_NEED_WH = 1e7
 _FEWEST_POINTS = 12  # MaximumSupportingPoints is 12..1024 in the schema
 _MOST_POINTS = 1024
+_PLAN, _WIDEST, _ONE_WAY = 1, 2, 3  # tuple ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,14 @@ class Planned:
     outlook: SiteOutlook | None
     led: bool  # its first slot waits for the first energy
     reason: str
+    widest: OfferTuple | None = None  # all that site and outlet can give, offered or not
+
+    def like(self, chosen: OfferTuple) -> OfferTuple:
+        """What an EV that chose `chosen` from an older offer would choose from this one."""
+        assert self.offer is not None
+        if chosen.tuple_id == _WIDEST and self.widest is not None:
+            return self.widest
+        return next((entry for entry in self.offer.tuples if entry.tuple_id == chosen.tuple_id), self.offer.tuples[0])
 
 
 def need_wh(session: StatedNeeds, moved_wh: float) -> float:
@@ -101,17 +110,18 @@ def making_steps(
         0.999 * cheapest / (config.charge_efficiency * config.battery_efficiency),
     )
     plan = yield from plan_steps(request)
-    offer = None
+    offer, widest = None, None
     if not session.needs.dynamic:
         caps = _caps_of_plan(plan, slots, used)
         if lead_s and len(slots) > 1:  # an EV that is ready sooner may begin
             caps[0][0], caps[1][0] = min(caps[0][1], open_w), caps[1][1]
         points = min(_MOST_POINTS, max(_FEWEST_POINTS, session.needs.max_supporting_points))
-        tuples = [(yield from tuple_steps(1, slots, *caps, session.bidirectional, points))]
+        tuples = [(yield from tuple_steps(_PLAN, slots, *caps, session.bidirectional, points))]
+        charge_w = [open_w if lead_s and not index else slot.max_charge_w for index, slot in enumerate(slots)]
+        discharge_w = after_level(slots, edge, config.battery_efficiency)
+        widest = yield from tuple_steps(_WIDEST, slots, charge_w, discharge_w, session.bidirectional, points)
         if differs(plan, charge_at_once(request).powers_w):
-            charge_w = [open_w if lead_s and not index else slot.max_charge_w for index, slot in enumerate(slots)]
-            discharge_w = after_level(slots, edge, config.battery_efficiency)
-            tuples.append((yield from tuple_steps(2, slots, charge_w, discharge_w, session.bidirectional, points)))
+            tuples.append(widest)
         if any(caps[1]):  # for an EV that would rather not give anything back
             calm = yield from plan_steps(
                 replace(request, slots=tuple(replace(slot, max_discharge_w=0.0) for slot in request.slots))
@@ -119,9 +129,9 @@ def making_steps(
             caps = _caps_of_plan(calm, slots, used)
             if lead_s and len(slots) > 1:
                 caps[0][0] = min(caps[0][1], open_w)
-            tuples.append((yield from tuple_steps(3, slots, *caps, session.bidirectional, points)))
+            tuples.append((yield from tuple_steps(_ONE_WAY, slots, *caps, session.bidirectional, points)))
         offer = ScheduleOffer(offer_id, anchor, given.tariff.currency, tuple(tuples))
-    return Planned(anchor, slots, reserve, plan, offer, given.outlook, lead_s > 0, given.reason)
+    return Planned(anchor, slots, reserve, plan, offer, given.outlook, lead_s > 0, given.reason, widest)
 
 
 def _caps_of_plan(plan: Plan, slots: Sequence[PlanSlot], used: int) -> tuple[list[float], list[float]]:

@@ -76,6 +76,7 @@ class EnergyManager:
         self._local = False
         self._kept: ProfileKept | None = None
         self._asking = Asking(config.renegotiation_gap_s)
+        self._outdated = False
         self._awaits_answer = False
         self._tariff_changed = False
         self._flowing = False
@@ -128,12 +129,14 @@ class EnergyManager:
         self._session = StatedNeeds(
             needs, moved_wh, ev_limits, ratings, bidirectional, self.config.battery_efficiency
         )
-        self._ask = None if ev_offer is None else EvAsk(ev_offer, self._tariff.currency)
+        if ev_offer is not None or not renegotiation:
+            self._ask = None if ev_offer is None else EvAsk(ev_offer, self._tariff.currency)
         self._utc_s, self._moved_wh = utc_s, moved_wh
         self._soc = needs.present_soc if needs.present_soc is not None or not renegotiation else self._soc
         if not (renegotiation and needs.dynamic):
             self._planned = None
         self._awaits_answer = not needs.dynamic
+        self._outdated = False
         self._asking.wanted(None, utc_s)
         self._job = None
         self._held_steps = 0
@@ -185,7 +188,7 @@ class EnergyManager:
         reason = self._out_of_date(planned, session, utc_s)
         if reason is not None:
             self._start(utc_s, reason)
-        elif self._asking.current is not None:
+        elif self._outdated and self._asking.due(utc_s):
             self._compare()
 
     def _out_of_date(self, planned: Planned, session: StatedNeeds, utc_s: float) -> str | None:
@@ -206,21 +209,21 @@ class EnergyManager:
         return None
 
     def _compare(self) -> None:
-        """Whether the newest offer is worth a renegotiation."""
-        offer = None if self._planned is None else self._planned.offer
-        if offer is None or self._planned is None or self._awaits_answer:
+        """Whether the newest offer is worth a renegotiation. What the gap forbids to ask now is asked after it."""
+        planned = self._planned
+        if planned is None or planned.offer is None or self._awaits_answer:
             return
+        news = None
         if self._local:
-            self._asking.wanted("a plan is there in place of the local schedule", self._utc_s)
-        if self._accepted is None:
-            return
-        told, chosen = self._accepted
-        if offer.offer_id == told.offer_id:
-            self._asking.wanted(None, self._utc_s)
-            return
-        ends_utc_s = offer.anchor_utc_s + sum(slot.duration_s for slot in self._planned.slots)
-        news = news_in(offer, told, chosen, self._utc_s, ends_utc_s)
-        self._asking.wanted(None if news is None else f"{self._planned.reason}: {news}", self._utc_s)
+            news = "a plan is there in place of the local schedule"
+        elif self._accepted is not None and self._accepted[0].offer_id != planned.offer.offer_id:
+            told, chosen = self._accepted
+            ends_s = planned.anchor_utc_s + sum(slot.duration_s for slot in planned.slots)
+            new = planned.like(chosen)
+            news = news_in(new, planned.anchor_utc_s, chosen, told.anchor_utc_s, self._utc_s, ends_s)
+            news = None if news is None else f"{planned.reason}: {news}"
+        self._outdated = news is not None
+        self._asking.wanted(news, self._utc_s)
 
     def set_tariff(self, tariff: Tariff) -> None:
         """New prices: planned with from the next `observe`."""
@@ -268,6 +271,7 @@ class EnergyManager:
         offer_id = None if profile is None else profile.offer_id
         if offer_id == _LOCAL_OFFER:
             self._accepted, self._kept, self._local, self._awaits_answer = None, None, True, False
+            self._outdated = True
             return
         newest = None if self._planned is None else self._planned.offer
         offer = newest if offer_id is None else self._offers.get(offer_id)
@@ -284,6 +288,7 @@ class EnergyManager:
         self._kept = None
         if profile is not None and profile.slots:
             self._kept = ProfileKept(profile, self.config, self._utc_s, self._moved_wh)
+        self._outdated = newest is not None and offer.offer_id != newest.offer_id
         self._asking.settled(self._utc_s)
 
     def end(self) -> None:
@@ -296,6 +301,7 @@ class EnergyManager:
         self._local = False
         self._kept = None
         self._asking = Asking(self.config.renegotiation_gap_s)
+        self._outdated = False
         self._flowing = False
         self._awaits_answer = False
         self._postponed = False

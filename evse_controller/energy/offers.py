@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from itertools import pairwise
 
 from evse_controller.energy.planner import Plan, PlanSlot
-from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot, ScheduleOffer
+from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot
 
 _AT_LEAST_W = 1.0
 _NEWS_W, _BRIEF_S = 100.0, 60.0  # a renegotiation is worth more than that
@@ -122,23 +122,16 @@ def power_at(slots: Sequence[PowerSlot], offset_s: float) -> tuple[float, float,
 
 
 def news_in(
-    new: ScheduleOffer, told: ScheduleOffer, chosen: OfferTuple, utc_s: float, until_utc_s: float
+    new: OfferTuple, new_anchor_s: float, old: OfferTuple, old_anchor_s: float, from_s: float, until_s: float
 ) -> str | None:
-    """What a car that follows `chosen` would gain or lose by the new offer from now on; None: nothing to speak of.
-
-    Compared is the tuple of the same id, or the first. Differences that last no longer than `_BRIEF_S` are none.
-    """
-    other = next((entry for entry in new.tuples if entry.tuple_id == chosen.tuple_id), new.tuples[0])
-    ways = (("charging", chosen.charging, other.charging), ("discharging", chosen.discharging, other.discharging))
-    for name, old, now in ways:
+    """What differs between two schedules in this time; None: nothing that lasts longer than `_BRIEF_S`."""
+    ways = (("charging", old.charging, new.charging), ("discharging", old.discharging or (), new.discharging or ()))
+    for name, then, now in ways:
         lasts_s = 0.0
-        for start, end in _spans(old or (), told.anchor_utc_s, now or (), new.anchor_utc_s, utc_s, until_utc_s):
+        for start, end in _spans(then, old_anchor_s, now, new_anchor_s, from_s, until_s):
             before, after = (
                 0.0 if found is None else found[0]
-                for found in (
-                    power_at(old or (), start - told.anchor_utc_s),
-                    power_at(now or (), start - new.anchor_utc_s),
-                )
+                for found in (power_at(then, start - old_anchor_s), power_at(now, start - new_anchor_s))
             )
             if abs(before - after) > _NEWS_W:
                 lasts_s += end - start

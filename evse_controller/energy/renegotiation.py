@@ -32,10 +32,14 @@ class Asking:
         """Why a new schedule would be better than the accepted one; None when it would not."""
         if reason is None:
             self.current = None
-        elif not 0.0 <= utc_s - self._last_utc_s < self._gap_s:
+        elif self.due(utc_s):
             self._number += 1
             self.current = Renegotiation(self._number, reason)
             self._last_utc_s = utc_s
+
+    def due(self, utc_s: float) -> bool:
+        """Whether the EV may be asked (again)."""
+        return not 0.0 <= utc_s - self._last_utc_s < self._gap_s
 
     def settled(self, utc_s: float) -> None:
         self.current = None

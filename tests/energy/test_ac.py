@@ -1,0 +1,79 @@
+"""An AC outlet in the energy room: powers of phases become a total, no loss between grid and outlet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from evse_controller.energy.manager import EnergyManager
+from evse_controller.model.commands import EvAcLimits
+from evse_controller.model.power import PhasePower
+from evse_controller.model.snapshot import AcRatings
+from tests.energy.test_manager import DAY, EV, NEEDS, NOON, OUTLOOK, RATINGS, SCHEDULED, _finish, _manager
+
+THREE = PhasePower(7360.0, 7360.0, 7360.0)
+NOTHING = PhasePower(0.0, 0.0, 0.0)
+AC_RATINGS = AcRatings(THREE, PhasePower(3680.0, 3680.0, 3680.0), NOTHING, NOTHING, 230.0, 50.0, 3)
+AC_EV = EvAcLimits(PhasePower(3680.0, 3680.0, 3680.0), NOTHING, PhasePower(3000.0, 3000.0, 3000.0), NOTHING)
+WIDE = replace(OUTLOOK, import_limit_w=50_000.0, export_limit_w=50_000.0)
+
+
+def planned(needs: object, ev: EvAcLimits, bidirectional: bool = True, **config: float) -> EnergyManager:
+    manager = _manager(charge_efficiency=1.0, discharge_efficiency=1.0, **config)
+    manager.observe(WIDE, NOON, 0.0)
+    manager.request(needs, ev, AC_RATINGS, bidirectional, NOON)  # type: ignore[arg-type]
+    _finish(manager)
+    assert manager.problem is None
+    return manager
+
+
+@pytest.mark.parametrize(
+    ("most", "total_w"),
+    [
+        (PhasePower(3680.0, 3680.0, 3680.0), 11_040.0),
+        (PhasePower(3680.0, 0.0, 0.0), 3680.0),
+        (PhasePower(9000.0, 9000.0, 1000.0), 15_720.0),
+        (PhasePower(9000.0), 9000.0),
+        (PhasePower(30_000.0), 22_080.0),
+    ],
+)
+def test_the_schedule_is_what_both_sides_can_do_over_all_phases(most: PhasePower, total_w: float) -> None:
+    offer = planned(SCHEDULED, replace(AC_EV, max_charge_w=most)).wish(NOON).offer
+    assert offer is not None
+    widest = next(entry for entry in offer.tuples if entry.tuple_id == 2)
+    assert max(slot.power_w for slot in widest.charging) == pytest.approx(total_w)
+
+
+def test_dynamic_set_points_charge_and_discharge_with_the_total() -> None:
+    manager = planned(NEEDS, AC_EV)
+    assert manager.wish(NOON).setpoint_w == pytest.approx(11_040.0)
+    plan = manager.plan
+    assert plan is not None
+    assert min(plan.powers_w) == pytest.approx(-9000.0)
+
+
+def test_without_a_bidirectional_service_or_a_stated_discharge_nothing_is_fed_back() -> None:
+    for manager in (
+        planned(NEEDS, AC_EV, bidirectional=False),
+        planned(NEEDS, replace(AC_EV, max_discharge_w=None)),
+    ):
+        assert manager.plan is not None
+        assert min(manager.plan.powers_w) >= 0.0
+
+
+def test_limits_of_the_other_kind_of_outlet_allow_nothing() -> None:
+    for ev, ratings in ((AC_EV, RATINGS), (EV, AC_RATINGS)):
+        manager = _manager()
+        manager.observe(WIDE, NOON, 0.0)
+        manager.request(NEEDS, ev, ratings, True, NOON)
+        _finish(manager)
+        assert manager.wish(DAY + 13 * 3600.0).setpoint_w in (0.0, None)
+
+
+def test_the_loop_may_shrink_the_evs_limits() -> None:
+    manager = planned(NEEDS, AC_EV)
+    small = replace(AC_EV, max_charge_w=PhasePower(1380.0, 0.0, 0.0))
+    manager.update(replace(NEEDS, target_wh=25_000.0), small, None, NOON + 5, 0.0)
+    _finish(manager)
+    assert manager.wish(NOON + 6).setpoint_w == pytest.approx(1380.0)

@@ -1,0 +1,345 @@
+"""EVPowerProfile, power tolerance, and the EV held to what it planned: protocol.md B.9, B.10 and F.2 case 51."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evse_controller.messages.generated import common_messages as cm
+from evse_controller.messages.generated.common_types import ResponseCode
+from evse_controller.messages.rational import rational_nearest as n
+from evse_controller.model import commands as c
+from evse_controller.model.offer import PowerProfile, PowerSlot
+from evse_controller.model.power import PhasePower
+from evse_controller.model.snapshot import Step
+from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.iso20.data import SentSlot, SentTuple
+from evse_controller.secc.iso20.profile import Planned, profile_fault
+from evse_controller.secc.iso20.profile_watch import ProfileTimes, ProfileWatch, Verdict
+from tests.secc.ev import DYNAMIC, OFFER, SNAPSHOT, UTC_S, Bench, loop, power_delivery, profile
+
+CONFIRMED = cm.PowerToleranceAcceptance.PowerToleranceConfirmed
+NOT_CONFIRMED = cm.PowerToleranceAcceptance.PowerToleranceNotConfirmed
+TIMES = ProfileTimes()
+WARNING = ResponseCode.WARNING_EVPowerProfileViolation
+FAILED = ResponseCode.FAILED_EVPowerProfileViolation
+
+
+def ready(config: SeccConfig | None = None, **kinds: Any) -> Bench:
+    bench = Bench(config or SeccConfig(), **kinds).to("PowerDelivery")
+    bench.set(precharge=Step.DONE)
+    return bench
+
+
+def start(bench: Bench, plan: cm.EVPowerProfile | None) -> ResponseCode:
+    code = bench.say(power_delivery(plan=plan)).response_code
+    assert isinstance(code, ResponseCode)
+    return code
+
+
+def accepting(acceptance: cm.PowerToleranceAcceptance | None) -> cm.EVPowerProfile:
+    plan = profile(1, (3600, 10_000.0))
+    assert plan.scheduled_evppt_control_mode is not None
+    plan.scheduled_evppt_control_mode.power_tolerance_acceptance = acceptance
+    return plan
+
+
+# Power tolerance
+
+
+@pytest.mark.parametrize(
+    ("acceptance", "required", "code"),
+    [
+        (CONFIRMED, False, ResponseCode.OK_PowerToleranceConfirmed),
+        (CONFIRMED, True, ResponseCode.OK_PowerToleranceConfirmed),
+        (NOT_CONFIRMED, False, ResponseCode.WARNING_PowerToleranceNotConfirmed),
+        (NOT_CONFIRMED, True, ResponseCode.FAILED_PowerToleranceNotConfirmed),
+        (None, False, ResponseCode.OK),
+        (None, True, ResponseCode.FAILED_PowerToleranceNotConfirmed),
+    ],
+)
+def test_power_tolerance_is_offered_and_its_acceptance_answered(
+    acceptance: cm.PowerToleranceAcceptance | None, required: bool, code: ResponseCode
+) -> None:
+    bench = ready(SeccConfig(power_tolerance_w=1234.5, power_tolerance_required=required))
+    assert start(bench, accepting(acceptance)) is code
+    assert len(bench.commands_of(c.EnergyStart)) == (code < ResponseCode.FAILED)
+
+
+@pytest.mark.parametrize("acceptance", [CONFIRMED, NOT_CONFIRMED, None])
+def test_a_tolerance_that_was_not_offered_cannot_be_confirmed(acceptance: cm.PowerToleranceAcceptance | None) -> None:
+    """Josev confirms one whether or not there is any."""
+    assert start(ready(SeccConfig(power_tolerance_required=True)), accepting(acceptance)) is ResponseCode.OK
+
+
+def test_a_required_tolerance_is_not_confirmed_without_a_profile() -> None:
+    bench = ready(SeccConfig(power_tolerance_w=1000.0, power_tolerance_required=True))
+    assert start(bench, None) is ResponseCode.FAILED_PowerToleranceNotConfirmed
+    assert start(ready(SeccConfig(power_tolerance_w=1000.0)), None) is ResponseCode.OK
+
+
+def test_the_accepted_plan_says_which_offer_it_belongs_to() -> None:
+    bench = ready()
+    start(bench, profile(1, (3600, 10_000.0)))
+    (started,) = bench.commands_of(c.EnergyStart)
+    assert started.profile.offer_id == OFFER.offer_id
+
+
+# Acceptance
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    caps=st.lists(st.tuples(st.integers(1, 50), st.sampled_from((0.0, 500.0, 4000.0, 9000.0))), min_size=1, max_size=8),
+    back=st.none() | st.lists(st.tuples(st.integers(1, 50), st.sampled_from((0.0, 800.0))), min_size=1, max_size=4),
+    plan=st.lists(st.tuples(st.integers(0, 60), st.integers(-1000, 10_000)), min_size=1, max_size=12),
+    shift_s=st.integers(-40, 80),
+)
+def test_a_profile_is_accepted_exactly_when_no_second_of_it_is_above_its_cap(
+    caps: list[tuple[int, float]],
+    back: list[tuple[int, float]] | None,
+    plan: list[tuple[int, int]],
+    shift_s: int,
+) -> None:
+    sent = SentTuple(1, 0, _sent(caps), None if back is None else _sent(back))
+    planned = tuple(Planned(duration, PhasePower(float(power))) for duration, power in plan)
+    good, at = True, shift_s
+    for duration, power in plan:
+        for second in range(at, at + max(1, duration)):
+            schedule = caps if power >= 0 else back
+            cap = 0.0 if schedule is None else _cap_at(schedule, second)
+            good = good and abs(power) <= cap * 1.001 + 1.0
+        at += duration
+    assert (profile_fault(sent, shift_s, planned) is None) is good
+
+
+def _sent(caps: list[tuple[int, float]]) -> tuple[SentSlot, ...]:
+    slots, at = [], 0
+    for duration, power in caps:
+        slots.append(SentSlot(at, at + duration, power))
+        at += duration
+    return tuple(slots)
+
+
+def _cap_at(caps: list[tuple[int, float]], second: int) -> float:
+    """Before the first cap the first holds, after the last the last."""
+    for duration, power in caps:
+        if second < duration:
+            return power
+        second -= duration
+    return caps[-1][1]
+
+
+BY_PHASE = SentTuple(
+    1,
+    0,
+    (SentSlot(0, 100, 6000.0, (3000.0, 2000.0, 1000.0)), SentSlot(100, 200, 3000.0, (1000.0, 1000.0, 1000.0))),
+    None,
+)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "power", "good"),
+    [
+        (100, PhasePower(3000.0, 2000.0, 1000.0), True),
+        (101, PhasePower(3000.0, 2000.0, 1000.0), False),
+        (100, PhasePower(2000.0, 3000.0, 1000.0), False),
+        (100, PhasePower(1000.0, 1000.0, 2000.0), False),
+        (100, PhasePower(6000.0), True),
+        (100, PhasePower(6010.0), False),
+        (100, PhasePower(1000.0, -1000.0, 0.0), False),
+    ],
+)
+def test_phases_are_compared_where_both_sides_tell_them_apart(duration_s: int, power: PhasePower, good: bool) -> None:
+    assert (profile_fault(BY_PHASE, 0, (Planned(duration_s, power),)) is None) is good
+
+
+def test_a_profile_of_three_phases_is_their_sum_where_the_tuple_has_totals() -> None:
+    plan = profile(1, (3600, 20_000.0))
+    entry = plan.ev_power_profile_entries.ev_power_profile_entry[0]
+    entry.power_l2, entry.power_l3 = n(20_000.0), n(10_000.0)
+    bench = ready()
+    assert start(bench, plan) is ResponseCode.OK
+    assert bench.commands_of(c.EnergyStart)[0].profile.slots == (PowerSlot(3600, 50_000.0),)
+    entry.power_l3 = n(11_000.0)
+    assert start(ready(), plan) is ResponseCode.FAILED_EVPowerProfileInvalid
+
+
+# The watch
+
+
+def watch_of(*slots: tuple[int, float], tolerance_w: float | None = None, times: ProfileTimes = TIMES) -> ProfileWatch:
+    plan = PowerProfile(1, int(UTC_S), tuple(PowerSlot(*slot) for slot in slots), 7)
+    return ProfileWatch(plan, tolerance_w, times)
+
+
+def verdicts(
+    watch: ProfileWatch, power_w: float, seconds: float, into_s: float = 100.0, rooms: tuple[float, float] = (1e6, 1e6)
+) -> dict[Verdict, float]:
+    """When each verdict came first, in seconds since the deviation began; asked every quarter of a second."""
+    first: dict[Verdict, float] = {}
+    for step in range(round(seconds * 4) + 1):
+        verdict = watch.judge(power_w, UTC_S + into_s, 1000.0 + step / 4, *rooms)
+        first.setdefault(verdict, step / 4)
+    return first
+
+
+def test_more_than_planned_is_warned_of_first_and_refused_later() -> None:
+    assert verdicts(watch_of((3600, 10_000.0)), 12_000.0, 70.0) == {
+        Verdict.KEPT: 0.0,
+        Verdict.WARNED: TIMES.warn_after_s,
+        Verdict.BROKEN: TIMES.warn_after_s + TIMES.fail_after_s,
+    }
+
+
+def test_the_times_are_data() -> None:
+    times = ProfileTimes(warn_after_s=1.0, fail_after_s=3.0)
+    assert verdicts(watch_of((3600, 0.0), times=times), 600.0, 10.0) == {
+        Verdict.KEPT: 0.0,
+        Verdict.WARNED: 1.0,
+        Verdict.BROKEN: 4.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("planned_w", "power_w", "worst"),
+    [
+        (10_000.0, 10_499.0, Verdict.KEPT),
+        (10_000.0, 10_501.0, Verdict.BROKEN),
+        (20_000.0, 20_999.0, Verdict.KEPT),  # a share of the power, where that is more
+        (20_000.0, 21_001.0, Verdict.BROKEN),
+        (10_000.0, 9_501.0, Verdict.KEPT),
+        (10_000.0, 9_400.0, Verdict.WARNED),  # less is no harm
+        (10_000.0, 0.0, Verdict.WARNED),
+        (10_000.0, -501.0, Verdict.BROKEN),  # the other way
+        (-10_000.0, -10_501.0, Verdict.BROKEN),
+        (-10_000.0, -9_400.0, Verdict.WARNED),
+        (-10_000.0, 501.0, Verdict.BROKEN),
+        (0.0, 499.0, Verdict.KEPT),
+        (0.0, 501.0, Verdict.BROKEN),
+        (0.0, -501.0, Verdict.BROKEN),
+    ],
+)
+def test_what_breaks_a_profile(planned_w: float, power_w: float, worst: Verdict) -> None:
+    assert list(verdicts(watch_of((3600, planned_w)), power_w, 120.0))[-1] is worst
+
+
+def test_an_agreed_tolerance_takes_the_place_of_our_own_margin() -> None:
+    assert list(verdicts(watch_of((3600, 10_000.0), tolerance_w=2000.0), 11_900.0, 120.0)) == [Verdict.KEPT]
+    assert Verdict.BROKEN in verdicts(watch_of((3600, 10_000.0), tolerance_w=100.0), 10_200.0, 120.0)
+
+
+def test_less_than_planned_may_be_made_to_fail() -> None:
+    strict = ProfileTimes(less_fails=True)
+    assert Verdict.BROKEN in verdicts(watch_of((3600, 10_000.0), times=strict), 0.0, 120.0)
+
+
+@pytest.mark.parametrize(("planned_w", "power_w"), [(10_000.0, 4_000.0), (-10_000.0, -3_000.0)])
+def test_less_than_planned_is_not_held_against_an_ev_that_is_allowed_no_more(planned_w: float, power_w: float) -> None:
+    rooms = (4_000.0, 3_000.0)
+    assert list(verdicts(watch_of((3600, planned_w)), power_w, 120.0, rooms=rooms)) == [Verdict.KEPT]
+
+
+@pytest.mark.parametrize("into_s", [3571.0, 3629.0])
+def test_around_a_step_of_the_profile_either_power_is_right(into_s: float) -> None:
+    watch = watch_of((3600, 10_000.0), (3600, 0.0))
+    for power_w in (10_000.0, 0.0):
+        assert list(verdicts(watch, power_w, 120.0, into_s)) == [Verdict.KEPT]
+    assert Verdict.BROKEN in verdicts(watch, 10_000.0, 120.0, 3631.0)
+
+
+@pytest.mark.parametrize("into_s", [-1.0, 3600.0])
+def test_beyond_the_profile_the_schedule_alone_rules(into_s: float) -> None:
+    assert list(verdicts(watch_of((3600, 0.0)), 50_000.0, 120.0, into_s)) == [Verdict.KEPT]
+    assert list(verdicts(watch_of(), 50_000.0, 120.0)) == [Verdict.KEPT]
+
+
+def test_an_ev_that_comes_back_to_its_plan_begins_anew() -> None:
+    watch = watch_of((3600, 10_000.0))
+    for minute in range(10):
+        for second in range(60):
+            power_w = 12_000.0 if second < 50 else 10_000.0
+            verdict = watch.judge(power_w, UTC_S + 60, 1000.0 + minute * 60 + second, 1e6, 1e6)
+            assert verdict is (Verdict.WARNED if 5 <= second < 50 else Verdict.KEPT)
+
+
+def test_a_loop_that_was_left_begins_anew() -> None:
+    watch = watch_of((3600, 10_000.0))
+    assert watch.judge(12_000.0, UTC_S + 60, 1000.0, 1e6, 1e6) is Verdict.KEPT
+    assert watch.judge(12_000.0, UTC_S + 60, 1100.0, 1e6, 1e6) is Verdict.KEPT
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    powers=st.lists(st.sampled_from((-20_000.0, -600.0, 0.0, 9_000.0, 10_000.0, 30_000.0)), max_size=400),
+    pace_s=st.sampled_from((0.05, 0.25, 1.0, 1.9)),
+)
+def test_no_ev_is_refused_that_was_not_warned_before(powers: list[float], pace_s: float) -> None:
+    watch, before = watch_of((3600, 10_000.0), (3600, -5000.0)), Verdict.KEPT
+    for step, power_w in enumerate(powers):
+        verdict = watch.judge(power_w, UTC_S + step * pace_s, 1000.0 + step * pace_s, 1e6, 1e6)
+        if verdict is Verdict.BROKEN:
+            assert before is Verdict.WARNED
+            return
+        before = verdict
+
+
+@pytest.mark.parametrize("change", [{"fail_after_s": 1.0}, {"warn_after_s": -1.0}, {"margin_w": float("inf")}])
+def test_senseless_times_are_refused_by_name(change: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        ProfileTimes(**change)
+
+
+# In the loop
+
+
+def looping(power_w: float, control_mode: int = 1, **config: Any) -> Bench:
+    voltage_v = SNAPSHOT.present_voltage_v or 0.0
+    bench = ready(SeccConfig(**config), control_mode=control_mode)
+    assert start(bench, profile(1 if control_mode == 1 else None, (3600, 10_000.0))) is ResponseCode.OK
+    bench.set(present_current_a=power_w / voltage_v)
+    return bench
+
+
+def codes(bench: Bench, seconds: float, control_mode: int = 1) -> list[ResponseCode]:
+    """The different codes of the loop's answers, in order."""
+    seen: list[ResponseCode] = []
+    for _ in range(round(seconds * 4)):
+        code = bench.after(0.25).say(loop(control_mode)).response_code
+        if code not in seen:
+            seen.append(code)
+        if code >= ResponseCode.FAILED:
+            break
+    return seen
+
+
+def test_the_loop_warns_and_then_ends_a_session_that_breaks_its_profile() -> None:
+    bench = looping(12_000.0)
+    assert codes(bench, 70.0) == [ResponseCode.OK, WARNING, FAILED]
+    assert bench.state == "Ended"
+
+
+def test_the_loop_keeps_an_ev_that_keeps_its_plan_or_tapers() -> None:
+    assert codes(looping(10_000.0), 70.0) == [ResponseCode.OK]
+    assert codes(looping(3_000.0), 70.0) == [ResponseCode.OK, WARNING]
+
+
+def test_a_site_that_allows_less_is_no_violation_of_the_ev() -> None:
+    bench = looping(3_000.0)
+    bench.set(present=replace(bench.snapshot.present, max_charge_power_w=3_000.0))
+    assert codes(bench, 70.0) == [ResponseCode.OK]
+
+
+def test_the_tolerance_of_the_chosen_tuple_counts() -> None:
+    bench = ready(SeccConfig(power_tolerance_w=3000.0))
+    start(bench, profile(1, (3600, 10_000.0)))
+    bench.set(present_current_a=12_500.0 / (bench.snapshot.present_voltage_v or 1.0))
+    assert codes(bench, 70.0) == [ResponseCode.OK]
+
+
+def test_dynamic_control_follows_set_points_and_no_profile() -> None:
+    assert codes(looping(30_000.0, DYNAMIC), 70.0, DYNAMIC) == [ResponseCode.OK]
