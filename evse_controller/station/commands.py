@@ -16,6 +16,7 @@ from evse_controller.model.commands import (
     Command,
     ContextDropped,
     ContextKept,
+    ContractAccepted,
     EnergyHold,
     EnergyStart,
     EnergyStop,
@@ -58,7 +59,8 @@ def _limits(session: SessionContext, cmd: LimitsNegotiated, now_s: float) -> Non
 
 def _schedule(session: SessionFacts, cmd: ScheduleRequested, now_s: float) -> None:
     session.state(cmd.needs)
-    session.soc = cmd.needs.present_soc
+    if cmd.needs.present_soc is not None or not cmd.renegotiation:
+        session.soc = cmd.needs.present_soc
 
 
 def _cable_check(session: SessionContext, cmd: CableCheckRequested, now_s: float) -> None:
@@ -110,6 +112,7 @@ def _ended(session: SessionFacts, cmd: SessionEnded, now_s: float) -> None:
 
 COMMON: Handlers = {
     AuthorizationRequested: _nothing,
+    ContractAccepted: _nothing,
     ServiceSelected: _service,
     ScheduleRequested: _schedule,
     EnergyHold: _hold,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from evse_controller.model.commands import (
     CableCheckRequested,
+    Command,
     ContextDropped,
     EndKind,
     EnergyHold,
@@ -18,10 +20,14 @@ from evse_controller.model.commands import (
     ScheduleRequested,
     ServiceReleased,
     SessionEnded,
+    SessionOpened,
 )
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import DriverWishes, Notification, Step
 from evse_controller.safety import Phase
+from evse_controller.station.ac.context import HANDLERS as AC_HANDLERS
+from evse_controller.station.commands import HANDLERS, Handlers, take
+from evse_controller.station.context import SessionContext
 from hal.api import IsolationState
 from hal.sim.testing import MakePlant
 from tests.safety.facts import EV, METER, NEEDS
@@ -371,6 +377,20 @@ def test_drivers_wishes_are_handed_through() -> None:
     bench.driver = DriverWishes(departure_utc_s=5.0, target_soc=80)
     bench.steps(1)
     assert bench.snapshot.driver == bench.driver
+
+
+def test_renegotiation_that_does_not_repeat_the_soc_does_not_forget_it() -> None:
+    needs = replace(NEEDS, present_soc=55.0)
+    for renegotiation, soc in ((True, 55.0), (False, None)):
+        session = SessionContext()
+        take(session, ScheduleRequested(needs), 0.0)
+        take(session, ScheduleRequested(NEEDS, renegotiation=renegotiation), 1.0)
+        assert session.soc == soc
+
+
+@pytest.mark.parametrize("handlers", [HANDLERS, AC_HANDLERS])
+def test_every_command_of_a_session_is_taken_in_by_both_kinds_of_outlet(handlers: Handlers) -> None:
+    assert set(get_args(Command)) - {SessionOpened, ServiceReleased} == set(handlers)
 
 
 # -- megawatt ---------------------------------------------------------------------------------------------------
