@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evse_controller.model.offer import EnergyNeeds, EnergyOffer, PowerProfile
 from evse_controller.model.power import PhasePower
@@ -30,6 +30,13 @@ class SessionOpened:
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequested:
     """The EV asks for EIM authorisation and will poll; answer through the snapshot's `authorization`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractAccepted:
+    """A contract authorised the session (Plug & Charge). `contract_id` (eMAID) is personal: not for logs."""
+
+    contract_id: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +247,7 @@ class SessionEnded:
 Command = (
     SessionOpened
     | AuthorizationRequested
+    | ContractAccepted
     | ServiceSelected
     | LimitsNegotiated
     | ScheduleRequested

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from evse_controller.messages.base import Node
+from evse_controller.messages.base import Message, Node
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import EvseNotification, MeterInfo, ResponseCode
 from evse_controller.messages.generated.xmldsig import (
@@ -20,6 +19,7 @@ from evse_controller.messages.generated.xmldsig import (
     SignedInfo,
 )
 from evse_controller.model import commands as c
+from evse_controller.model.contract import SignatureCheck
 from evse_controller.model.snapshot import MeterTotals, Notification
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.streams import Stream
@@ -42,12 +42,14 @@ class Checker:
 
     def __init__(self, verdict: str | None) -> None:
         self.verdict = verdict
-        self.asked: list[tuple[str, ...]] = []
+        self.asked: list[str] = []
 
-    def verify(self, signature: Signature, elements: Mapping[str, Node], certificate_der: bytes) -> str | None:
+    def verify(self, message: Message, signed: Node, certificate_der: bytes) -> SignatureCheck:
+        assert isinstance(message, cm.MeteringConfirmationReq)
+        assert signed is message.signed_metering_data
         assert certificate_der == b"contract"
-        self.asked.append(tuple(elements))
-        return self.verdict
+        self.asked.append(message.signed_metering_data.id)
+        return SignatureCheck(self.verdict)
 
 
 def asked(contract: bool = False, **kinds: object) -> tuple[Bench, MeterInfo]:
@@ -132,7 +134,7 @@ def test_with_a_contract_the_signature_is_due_and_verified(
     checker = Checker(verdict)
     bench, info = asked(contract=True, around=Surroundings(signatures=checker))
     assert bench.say(confirmation(bench, info, signed), Stream.METERING).response_code is code
-    assert checker.asked == ([("id1",)] if signed else [])
+    assert checker.asked == (["id1"] if signed else [])
     assert [command.signed for command in bench.commands_of(c.MeterConfirmed)] == ([True] if code < INVALID else [])
 
 
@@ -157,7 +159,9 @@ def test_without_a_meter_no_confirmation_is_asked_for() -> None:
     assert bench.say(loop()).evse_status is None
 
 
-@pytest.mark.parametrize("state", ["Standby", "ScheduleRenegotiation", "Renegotiated", "WeldingDetection", "SessionStop"])
+@pytest.mark.parametrize(
+    "state", ["Standby", "ScheduleRenegotiation", "Renegotiated", "WeldingDetection", "SessionStop"]
+)
 def test_a_confirmation_that_is_late_is_heard_too(state: str) -> None:
     bench, info = asked()
     bench.set(notification=None)

@@ -1,0 +1,457 @@
+"""Plug & Charge: protocol.md B.4 and F.2 cases 22, 23, 26 to 31, security.md 6 rows 6, 11 to 13, 25."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from evse_controller.identity import XmlSignatures
+from evse_controller.messages import decode, encode
+from evse_controller.messages.base import Schema
+from evse_controller.messages.generated import common_messages as cm
+from evse_controller.messages.generated.common_types import Processing, ResponseCode
+from evse_controller.model import commands as c
+from evse_controller.model.contract import ContractAnswer, ContractChain, Verdict
+from evse_controller.model.snapshot import Authorization
+from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.iso20.session import Iso20Session
+from evse_controller.secc.iso20.timers import Timers
+from evse_controller.secc.reply import Reply
+from evse_controller.secc.surroundings import Peer, Surroundings
+from tests.identity.contracts import LabContracts
+from tests.identity.signer import Holder, holder, info_of, reference, sign, signature_over
+from tests.secc.ev import SNAPSHOT, Bench, eim, header, random_bytes
+
+EMAID = "DEABCC123456789"
+VEHICLE = Peer(bytes(64), "WMIV1234567890ABCDEX")
+SUB = b"\x30\x03\x02\x01\x05"
+WARNINGS = {
+    Verdict.EXPIRED: ResponseCode.WARNING_CertificateExpired,
+    Verdict.NOT_YET_VALID: ResponseCode.WARNING_CertificateNotYetValid,
+    Verdict.REVOKED: ResponseCode.WARNING_CertificateRevoked,
+    Verdict.INVALID: ResponseCode.WARNING_CertificateValidationError,
+    Verdict.PROVIDER_UNKNOWN: ResponseCode.WARNING_eMSPUnknown,
+    Verdict.REFUSED: ResponseCode.WARNING_GeneralPnCAuthorizationError,
+}
+
+
+def around(contracts: LabContracts, peer: Peer = VEHICLE, p256: bool = False) -> Surroundings:
+    return Surroundings(peer=peer, signatures=XmlSignatures(p256), contracts=contracts)
+
+
+class Car(Bench):
+    """A bench whose EV has a contract. `challenge` is what the station gave it."""
+
+    challenge: bytes
+    contracts: LabContracts
+
+    def offered(self) -> cm.AuthorizationSetupRes:
+        self.to("AuthorizationSetup")
+        answer: cm.AuthorizationSetupRes = self.say(cm.AuthorizationSetupReq(header()))
+        if answer.pnc_asres_authorization_mode is not None:
+            self.challenge = answer.pnc_asres_authorization_mode.gen_challenge
+        return answer
+
+    def request(self, key: Holder, challenge: bytes | None = None) -> cm.AuthorizationReq:
+        """Not signed yet; with the header as it will be sent."""
+        chain = cm.ContractCertificateChain(key.certificate, cm.SubCertificates([SUB]))
+        mode = cm.PnC_AReqAuthorizationMode("id1", self.challenge if challenge is None else challenge, chain)
+        return cm.AuthorizationReq(header(), cm.Authorization.PnC, pnc_areq_authorization_mode=mode)
+
+    def signed(
+        self, key: Holder, challenge: bytes | None = None, by: Holder | None = None, grammar: Schema = Schema.XMLDSIG
+    ) -> cm.AuthorizationReq:
+        request = self.request(key, challenge)
+        assert request.pnc_areq_authorization_mode is not None
+        sign(request, "PnC_AReqAuthorizationMode", request.pnc_areq_authorization_mode, by or key, grammar)
+        return request
+
+
+def car(config: SeccConfig | None = None, p256: bool = False, **contracts: Any) -> Car:
+    """A car that has been offered Plug & Charge."""
+    lab = LabContracts(**contracts)
+    found = Car(config=config or SeccConfig(), around=around(lab, p256=p256))
+    found.set(authorization=Authorization.PENDING)
+    found.contracts = lab
+    found.offered()
+    return found
+
+
+def event_text(reply: Reply) -> str:
+    assert reply.event is not None
+    return reply.event.reason or ""
+
+
+def assert_not_granted(found: Car, code: ResponseCode) -> None:
+    """Neither a contract nor power nor a step forward; and EIM works as if nothing had been."""
+    assert found.commands_of(c.ContractAccepted) == []
+    assert found.session._data.contract_der is None
+    if code >= ResponseCode.FAILED:
+        assert found.state == "Ended"
+        return
+    assert found.state == "Authorization"
+    found.set(authorization=Authorization.ACCEPTED)
+    assert found.say(eim()).response_code is ResponseCode.OK
+    assert found.state == "ServiceDiscovery"
+
+
+def test_case_23_with_a_verifier_both_are_offered_and_the_challenge_comes() -> None:
+    found = Car(around=around(LabContracts(providers=["ABC", "XYZ"], installs=True)))
+    answer = found.offered()
+    assert answer.authorization_services == [cm.Authorization.EIM, cm.Authorization.PnC]
+    assert answer.eim_asres_authorization_mode is None
+    assert answer.certificate_installation_service is True
+    mode = answer.pnc_asres_authorization_mode
+    assert mode is not None
+    assert len(mode.gen_challenge) == 16
+    assert mode.supported_providers is not None
+    assert mode.supported_providers.provider_id == ["ABC", "XYZ"]
+
+
+def test_providers_are_not_told_when_there_are_none_to_tell() -> None:
+    mode = Car(around=around(LabContracts())).offered().pnc_asres_authorization_mode
+    assert mode is not None
+    assert mode.supported_providers is None
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        Surroundings(peer=VEHICLE, signatures=XmlSignatures()),
+        Surroundings(peer=VEHICLE, contracts=LabContracts()),
+        around(LabContracts(), peer=Peer()),  # plain TCP: nobody knows who is there
+    ],
+    ids=["no verifier", "no signatures", "no vehicle certificate"],
+)
+def test_case_22_without_verifier_signatures_or_tls_only_eim_is_offered(missing: Surroundings) -> None:
+    found = Car(around=missing)
+    answer = found.offered()
+    assert answer.authorization_services == [cm.Authorization.EIM]
+    assert answer.pnc_asres_authorization_mode is None
+    assert answer.certificate_installation_service is False
+    reply = found.say(found.signed(holder("P-521"), bytes(16)))
+    assert reply.response_code is ResponseCode.WARNING_AuthorizationSelectionInvalid
+    assert_not_granted(found, reply.response_code)
+
+
+def test_case_23_challenges_are_all_different() -> None:
+    seen = set()
+    for _ in range(2000):
+        session = Iso20Session(SeccConfig(), "p", secrets.token_bytes, 0.0, around(LabContracts()))
+        setup: Any = session.handle(cm.SessionSetupReq(header(), "EV1"), SNAPSHOT, 0.0).response
+        asked = cm.AuthorizationSetupReq(header(setup.header.session_id))
+        answer: Any = session.handle(asked, SNAPSHOT, 0.0).response
+        seen.add(answer.pnc_asres_authorization_mode.gen_challenge)
+    assert len(seen) == 2000
+
+
+@pytest.mark.parametrize("drawn", [bytes, lambda count: bytes(range(1, count)), lambda count: b""])
+def test_a_broken_random_generator_gives_no_challenge(drawn: Callable[[int], bytes]) -> None:
+    good = random_bytes()
+    source = itertools.chain([good], itertools.repeat(drawn))
+    session = Iso20Session(SeccConfig(), "p", lambda count: next(source)(count), 0.0, around(LabContracts()))
+    setup: Any = session.handle(cm.SessionSetupReq(header(), "EV1"), SNAPSHOT, 0.0).response
+    answer: Any = session.handle(cm.AuthorizationSetupReq(header(setup.header.session_id)), SNAPSHOT, 0.0).response
+    assert answer.response_code is ResponseCode.FAILED
+    assert answer.pnc_asres_authorization_mode is None
+
+
+@pytest.mark.parametrize(("kind", "p256"), [("P-521", False), ("Ed448", False), ("P-256", True)])
+@pytest.mark.parametrize(
+    ("grammar", "told"), [(Schema.XMLDSIG, "standalone"), (Schema.ISO20_COMMON, "combined")], ids=["alone", "combined"]
+)
+def test_case_30_a_contract_authorises_with_either_grammar(kind: str, p256: bool, grammar: Schema, told: str) -> None:
+    found = car(p256=p256)
+    reply = found.ask(found.signed(holder(kind), grammar=grammar))
+    answer: Any = reply.response
+    assert (answer.response_code, answer.evse_processing) == (ResponseCode.OK, Processing.Finished)
+    assert event_text(reply) == f"signature good, {told} SignedInfo; contract accepted"
+    assert found.state == "ServiceDiscovery"
+    assert found.commands_of(c.ContractAccepted) == [c.ContractAccepted(EMAID)]
+    assert found.commands_of(c.AuthorizationRequested) == []
+    assert found.contracts.asked == [ContractChain(holder(kind).certificate, (SUB,))]
+    assert found.session._data.contract_der == holder(kind).certificate
+
+
+def test_a_contract_that_expires_soon_is_told_so() -> None:
+    found = car(answer=ContractAnswer(Verdict.EXPIRES_SOON, EMAID))
+    assert found.say(found.signed(holder("P-521"))).response_code is ResponseCode.OK_CertificateExpiresSoon
+    assert found.state == "ServiceDiscovery"
+
+
+def test_case_27_another_challenge_is_a_warning_before_anything_is_verified() -> None:
+    found = car()
+    reply = found.ask(found.signed(holder("P-521"), bytes(16)))
+    answer: Any = reply.response
+    assert (answer.response_code, answer.evse_processing) == (
+        ResponseCode.WARNING_ChallengeInvalid,
+        Processing.Finished,
+    )
+    assert found.contracts.asked == []
+    assert found.say(found.signed(holder("P-521"))).response_code is ResponseCode.OK  # the right one still works
+
+
+def test_case_27_a_request_of_another_session_replayed_is_a_warning() -> None:
+    first = car()
+    recorded = first.signed(holder("P-521"))
+    assert first.say(recorded).response_code is ResponseCode.OK
+    second = Car(around=around(LabContracts()))
+    second.session._random_bytes = secrets.token_bytes  # the benches draw alike, stations do not
+    second.contracts = LabContracts()
+    second.set(authorization=Authorization.PENDING)
+    second.offered()
+    code = second.say(recorded).response_code
+    assert code is ResponseCode.WARNING_ChallengeInvalid
+    assert_not_granted(second, code)
+
+
+def altered_body(found: Car) -> cm.AuthorizationReq:
+    request = found.signed(holder("P-521"))
+    assert request.pnc_areq_authorization_mode is not None
+    request.pnc_areq_authorization_mode.contract_certificate_chain.sub_certificates = cm.SubCertificates([b"\x30\x00"])
+    return request
+
+
+def altered_signature(found: Car) -> cm.AuthorizationReq:
+    request = found.signed(holder("P-521"))
+    assert request.header.signature is not None
+    value = request.header.signature.signature_value
+    value.value = value.value[:-1] + bytes([value.value[-1] ^ 1])
+    return request
+
+
+def wrong_key(found: Car) -> cm.AuthorizationReq:
+    return found.signed(holder("P-521"), by=holder("P-521", "somebody else"))
+
+
+def wrong_reference(found: Car) -> cm.AuthorizationReq:
+    return resigned(found, ["#id2"])
+
+
+def two_references(found: Car) -> cm.AuthorizationReq:
+    return resigned(found, ["#id1", "#id1"])
+
+
+def resigned(found: Car, uris: list[str], algorithm: str = "ecdsa-sha512") -> cm.AuthorizationReq:
+    request = found.request(holder("P-521"))
+    mode = request.pnc_areq_authorization_mode
+    assert mode is not None
+    sha512 = "http://www.w3.org/2001/04/xmlenc#sha512"
+    references = [reference("PnC_AReqAuthorizationMode", mode, uri, sha512) for uri in uris]
+    info = info_of(references, f"http://www.w3.org/2001/04/xmldsig-more#{algorithm}")
+    request.header.signature = signature_over(info, holder("P-521"))
+    return request
+
+
+def missing_signature(found: Car) -> cm.AuthorizationReq:
+    return found.request(holder("P-521"))
+
+
+def unknown_algorithm(found: Car) -> cm.AuthorizationReq:
+    return resigned(found, ["#id1"], "ecdsa-sha1")
+
+
+def lab_algorithm(found: Car) -> cm.AuthorizationReq:
+    return found.signed(holder("P-256"))
+
+
+def no_certificate(found: Car) -> cm.AuthorizationReq:
+    request = found.request(Holder("P-521", holder("P-521").private, b"\x30\x00"))
+    assert request.pnc_areq_authorization_mode is not None
+    sign(request, "PnC_AReqAuthorizationMode", request.pnc_areq_authorization_mode, holder("P-521"))
+    return request
+
+
+FORGED = [
+    altered_body,
+    altered_signature,
+    wrong_key,
+    wrong_reference,
+    two_references,
+    missing_signature,
+    unknown_algorithm,
+    lab_algorithm,
+    no_certificate,
+]
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=lambda forged: forged.__name__)
+@pytest.mark.parametrize("fails", [False, True], ids=["warns", "fails"])
+def test_case_28_a_signature_that_does_not_hold_grants_nothing(
+    forged: Callable[[Car], cm.AuthorizationReq], fails: bool
+) -> None:
+    found = car(SeccConfig(invalid_signature_fails=fails))
+    reply = found.ask(forged(found))
+    answer: Any = reply.response
+    code = ResponseCode.FAILED_SignatureError if fails else ResponseCode.WARNING_GeneralPnCAuthorizationError
+    assert (answer.response_code, answer.evse_processing) == (code, Processing.Finished)
+    assert event_text(reply)
+    assert found.contracts.asked == []  # nobody is asked about a contract that was not proven
+    assert_not_granted(found, code)
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=lambda forged: forged.__name__)
+def test_neither_challenge_nor_contract_is_ever_told(forged: Callable[[Car], cm.AuthorizationReq]) -> None:
+    found = car(answer=ContractAnswer(Verdict.ACCEPTED, EMAID))
+    found.session._data.auth.challenge = found.challenge = secrets.token_bytes(16)
+    replies = [found.ask(found.signed(holder("P-521"), bytes(16))), found.ask(forged(found))]
+    replies.append(found.ask(found.signed(holder("P-521"))))
+    shown = [repr(reply.event) for reply in replies]
+    shown += [repr(reply.response) for reply in replies]
+    shown += [repr(command) for command in found.commands] + [repr(found.session._data)]
+    for text in shown:
+        assert found.challenge.hex() not in text.lower()
+        assert base64.b64encode(found.challenge).decode() not in text
+        assert repr(found.challenge)[2:-1] not in text
+        assert EMAID not in text
+
+
+@pytest.mark.parametrize("length", [0, 15, 17, 200])
+def test_a_challenge_that_breaks_its_schema_is_invalid_and_not_told(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """The codec serves a value of the wrong length, and tells where it was, not what."""
+    found = car()
+    request = found.request(holder("P-521"), b"\xab" * length)
+    strict = vars(cm)["put_binary"]
+    monkeypatch.setattr(cm, "put_binary", lambda x, value, least, most: strict(x, value, 0, 10**6))
+    heard = decode(Schema.ISO20_COMMON, encode(request))
+    assert heard.deviations
+    assert "abab" not in repr(heard.deviations).lower()
+    assert isinstance(heard, cm.AuthorizationReq)
+    heard.header.session_id = found.session_id
+    answer: Any = found.session.handle(heard, found.snapshot, found.now_s).response
+    assert answer.response_code is ResponseCode.WARNING_ChallengeInvalid
+
+
+@pytest.mark.parametrize(("verdict", "code"), WARNINGS.items(), ids=lambda value: value.name)
+def test_case_29_what_the_verifier_refuses_is_a_matching_warning(verdict: Verdict, code: ResponseCode) -> None:
+    found = car(answer=ContractAnswer(verdict, reason="as the list of today says"))
+    reply = found.ask(found.signed(holder("P-521")))
+    answer: Any = reply.response
+    assert (answer.response_code, answer.evse_processing) == (code, Processing.Finished)
+    assert "as the list of today says" in event_text(reply)
+    assert_not_granted(found, code)
+
+
+def test_every_verdict_has_its_code() -> None:
+    assert set(WARNINGS) == {verdict for verdict in Verdict if not verdict.accepted}
+
+
+def test_while_the_verifier_decides_the_car_repeats_its_request() -> None:
+    found = car(answer=None)
+    for _ in range(3):
+        answer = found.after(1.0).say(found.signed(holder("P-521")))
+        assert (answer.response_code, answer.evse_processing) == (ResponseCode.OK, Processing.Ongoing)
+        assert found.state == "Authorization"
+    found.contracts.answer = ContractAnswer(Verdict.ACCEPTED, EMAID)
+    assert found.after(1.0).say(found.signed(holder("P-521"))).evse_processing is Processing.Finished
+    assert found.state == "ServiceDiscovery"
+
+
+def test_a_forged_repetition_does_not_ride_on_the_first_request() -> None:
+    found = car(answer=None)
+    found.say(found.signed(holder("P-521")))
+    found.contracts.answer = ContractAnswer(Verdict.ACCEPTED, EMAID)
+    code = found.after(1.0).say(altered_signature(found)).response_code
+    assert code is ResponseCode.WARNING_GeneralPnCAuthorizationError
+    assert_not_granted(found, code)
+
+
+@pytest.mark.parametrize(("waited_s", "over"), [(54.9, False), (55.0, True)])
+def test_case_31_a_verifier_that_never_decides_is_a_warning_in_time(waited_s: float, over: bool) -> None:
+    found = car(answer=None)
+    found.say(found.signed(holder("P-521")))
+    answer = found.after(waited_s).say(found.signed(holder("P-521")))
+    assert answer.evse_processing is (Processing.Finished if over else Processing.Ongoing)
+    if over:
+        assert answer.response_code is ResponseCode.WARNING_GeneralPnCAuthorizationError
+        assert_not_granted(found, answer.response_code)
+
+
+def test_each_try_has_its_own_time() -> None:
+    found = car(answer=None)
+    found.say(found.signed(holder("P-521")))
+    found.after(55.0).say(found.signed(holder("P-521")))
+    assert found.after(1.0).say(found.signed(holder("P-521"))).evse_processing is Processing.Ongoing
+    assert found.after(54.0).say(found.signed(holder("P-521"))).evse_processing is Processing.Ongoing
+
+
+@pytest.mark.parametrize("leaf", [b"", bytes(1601), bytes(100_000)], ids=["none", "1601 octets", "huge"])
+def test_a_leaf_of_an_impossible_size_is_read_by_nobody(leaf: bytes) -> None:
+    """The codec may serve what breaks its schema, so the message comes here as if it had decoded."""
+    found = car()
+    request = found.signed(holder("P-521"))
+    assert request.pnc_areq_authorization_mode is not None
+    request.pnc_areq_authorization_mode.contract_certificate_chain.certificate = leaf
+    assert_no_chain(found, request)
+
+
+HUGE = {"4": [b"\x30"] * 4, "1000": [b"\x30"] * 1000, "1601 octets": [bytes(1601)], "empty": [b""]}
+
+
+@pytest.mark.parametrize("subs", HUGE.values(), ids=HUGE.keys())
+def test_a_huge_chain_is_read_by_nobody(subs: list[bytes]) -> None:
+    found = car()
+    request = found.signed(holder("P-521"))
+    assert request.pnc_areq_authorization_mode is not None
+    request.pnc_areq_authorization_mode.contract_certificate_chain.sub_certificates = cm.SubCertificates(subs)
+    assert_no_chain(found, request)
+
+
+def assert_no_chain(found: Car, request: cm.AuthorizationReq) -> None:
+    request.header.session_id = found.session_id
+    reply = found.session.handle(request, found.snapshot, found.now_s)
+    found.commands += reply.commands
+    answer: Any = reply.response
+    assert answer.response_code is ResponseCode.WARNING_CertificateValidationError
+    assert found.contracts.asked == []
+    assert_not_granted(found, answer.response_code)
+
+
+def test_case_26_selected_service_and_its_block_must_go_together() -> None:
+    found = car()
+    block = cm.EIM_AReqAuthorizationMode()
+    crossed = cm.AuthorizationReq(header(), cm.Authorization.PnC, eim_areq_authorization_mode=block)
+    assert found.say(crossed).response_code is ResponseCode.WARNING_AuthorizationSelectionInvalid
+    signed = found.signed(holder("P-521"))
+    signed.selected_authorization_service = cm.Authorization.EIM
+    answer = found.say(signed)
+    assert answer.response_code is ResponseCode.WARNING_AuthorizationSelectionInvalid
+    assert_not_granted(found, answer.response_code)
+
+
+def test_from_eim_to_the_contract_and_back() -> None:
+    """A car that waits for a tap may choose its contract, and one whose contract is refused may wait for a tap."""
+    found = car(answer=ContractAnswer(Verdict.REVOKED))
+    assert found.say(eim()).evse_processing is Processing.Ongoing_WaitingForCustomerInteraction
+    assert found.say(found.signed(holder("P-521"))).response_code is ResponseCode.WARNING_CertificateRevoked
+    assert found.say(eim()).evse_processing is Processing.Ongoing_WaitingForCustomerInteraction
+    found.contracts.answer = ContractAnswer(Verdict.ACCEPTED, EMAID)
+    assert found.say(found.signed(holder("P-521"))).response_code is ResponseCode.OK
+    assert found.state == "ServiceDiscovery"
+
+
+def test_a_pending_eim_is_told_as_configured() -> None:
+    found = Bench(config=SeccConfig(eim_pending_waits_for_customer=False)).to("Authorization")
+    found.set(authorization=Authorization.PENDING)
+    assert found.say(eim()).evse_processing is Processing.Ongoing
+
+
+def test_an_eim_refusal_is_told_within_its_time() -> None:
+    """The answer to the first request after the refusal, which is due within 1.5 s as every AuthorizationRes."""
+    found = Bench().to("Authorization")
+    found.set(authorization=Authorization.PENDING)
+    found.say(eim())
+    found.after(0.25).set(authorization=Authorization.REJECTED)
+    reply = found.ask(eim())
+    answer: Any = reply.response
+    assert answer.response_code is ResponseCode.WARNING_EIMAuthorizationFailure
+    assert reply.event is not None
+    assert reply.event.performance_s == 1.5
+    assert Timers().sequence_s == 60.0  # and as long may the car take for its next try
