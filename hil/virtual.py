@@ -68,7 +68,10 @@ class VirtualBench:
         self.plant = plant = Plant(replace(
             settings.plant, speed=settings.speed, start_utc_s=settings.start_utc_s, building_w=settings.building_w,
             battery=replace(settings.plant.battery, soc=settings.soc),
-            referee=replace(settings.plant.referee, evse_max_voltage_v=_MAX_VOLTAGE_V),
+            referee=replace(
+                settings.plant.referee, evse_max_voltage_v=_MAX_VOLTAGE_V,
+                ac=replace(settings.plant.referee.ac, export_allowed=True),  # as commissioned in the daemon's file
+            ),
         ))
         plant.set_grid_limits(settings.import_w, settings.export_w)
         self.clock = VirtualClock(plant.now_s)

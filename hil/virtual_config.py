@@ -28,6 +28,7 @@ lab = [{lab}]
 {extra}"""
 _DC_OUTLET = """[outlet]
 bidirectional = true
+mcs = {mcs}
 grid_profile = 1
 isolation_response_s = 1.0
 efficiency_import = 0.93
@@ -67,7 +68,6 @@ ac_export_authorised = true
 [outlet.mcu]
 driver = "charge-som-uart"
 port = "{ports}/mcu"
-contactors = [0]
 [outlet.meter]
 driver = "eastron-sdm630"
 port = "{ports}/meter"
@@ -99,7 +99,7 @@ class BenchSettings:
     """The story. Prices are (Unix s, price per MWh), hourly, covering the stay; `speed` is world over control time.
 
     `plant` may change anything of the world but what stands here; its `kind` makes this a DC or an AC outlet. `config`:
-    further tables of the daemon's file. Powers in W, all >= 0.
+    further tables of the daemon's file. `mcs`: the DC connector is a megawatt one. Powers in W, all >= 0.
     """
 
     start_utc_s: float = 1_724_752_800.0
@@ -112,6 +112,7 @@ class BenchSettings:
     latency_s: float = 0.002
     plant: PlantConfig = field(default_factory=PlantConfig)
     config: str = ""
+    mcs: bool = False
 
 
 def hourly(start_utc_s: float, prices: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
@@ -134,7 +135,7 @@ def devices(plant: Plant) -> Devices:
     )
     meter_bus = ModbusBus(lambda: ends["meter"], bus.meter_baudrate)
     if plant.config.kind == "ac":
-        pilot = ChargeSomMcu("mcu", lambda: ends["mcu"], contactors=(0,))
+        pilot = ChargeSomMcu("mcu", lambda: ends["mcu"])
         meter = EastronSdm630Outlet("meter", meter_bus, bus.meter_unit)
         return Devices(AcOutletDevices(pilot, meter), building, (pilot, meter, building))
     outlet = OutletDevices(
@@ -153,7 +154,8 @@ def write_config(folder: Path, settings: BenchSettings) -> Path:
     path = folder / "evse.toml"
     extra = '[net]\nhost = "::1"\n' + settings.config
     path.write_text(bench_toml(
-        folder, '"lab-tcp"', extra, folder, settings.import_w, settings.export_w, ac=settings.plant.kind == "ac"
+        folder, '"lab-tcp"', extra, folder, settings.import_w, settings.export_w,
+        ac=settings.plant.kind == "ac", mcs=settings.mcs,
     ))
     return path
 
@@ -166,11 +168,11 @@ def price_file(folder: Path, prices: tuple[tuple[float, float], ...]) -> None:
 
 def bench_toml(
     folder: Path, lab: str, extra: str, ports: Path, import_w: float = 28_000.0, export_w: float = 10_000.0,
-    *, ac: bool = False,
+    *, ac: bool = False, mcs: bool = False,
 ) -> str:
     """The daemon's file for a bench: state in `folder`, devices under `ports`; `extra` holds [net] and so on."""
     return (_HEAD + (_AC_OUTLET if ac else _DC_OUTLET) + _HOUSE).format(
-        folder=folder, lab=lab, extra=extra, ports=ports, import_w=import_w, export_w=export_w
+        folder=folder, lab=lab, extra=extra, ports=ports, import_w=import_w, export_w=export_w, mcs=str(mcs).lower()
     )
 
 

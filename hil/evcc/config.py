@@ -179,7 +179,7 @@ class EvccConfig:
     energy_offer: EnergyOffer | None = None
     tolerance: bool | None = None
     wants_meter_info: bool = False
-    schedule_by: Act = Act.RENEGOTIATE
+    schedule_by: Act = Act.RENEGOTIATE_BESIDE
     accepts_pause: bool = True
     script: tuple[Step, ...] = ()
     resume: Memory | None = None

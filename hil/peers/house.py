@@ -145,7 +145,8 @@ def charge_josev(
     plant = {
         "ports": str(folder / "dev"), "channel": channel, "result": str(result),
         "plant": {"speed": SPEED, "start_utc_s": START_UTC_S, "building_w": 2000.0, "battery": {"soc": 0.4},
-                  "bus": {"imd_self_test_s": 0.5, "imd_cycle_s": 0.2}, "kind": "ac" if options.by_ac else "dc"},
+                  "bus": {"imd_self_test_s": 0.5, "imd_cycle_s": 0.2}, "kind": "ac" if options.by_ac else "dc",
+                  "referee": {"ac": {"export_allowed": True}}},
     }
 
     def ask_for_renegotiation() -> None:
