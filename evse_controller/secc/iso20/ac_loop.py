@@ -164,7 +164,10 @@ def _told(turn: Turn, present: AcPresent) -> ResMode:
 
 
 def _target(turn: Turn, present: AcPresent) -> PhasePower:
-    """What the station wants, inside present limits, ratings as sent, and the EV's own limits."""
+    """What the station wants, inside present limits, ratings as sent, and the EV's own limits.
+
+    In a one-way service nobody stated discharge, so that nothing is left of it.
+    """
     rated, limits = turn.data.ac.rated, turn.data.ac.limits
     assert rated is not None
     assert limits is not None
@@ -174,7 +177,7 @@ def _target(turn: Turn, present: AcPresent) -> PhasePower:
         (limits.max_charge_w, limits.max_discharge_w),
         (rated.max_charge_w, rated.max_discharge_w),
     ):
-        target = inside(target, charge, discharge or NO_POWER if turn.data.selection.bidirectional else NO_POWER)
+        target = inside(target, charge, discharge or NO_POWER)
     return target
 
 
