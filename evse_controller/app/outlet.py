@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from evse_controller.app.compose import (
@@ -20,11 +21,13 @@ from evse_controller.app.recorder import Recorder
 from evse_controller.config import Config
 from evse_controller.config.devices import Devices
 from evse_controller.energy.manager import EnergyManager
+from evse_controller.identity import XmlSignatures
 from evse_controller.model.clock import ControlClock, WorldClock
 from evse_controller.model.commands import (
     AcLoopUpdate,
     AuthorizationRequested,
     Command,
+    ContractAccepted,
     EnergyStart,
     EvAcLimits,
     EvLimits,
@@ -78,6 +81,7 @@ class Outlet:
         self.tariff = tariff_of(config)
         self.energy = EnergyManager(energy_config(config), self.tariff)
         self.authorizer = authorizer_of(config)
+        self._signatures = XmlSignatures(p256="lab-p256" in config.controller.lab)
         self.recorder = Recorder(
             journal,
             ",".join(config.controller.lab),
@@ -109,7 +113,11 @@ class Outlet:
 
     def surroundings(self, peer: Peer = Peer()) -> Surroundings:  # noqa: B008 - it does not change
         """What a protocol session of the vehicle `peer` may ask of this outlet."""
-        return Surroundings(peer=peer, paused=lambda session_id: self.recorder.paused.find(session_id, self._utc_s()))
+        return Surroundings(
+            peer=peer,
+            paused=lambda session_id: self.recorder.paused.find(session_id, self._utc_s()),
+            signatures=self._signatures,
+        )
 
     def _utc_s(self) -> float:
         return self.world.utc_s()
@@ -141,7 +149,8 @@ class Outlet:
         snapshot = self.station.snapshot
         if snapshot is None:
             raise RuntimeError("the first control step must come before the network")
-        return snapshot
+        # As of now, not of the last step: what let the session before in must not let the next one in.
+        return replace(snapshot, authorization=self.authorizer.state(self.now_s()))
 
     def on_commands(self, commands: Sequence[Command]) -> None:
         now_s, utc_s = self.control.now_s(), self.world.utc_s()
@@ -180,6 +189,9 @@ class Outlet:
             self.authorizer.asked(now_s)
             state = self.authorizer.state(now_s).value
             self.event("authorization", f"EIM ({self.config.authorization.mode}): {state}")
+        elif isinstance(command, ContractAccepted):
+            self.authorizer.by_contract()
+            self.event("authorization", "by contract")
         elif isinstance(command, ServiceSelected):
             self._bidirectional = command.bidirectional
         elif isinstance(command, LimitsNegotiated):
