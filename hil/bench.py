@@ -33,8 +33,12 @@ from certs import LabPki, make_lab
 from certs.profile import Role
 from evse_controller.net.tls import PROFILES, Side, TlsContext, load_credential, load_roots
 from hal.sim.battery import BatteryConfig
+from hal.sim.onboard import OnboardConfig
 from hal.sim.plant import BusConfig, Plant, PlantConfig
 from hal.sim.ptys import PtyBench
+from hal.sim.referee import RefereeConfig
+from hal.sim.referee_ac import AcRefereeConfig
+from hal.sim.safety_mcu import McuConfig
 from hal.sim.world import WorldConfig
 from hil.bench_config import START_UTC_S, Setting, daemon_tables, merge, price_lines
 from hil.evcc import Evcc, EvccConfig
@@ -77,6 +81,11 @@ class Bench:
         self._pki: LabPki | None = None
         self.anchor_s = time.monotonic()
         config = PlantConfig(
+            kind=setting.kind,
+            speed=setting.speed,
+            onboard=OnboardConfig(phases=setting.phases),
+            mcu=McuConfig(contactors=(0,) if setting.kind == "ac" else (0, 1)),
+            referee=RefereeConfig(ac=AcRefereeConfig(export_allowed=setting.kind == "ac")),
             start_utc_s=float(START_UTC_S),
             building_w=setting.building_w,
             import_limit_w=setting.import_limit_w,
@@ -273,12 +282,15 @@ class Bench:
 
     async def unplug(self) -> None:
         """Pull the connector once it is no longer live."""
-        await self.until(lambda: self.plant.inlet.inlet_voltage_v <= 60.0, "a dead connector to pull")
+        if self.plant.inlet.charger is not None:
+            await self.until(lambda: not self.contactors_closed, "a dead connector to pull")
+        else:
+            await self.until(lambda: self.plant.inlet.inlet_voltage_v <= 60.0, "a dead connector to pull")
         self.plant.inlet.unplug()
         await asyncio.sleep(0.3)
 
     def utc(self, now_s: float) -> float:
-        return START_UTC_S + now_s - self.anchor_s
+        return START_UTC_S + (now_s - self.anchor_s) * self.setting.speed
 
     def charge(self, config: EvccConfig, options: NetOptions | None = None) -> VehicleSession:
         """A vehicle that is plugged in begins its session."""
@@ -306,6 +318,10 @@ class Bench:
 
     @property
     def power_w(self) -> float:
+        """Power at the outlet, + to the EV."""
+        charger = self.plant.inlet.charger
+        if charger is not None:
+            return charger.power_w
         return self.plant.world.outlet_v * self.plant.world.outlet_current_a
 
     @property

@@ -25,7 +25,9 @@ PRICES = {
 class Setting:
     """What a bench looks like. `config` is merged into the daemon's file, table by table (None removes a key).
 
-    `network`: `auto`, or `loopback` to use `::1` in any case. `prices`: a key of PRICES.
+    `network`: `auto`, or `loopback` to use `::1` in any case. `prices`: a key of PRICES. `kind`: `dc`, or `ac`: mains
+    of 32 A and `phases`, which the car may feed; `mcs`: the DC connector is a megawatt one. `speed`: of world
+    time.
     """
 
     prices: str = "cheap-now"
@@ -35,6 +37,10 @@ class Setting:
     export_limit_w: float = 30_000.0
     lab: tuple[str, ...] = ()
     network: str = "auto"
+    kind: str = "dc"
+    phases: int = 3
+    mcs: bool = False
+    speed: float = 1.0
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -50,7 +56,7 @@ def daemon_tables(
             "socket": str(socket),
             "lab": list(setting.lab),
         },
-        "world": {"start": datetime.fromtimestamp(START_UTC_S, UTC), "speed": 1.0},
+        "world": {"start": datetime.fromtimestamp(START_UTC_S, UTC), "speed": setting.speed},
         "net": {
             "tls": {
                 "chain": str(secc.chain),
@@ -58,26 +64,7 @@ def daemon_tables(
                 "trust": [str(path) for path in pki.trust_of_secc],
             },
         },
-        "outlet": {
-            "bidirectional": True,
-            "grid_profile": 1,
-            "isolation_response_s": 0.45,
-            "efficiency_import": 0.93,
-            "efficiency_export": 0.98,
-            "ramp_up_a_per_s": 200.0,
-            "ratings": {
-                "max_voltage_v": 920,
-                "min_voltage_v": 150,
-                "max_charge_current_a": 70,
-                "max_charge_power_w": 22000,
-                "max_discharge_current_a": 70,
-                "max_discharge_power_w": 22000,
-            },
-            "mcu": {"driver": "charge-som-uart", "port": str(devices / "mcu")},
-            "power": {"driver": "infy-beg", "interface": "slcan", "channel": str(devices / "can0"), "modules": 2},
-            "meter": {"driver": "acrel-djsf1352", "port": str(devices / "meter"), "unit": 1},
-            "isolation": {"driver": "bender-isocha425hv", "port": str(devices / "imd"), "unit": 3},
-        },
+        "outlet": _ac_outlet(setting, devices) if setting.kind == "ac" else _dc_outlet(setting, devices),
         "site": {
             "import_limit_w": setting.import_limit_w,
             "export_limit_w": setting.export_limit_w,
@@ -88,6 +75,46 @@ def daemon_tables(
         },
         "energy": {"prices": str(prices), "wear_cost_per_kwh": 0.02},
         "authorization": {"mode": "free-vend"},
+    }
+
+
+def _dc_outlet(setting: Setting, devices: Path) -> dict[str, Any]:
+    return {
+        "bidirectional": True,
+        "mcs": setting.mcs,
+        "grid_profile": 1,
+        "isolation_response_s": 0.45,
+        "efficiency_import": 0.93,
+        "efficiency_export": 0.98,
+        "ramp_up_a_per_s": 200.0,
+        "ratings": {
+            "max_voltage_v": 920,
+            "min_voltage_v": 150,
+            "max_charge_current_a": 70,
+            "max_charge_power_w": 22000,
+            "max_discharge_current_a": 70,
+            "max_discharge_power_w": 22000,
+        },
+        "mcu": {"driver": "charge-som-uart", "port": str(devices / "mcu")},
+        "power": {"driver": "infy-beg", "interface": "slcan", "channel": str(devices / "can0"), "modules": 2},
+        "meter": {"driver": "acrel-djsf1352", "port": str(devices / "meter"), "unit": 1},
+        "isolation": {"driver": "bender-isocha425hv", "port": str(devices / "imd"), "unit": 3},
+    }
+
+
+def _ac_outlet(setting: Setting, devices: Path) -> dict[str, Any]:
+    meter = {"driver": "eastron-sdm630", "port": str(devices / "meter"), "unit": 1, "outlet": True}
+    return {
+        "kind": "ac",
+        "bidirectional": True,
+        "ac": {
+            "max_current_a": 32,
+            "phases": setting.phases,
+            "max_discharge_current_a": 32,
+            "ac_export_authorised": True,
+        },
+        "mcu": {"driver": "charge-som-uart", "port": str(devices / "mcu"), "contactors": [0]},
+        "meter": meter | {"phases": setting.phases},
     }
 
 

@@ -83,6 +83,7 @@ def energy_config(config: Config) -> EnergyConfig:
     return EnergyConfig(
         slot_s=e.slot_s,
         default_stay_s=e.default_stay_s,
+        renegotiation_gap_s=e.renegotiation_gap_s,
         wear_per_kwh=e.wear_cost_per_kwh,
         charge_efficiency=typical,
         discharge_efficiency=typical,

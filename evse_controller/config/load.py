@@ -85,6 +85,7 @@ class EnergySection:
     wear_cost_per_kwh: float
     slot_s: int
     default_stay_s: int
+    renegotiation_gap_s: float
     building_profile_w: tuple[float, ...] | None
 
 
@@ -266,6 +267,7 @@ def _energy(table: Table) -> EnergySection:
         wear_cost_per_kwh=table.number("wear_cost_per_kwh", 0, 10, 0.04),
         slot_s=table.integer("slot_s", 60, 3600, 900),
         default_stay_s=table.integer("default_stay_s", 900, 7 * 86400, 12 * 3600),
+        renegotiation_gap_s=table.number("renegotiation_gap_s", 0, 86_400, 900.0),
         building_profile_w=table.numbers("building_profile_w", 24) if "building_profile_w" in table else None,
     )
     if len(section.currency) != 3 or not section.currency.isupper():
