@@ -121,11 +121,22 @@ def test_scheduled_is_told_a_target_only_where_less_holds_than_was_planned() -> 
     assert told(ask(bench)) == (3000.0, 3000.0, 3000.0)
 
 
-def _cap(bench: AcBench, power_w: float) -> None:
+def test_scheduled_is_told_of_a_phase_that_holds_less_and_of_schedules_by_phase() -> None:
+    bench = looping(SCHEDULED, target_w=PhasePower(500.0, 3680.0, 3680.0))
+    _cap(bench, 6000.0)
+    assert told(ask(bench)) == (381.6, 2809.1, 2809.1)  # 6 kW together, in the station's proportion
+    bench = looping(SCHEDULED, target_w=three(3680.0))
+    _cap(bench, 5000.0, (1000.0, 2000.0, 2000.0))
+    assert told(ask(bench)) == (None, None, None)
+    bench.set(ac_present=replace(PRESENT, target_w=PhasePower(3000.0, 1500.0, 3000.0)))
+    assert told(ask(bench)) == (1000.0, 1500.0, 2000.0)
+
+
+def _cap(bench: AcBench, power_w: float, phases_w: tuple[float, float, float] | None = None) -> None:
     """The schedule in force allows this from now on."""
     chosen = bench.session._data.chosen
     assert chosen is not None
-    slot = replace(chosen.charging[0], start_s=0, end_s=86400, power_w=power_w)
+    slot = replace(chosen.charging[0], start_s=0, end_s=86400, power_w=power_w, phases_w=phases_w)
     bench.session._data.chosen = replace(chosen, charging=(slot,))
 
 

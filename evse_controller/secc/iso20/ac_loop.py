@@ -15,7 +15,7 @@ from evse_controller.model.commands import AcLoopUpdate, ControlMode, EvAcLimits
 from evse_controller.model.power import PhasePower
 from evse_controller.model.snapshot import AcPresent, Step
 from evse_controller.secc.iso20.ac_data import NO_POWER
-from evse_controller.secc.iso20.ac_phases import at_most, each, inside, rational_inwards, stated, wire
+from evse_controller.secc.iso20.ac_phases import at_most, each, inside, parts, rational_inwards, stated, wire
 from evse_controller.secc.iso20.data import SentSlot
 from evse_controller.secc.iso20.dynamic import tell_wishes
 from evse_controller.secc.iso20.ending import evse_status, station_ends
@@ -43,6 +43,8 @@ _MODES: dict[tuple[ControlMode, bool], type] = {
     (ControlMode.DYNAMIC, False): ac.Dynamic_AC_CLReqControlMode,
     (ControlMode.DYNAMIC, True): ac.BPT_Dynamic_AC_CLReqControlMode,
 }
+
+_ALIKE_W = 1.0  # a bound that differs from the schedule by less is the schedule's
 
 
 def charge_loop(turn: Turn, request: ac.AC_ChargeLoopReq) -> Answer:
@@ -151,13 +153,12 @@ def _told(turn: Turn, present: AcPresent) -> ResMode:
         dynamic = kind(**told, **measured)  # type: ignore[arg-type]
         tell_wishes(turn, dynamic)
         return dynamic
-    cap_w = _planned_cap_w(turn, target.total_w >= 0)
-    if cap_w is not None and abs(target.total_w) >= cap_w and not turn.data.ac.target_told:
-        told = {}
-    elif cap_w is not None:
+    cap = _planned_cap(turn, target.total_w >= 0)
+    if cap is not None:
         # Once told of less, the EV is told what holds, but never more than its schedule.
-        turn.data.ac.target_told = True
-        told = _phases("evse_target_active_power", inside(target, PhasePower(cap_w), PhasePower(cap_w)))
+        bounded = inside(target, cap, cap)
+        turn.data.ac.target_told |= _less(bounded, cap)
+        told = _phases("evse_target_active_power", bounded) if turn.data.ac.target_told else {}
     if selection.bidirectional:
         return ac.BPT_Scheduled_AC_CLResControlMode(**told, **measured)
     return ac.Scheduled_AC_CLResControlMode(**told, **measured)
@@ -181,7 +182,7 @@ def _target(turn: Turn, present: AcPresent) -> PhasePower:
     return target
 
 
-def _planned_cap_w(turn: Turn, charging: bool) -> float | None:
+def _planned_cap(turn: Turn, charging: bool) -> PhasePower | None:
     """What the EV's schedule allows now in this direction, None when no schedule is in force."""
     chosen = turn.data.chosen
     if chosen is None:
@@ -189,7 +190,18 @@ def _planned_cap_w(turn: Turn, charging: bool) -> float | None:
     slots: Sequence[SentSlot] = (chosen.charging if charging else chosen.discharging) or ()
     into_s = turn.snapshot.utc_s - chosen.anchor_utc_s
     now = next((slot for slot in slots if into_s < slot.end_s), slots[-1] if slots else None)
-    return 0.0 if now is None else now.power_w
+    if now is None:
+        return NO_POWER
+    return PhasePower(now.power_w) if now.phases_w is None else PhasePower(*now.phases_w)
+
+
+def _less(bounded: PhasePower, cap: PhasePower) -> bool:
+    """Whether an EV that does what its schedule allows could do more than this, in total or in a phase."""
+    if abs(bounded.total_w) + _ALIKE_W < cap.total_w:
+        return True
+    if not bounded.per_phase or cap.per_phase:
+        return False
+    return min(abs(value) for value in parts(bounded)) + _ALIKE_W < cap.total_w / len(parts(bounded))
 
 
 def _phases(name: str, power: PhasePower) -> dict[str, RationalNumber | None]:
