@@ -20,7 +20,6 @@ from evse_controller.model.contract import ContractAnswer, ContractChain, Verdic
 from evse_controller.model.snapshot import Authorization
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.session import Iso20Session
-from evse_controller.secc.iso20.timers import Timers
 from evse_controller.secc.reply import Reply
 from evse_controller.secc.surroundings import Peer, Surroundings
 from tests.identity.contracts import LabContracts
@@ -435,23 +434,3 @@ def test_from_eim_to_the_contract_and_back() -> None:
     found.contracts.answer = ContractAnswer(Verdict.ACCEPTED, EMAID)
     assert found.say(found.signed(holder("P-521"))).response_code is ResponseCode.OK
     assert found.state == "ServiceDiscovery"
-
-
-def test_a_pending_eim_is_told_as_configured() -> None:
-    found = Bench(config=SeccConfig(eim_pending_waits_for_customer=False)).to("Authorization")
-    found.set(authorization=Authorization.PENDING)
-    assert found.say(eim()).evse_processing is Processing.Ongoing
-
-
-def test_an_eim_refusal_is_told_within_its_time() -> None:
-    """The answer to the first request after the refusal, which is due within 1.5 s as every AuthorizationRes."""
-    found = Bench().to("Authorization")
-    found.set(authorization=Authorization.PENDING)
-    found.say(eim())
-    found.after(0.25).set(authorization=Authorization.REJECTED)
-    reply = found.ask(eim())
-    answer: Any = reply.response
-    assert answer.response_code is ResponseCode.WARNING_EIMAuthorizationFailure
-    assert reply.event is not None
-    assert reply.event.performance_s == 1.5
-    assert Timers().sequence_s == 60.0  # and as long may the car take for its next try
