@@ -69,6 +69,8 @@ class McuReading:
     """State of the pilot board. Deadline: 300 ms (three of its 100 ms periods), then emergency stop.
 
     `safe_state` true: the board opened everything by itself and ignores us until reset; `safe_reason` is its code.
+    `cable_a`: what the plugged cable may carry, by its proximity resistor (13, 20, 32 or 63 A); 0 = the resistor is
+    none of these; None = no such resistor is seen (no cable, or a tethered one).
     """
 
     at_s: float
@@ -79,6 +81,7 @@ class McuReading:
     safe_state: bool
     safe_reason: int
     pilot_fault: str | None = None
+    cable_a: float | None = None
 
 
 class SafetyMcu(Driver, Protocol):

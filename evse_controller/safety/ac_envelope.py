@@ -20,6 +20,14 @@ def working_voltage_v(inputs: AcInputs) -> float:
     return min([nominal_v, *measured])
 
 
+def rated_a(inputs: AcInputs) -> float:
+    """What one phase may carry: the plate, and at a socket outlet the plugged cable; nothing without a known one."""
+    plate, mcu = inputs.plate, inputs.mcu
+    if not plate.socket:
+        return plate.max_current_a
+    return 0.0 if mcu is None else min(plate.max_current_a, mcu.cable_a or 0.0)
+
+
 def mains_present(inputs: AcInputs) -> bool:
     """Every phase within what a grid has; what a car's converter may feed."""
     nominal_v, meter = inputs.plate.nominal_voltage_v, inputs.meter
@@ -70,9 +78,10 @@ def on_one_phase(inputs: AcInputs) -> bool:
 def charge_limits(inputs: AcInputs, now_s: float) -> tuple[NamedLimit, ...]:
     """Every limit on charging, in W of all phases together."""
     plate = inputs.plate
-    rated_w = plate.max_current_a * plate.phases * working_voltage_v(inputs)
+    amps = rated_a(inputs)
     limits = _common(inputs)
-    limits.append(("rating-current", Limit(rated_w, "ratings", f"{plate.max_current_a:.0f} A a phase")))
+    rated_w = amps * plate.phases * working_voltage_v(inputs)
+    limits.append(("rating-current", Limit(rated_w, "ratings", f"{amps:.0f} A a phase")))
     limits.append(envelope.site_limit(inputs.allowance.import_w, 1.0, now_s))
     if inputs.charge_cap is not None and inputs.charge_cap.valid(now_s):
         limits.append(("schedule", inputs.charge_cap))
@@ -85,12 +94,12 @@ def charge_limits(inputs: AcInputs, now_s: float) -> tuple[NamedLimit, ...]:
 def discharge_limits(inputs: AcInputs, now_s: float, denied: str | None) -> tuple[NamedLimit, ...]:
     """Every limit on discharging, in W of all phases together, including the export gate."""
     plate = inputs.plate
-    rated_w = plate.max_discharge_current_a * plate.phases * working_voltage_v(inputs)
+    amps = min(plate.max_discharge_current_a, rated_a(inputs))
+    rated_w = amps * plate.phases * working_voltage_v(inputs)
     limits = _common(inputs)
     if denied is not None:
         limits.append(("export-gate", Limit(0.0, "safety", denied)))
-    reason = f"{plate.max_discharge_current_a:.0f} A a phase"
-    limits.append(("rating-current", Limit(rated_w, "ratings", reason)))
+    limits.append(("rating-current", Limit(rated_w, "ratings", f"{amps:.0f} A a phase")))
     limits.append(envelope.site_limit(inputs.allowance.export_w, 1.0, now_s))
     if inputs.discharge_cap is not None and inputs.discharge_cap.valid(now_s):
         limits.append(("schedule", inputs.discharge_cap))

@@ -71,10 +71,11 @@ def _permit(
     if not AC_PHASES[inputs.phase].contactor or inputs.mcu is None or inputs.meter is None:
         reason = f"phase {inputs.phase.value} keeps the contactor open"
         return Permit(now_s, expires, False, 0.0, 0.0, 0.0, False, "station", reason)
-    closed = inputs.mcu.pilot.ready
+    closed = inputs.mcu.pilot.ready and envelope.rated_a(inputs) > 0.0
     volts = t.MAINS_MOST_SHARE * inputs.plate.nominal_voltage_v
     if inputs.phase is not AcPhase.ENERGY or not closed:
-        reason = f"phase {inputs.phase.value}, pilot {inputs.mcu.pilot.value}: no current"
+        carries = f"cable for {envelope.rated_a(inputs):.0f} A"
+        reason = f"phase {inputs.phase.value}, pilot {inputs.mcu.pilot.value}, {carries}: no current"
         return Permit(now_s, expires, closed, volts, 0.0, 0.0, False, "station", reason)
     per_a = inputs.plate.phases * envelope.working_voltage_v(inputs)
     name, limit = charge_rules
@@ -110,6 +111,8 @@ def _pilot_board(inputs: AcInputs, now_s: float) -> Iterator[Finding]:
         yield FaultCode.PILOT_LOST, "mcu", f"pilot left C/D under power: {mcu.pilot.value}"
     elif not mcu.pilot.connected:
         yield FaultCode.PILOT_LOST, "mcu", f"pilot {mcu.pilot.value} while the contactor is closed"
+    elif not envelope.rated_a(inputs) > 0.0:
+        yield FaultCode.PILOT_LOST, "mcu", "proximity lost under power: no cable that may carry current"
 
 
 def _contactor(inputs: AcInputs, now_s: float) -> Iterator[Finding]:
@@ -145,7 +148,7 @@ def _meter(inputs: AcInputs, now_s: float) -> Iterator[Finding]:
 def _fuse(inputs: AcInputs, now_s: float) -> Iterator[Finding]:
     if inputs.meter is None or not AC_PHASES[inputs.phase].contactor:
         return
-    rated_a = inputs.plate.max_current_a
+    rated_a = envelope.rated_a(inputs) or inputs.plate.max_current_a  # a lost cable is a fault of its own
     most_a = rated_a * (1 + t.FUSE_SHARE) + t.FUSE_MARGIN_A
     for name, phase in _named(inputs.meter.phases):
         if abs(phase.current_a) > most_a:

@@ -16,7 +16,8 @@ from hal.api import AcOutletReading, McuReading
 @dataclass(frozen=True, slots=True)
 class AcPlate:
     """Commissioned facts of an AC outlet. Currents per phase in A: `max_current_a` is the weakest of fuse, cable and
-    contactor. `export_authorised`: the site may be fed by a car's converter (ARCHITECTURE rule 5)."""
+    contactor. `socket`: the cable is the driver's, and its proximity resistor says what it may carry.
+    `export_authorised`: the site may be fed by a car's converter (ARCHITECTURE rule 5)."""
 
     phases: int
     max_current_a: float
@@ -25,6 +26,7 @@ class AcPlate:
     bidirectional: bool
     export_authorised: bool
     max_asymmetry_w: float | None
+    socket: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,5 +110,6 @@ DISCHARGE_S = _row("discharge-total", 15.0, "s", "bleeder of module and link bel
 WELDING_S = _row("welding-total", 60.0, "s", "C.3: SECC sequence timer outside the loop")
 STEP_X1_S = _row("step-x1", 3.0, "s", "E.5: we wake the EV not earlier after the oscillator went off")
 STOP_ESCALATION_S = _row("stop-escalation", 20.0, "s", "B.11: stop at hardware level when the EV does not react")
+NOTICE_MARGIN_S = _row("notice-margin", 2.0, "s", "the EV hears of a notice a message later than we reckon")
 EV_SILENT_MARGIN_S = _row("ev-silent-margin", 0.5, "s", "station backstop behind the session's own loop timer")
 FAULT_GONE_S = _row("fault-gone", 1.0, "s", "a cause must be gone this long before its fault clears by itself")

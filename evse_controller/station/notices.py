@@ -21,6 +21,7 @@ from evse_controller.model.commands import (
     SessionOpened,
 )
 from evse_controller.model.snapshot import Notification
+from evse_controller.safety import thresholds as t
 
 ORDER = (
     Notification.PAUSE,
@@ -77,8 +78,8 @@ class Notices:
                 self._asked.pop(kind, None)
 
     def expire(self, now_s: float) -> list[Notice]:
-        """Take out and return what was not heeded in its time."""
-        over = [notice for notice in self._asked.values() if now_s >= notice.until_s]
+        """Take out and return what was not heeded in its time, nor shortly after."""
+        over = [notice for notice in self._asked.values() if now_s >= notice.until_s + t.NOTICE_MARGIN_S]
         for notice in over:
             del self._asked[notice.kind]
         return over

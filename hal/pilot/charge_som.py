@@ -5,7 +5,8 @@ xor 0xFF) over id and data; the data is one big-endian 64-bit word, whose bits a
 - 06 ChargeControl, to the board, at most 100 ms apart, also its keep-alive: 63 PWM on; 57-48 duty in 0.1 %; 40+i close
   contactor i.
 - 07 ChargeState, from the board every 100 ms: 63 PWM on; 59-58 safe state (0 normal, 1 safe, 3 not available); 57-48
-  duty; 43 pilot short, 44 diode fault; 42-40 pilot (1..6 = A..F, 7 invalid); 24+2i contactor i (0 undefined, 1 open,
+  duty; 43 pilot short, 44 diode fault; 42-40 pilot (1..6 = A..F, 7 invalid); 34-32 proximity (0 none, 1..4 = 13, 20,
+  32, 63 A, 5 and 6 type 1, 7 invalid); 24+2i contactor i (0 undefined, 1 open,
   2 closed, 3 unused); 16+2i emergency stop i (0 ok, 1 tripped, 3 unused), i 0..2; 15-8 reason of the safe state.
 - 08 PT1000: channel i in 16 bits at 48-16i: signed 14-bit 0.1 degC above two flags (bit 0 charging stopped, bit 1
   self-test failed); 0x1FFF unused. 0E error: 63 active, 62-48 module, 47-32 reason. FF inquiry, 0A firmware version.
@@ -36,6 +37,7 @@ _PT1000_UNUSED = 0x1FFF
 _NORMAL, _NOT_AVAILABLE = 0, 3
 
 _PILOT = {1: PilotState.A, 2: PilotState.B, 3: PilotState.C, 4: PilotState.D, 5: PilotState.E, 6: PilotState.F}
+_CABLE_A = {1: 13.0, 2: 20.0, 3: 32.0, 4: 63.0, 7: 0.0}
 _CONTACT_OPEN, _CONTACT_CLOSED, _UNUSED = 1, 2, 3
 
 
@@ -227,6 +229,7 @@ class ChargeSomMcu:
             safe_state=safe not in (_NORMAL, _NOT_AVAILABLE),
             safe_reason=word >> 8 & 0xFF,
             pilot_fault=", ".join(faults) or None,
+            cable_a=_CABLE_A.get(word >> 32 & 0x07),
         )
 
     def _contact(self, word: int) -> Contact:

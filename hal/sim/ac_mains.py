@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AcConfig:
-    """The mains at the outlet: line to neutral voltage, 1 or 3 phases."""
+    """The mains at the outlet: line to neutral voltage, 1 or 3 phases. `cable_a`: rating of the driver's own cable in a
+    socket outlet (13, 20, 32 or 63 A), 0 = the cable is tethered."""
 
     voltage_v: float = 230.0
     frequency_hz: float = 50.0
     phases: int = 3
+    cable_a: int = 0
 
     def __post_init__(self) -> None:
+        if self.cable_a not in (0, 13, 20, 32, 63):
+            raise ValueError("ac: cable_a must be 0 (tethered), 13, 20, 32 or 63")
         if self.phases not in (1, 3) or self.voltage_v <= 0 or self.frequency_hz <= 0:
             raise ValueError("ac: 1 or 3 phases, voltage and frequency > 0")
 
@@ -35,9 +39,15 @@ class AcMains:
         self.config = config
         self.charger = OnboardCharger(onboard, config.voltage_v, config.phases)
         self.factor = 1.0
+        self.proximity_lost = False
         self.voltage_v = config.voltage_v
         self.phase_w: tuple[float, ...] = (0.0,) * config.phases
         self.phase_a: tuple[float, ...] = (0.0,) * config.phases
+
+    @property
+    def proximity_a(self) -> int:
+        """The plugged cable's rating as its resistor tells it; 0 when it does not."""
+        return 0 if self.proximity_lost else self.config.cable_a
 
     @property
     def power_w(self) -> float:

@@ -16,6 +16,7 @@ OPENING_UNDER_LOAD: dict[str, frozenset[str]] = {
     "contactor": frozenset({"stuck_open"}),
     "ev.contactor": frozenset({"stuck_open"}),
     "cable": frozenset({"short"}),
+    "plug": frozenset({"no_proximity"}),
     "ev.charger": frozenset({"ignores", "reverse", "overdraw", "one_phase"}),
     "mains": frozenset({"over_voltage"}),
 }

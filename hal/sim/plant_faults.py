@@ -42,6 +42,7 @@ def world_faults(world: World, bus: CanBus) -> dict[tuple[str, str], Switch]:
             ("ev.charger", "reverse"): number(charger, "forced_w", "power_w", -5_000.0, None),
             ("ev.charger", "overdraw"): number(charger, "factor", "factor", 1.5, 1.0),
             ("ev.charger", "one_phase"): flag(charger, "one_phase"),
+            ("plug", "no_proximity"): flag(world.ac, "proximity_lost"),
             ("mains", "over_voltage"): number(world.ac, "factor", "factor", 1.2, 1.0),
         }
     return faults

@@ -25,6 +25,7 @@ MCU_FAULTS = frozenset(
     {"silent", "frozen", "late", "noise", "reset", "deaf", "internal", "cp_short", "cp_diode", "rcm", "emergency_stop"}
 )
 
+_PP_CODE = {0: 0, 13: 1, 20: 2, 32: 3, 63: 4}
 _CP_CODE = {
     PilotState.A: 1,
     PilotState.B: 2,
@@ -202,6 +203,8 @@ class SafetyMcu:
         word |= round(world.pilot_duty_percent * 10) << 48 if world.pilot_pwm else 0
         word |= (1 if self.faults.active("cp_short") else 0) << 43 | (1 if self.faults.active("cp_diode") else 0) << 44
         word |= _CP_CODE[self.pilot] << 40
+        if world.ac is not None and world.plugged:
+            word |= _PP_CODE[world.ac.proximity_a] << 32
         word |= (1 if self.pilot.ready and not self.safe else 0) << 30
         feedback = 2 if world.evse_contactor.feedback_closed else 1
         for output in range(3):

@@ -219,3 +219,24 @@ def test_thresholds_of_ac_keep_their_order() -> None:
     value = {name: row.value for name, row in TABLE.items()}
     assert value["ac-contactor-close"] < 1.5
     assert value["ac-asymmetry-hold"] > value["ac-ev-reaction"] + value["ac-told-hold"]
+
+
+SOCKET = replace(PLATE, socket=True)
+
+
+@pytest.mark.parametrize(("cable_a", "amps"), [(20.0, 20.0), (63.0, 32.0), (13.0, 13.0)])
+def test_at_a_socket_the_weaker_of_plate_and_cable_rules(cable_a: float, amps: float) -> None:
+    mcu = replace(AC_MCU, cable_a=cable_a)
+    verdict = evaluate_ac(ac_good(plate=SOCKET, mcu=mcu, meter=metered(5, 5, 5)), NOW)
+    assert verdict.permit.max_charge_current_a == pytest.approx(amps)
+    assert verdict.permit.max_discharge_current_a <= amps
+    assert "over-current" in codes(plate=SOCKET, mcu=mcu, meter=metered(amps * 1.1 + 1.1, 0, 0))
+    assert evaluate_ac(ac_good(mcu=mcu), NOW).permit.max_charge_current_a == pytest.approx(32.0)
+
+
+@pytest.mark.parametrize("cable_a", [None, 0.0])
+def test_at_a_socket_without_a_known_cable_nothing_closes_and_power_ends(cable_a: float | None) -> None:
+    mcu = replace(AC_MCU, cable_a=cable_a)
+    assert codes(plate=SOCKET, mcu=mcu, meter=metered(0, 0, 0)) == {"pilot-lost"}
+    closing = ac_good(plate=SOCKET, mcu=mcu, phase=AcPhase.CLOSING, contactor_commanded=False, meter=metered(0, 0, 0))
+    assert not evaluate_ac(replace(closing, mcu=replace(mcu, contactor=Contact.OPEN)), NOW).permit.contactors

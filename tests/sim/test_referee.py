@@ -109,7 +109,7 @@ def test_every_excuse_names_a_fault_that_the_plant_has(plant: Plant, make_plant:
     ac_plant = make_plant(PlantConfig(kind="ac"))
     for device, faults in OPENING_UNDER_LOAD.items():
         for fault in faults:
-            where = ac_plant if device in ("ev.charger", "mains") else plant
+            where = ac_plant if device in ("ev.charger", "mains", "plug") else plant
             where.inject("power.1" if device == "power" else device, fault)
 
 

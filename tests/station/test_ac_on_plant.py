@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 
 from evse_controller.model.commands import EndKind, EnergyHold, EnergyStart, EnergyStop, SessionEnded
+from evse_controller.model.fault import FaultCode
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Step
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import AcPhase
+from evse_controller.safety.reactions import REACTIONS
+from hal.sim.ac_mains import AcConfig
 from hal.sim.testing import MakePlant
 from tests.station.ac_rig import AC_PLANT, CONFIG, FED, ONE_PHASE, V2G, AcRig
 
@@ -119,7 +122,7 @@ def test_ev_that_feeds_without_permission_is_cut_off(make_plant: MakePlant) -> N
     rig.at_power(5_000.0)
     rig.plant.inject("ev.charger", "reverse", power_w=-5_000.0)
     rig.until(lambda: rig.power_w < -100.0, 5.0)
-    assert rig.until(lambda: not rig.closed, 2.0) < 1.9
+    rig.until(lambda: not rig.closed, REACTIONS[FaultCode.REVERSE_POWER].deadline_s)
     rig.run(0.2)
     assert rig.fault_codes == {"reverse-power"}
 
@@ -242,3 +245,31 @@ def test_paused_car_wakes_by_its_toggle_and_charges_on_with_one_account(make_pla
     assert rig.snapshot.meter is not None
     assert before is not None
     assert rig.snapshot.meter.charged_wh == pytest.approx(before.charged_wh, abs=1.0)
+
+
+SOCKET = replace(CONFIG, socket=True)
+
+
+def test_drivers_own_cable_limits_what_the_car_is_told(make_plant: MakePlant) -> None:
+    rig = AcRig(make_plant(replace(AC_PLANT, ac=AcConfig(cable_a=13))), SOCKET)
+    rig.start()
+    rig.wish = EnergyWish(setpoint_w=11_000.0)
+    rig.run(6.0)
+    assert rig.snapshot.ac_ratings is not None
+    assert rig.snapshot.ac_ratings.max_charge_w.total_w == pytest.approx(13 * 690.0)
+    assert rig.power_w == pytest.approx(13 * 690.0, abs=20.0)
+    assert rig.fault_codes == set()
+    rig.plant.inject("plug", "no_proximity")
+    rig.until(lambda: not rig.closed, 0.4)
+    assert rig.fault_codes == {"pilot-lost"}
+
+
+def test_socket_without_a_known_cable_stays_open(make_plant: MakePlant) -> None:
+    rig = AcRig(make_plant(AC_PLANT), SOCKET)
+    rig.negotiate()
+    rig.send(EnergyStart(None))
+    rig.plant.inlet.set_pilot(PilotState.C)
+    rig.run(2.0)
+    assert rig.snapshot.contactor is Step.FAILED
+    assert not rig.closed
+    assert rig.fault_codes == set()

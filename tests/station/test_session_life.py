@@ -330,7 +330,10 @@ def test_ev_that_does_not_pause_in_time_is_stopped() -> None:
     bench = Bench()
     bench.to_energy()
     bench.station.notify(Notification.PAUSE, 1.0, "no power for hours", bench.now_s)
-    bench.steps(25)
+    bench.steps(58)
+    assert bench.snapshot.notification is Notification.PAUSE
+    assert bench.snapshot.notification_max_delay_s == 0
+    bench.steps(4)
     assert bench.snapshot.notification is Notification.TERMINATE
     assert bench.snapshot.notification_max_delay_s == 0
     bench.steps(420)  # the EV does not react at all: 20 s, then the hardware ends it
@@ -367,7 +370,7 @@ def test_renegotiation_that_is_not_heeded_ends_without_a_stop() -> None:
     bench = Bench()
     bench.to_energy()
     bench.station.notify(Notification.SCHEDULE_RENEGOTIATION, 0.5, "prices", bench.now_s)
-    bench.steps(15)
+    bench.steps(55)
     assert bench.snapshot.notification is None
     assert bench.station.status().stopping is None
 

@@ -14,12 +14,13 @@ from hal.api import AcOutletMeter, SafetyMcu
 class AcStationConfig:
     """Commissioned facts of one AC outlet.
 
-    `max_current_a`: per phase, the weakest of fuse, cable and contactor. `min_current_a`: below it the outlet gives
-    nothing. `nominal_voltage_v`: line to neutral. `bidirectional` and `max_discharge_current_a`: what the wiring
-    allows; `ac_export_authorised`: the grid operator's and the site's consent to be fed by a car's own converter, whose
-    grid profile we can neither write nor read. Both default to no. `max_asymmetry_w`: most that two phases may differ
-    by, None = any. `loop_timeout_s`: the EV's charge-loop timer, 0.5 s by [V2G20-1500]; larger only under
-    `lab-slow-loop`. `pause_allowed`: a session may sleep here. `pwm_allowed`: false keeps the oscillator off.
+    `max_current_a`: per phase, the weakest of fuse, cable and contactor. `socket`: the cable is the driver's own; what
+    it may carry is read from its proximity resistor, and without that the contactor stays open. `min_current_a`: below
+    it the outlet gives nothing. `nominal_voltage_v`: line to neutral. `bidirectional` and `max_discharge_current_a`:
+    what the wiring allows; `ac_export_authorised`: the grid operator's and the site's consent to be fed by a car's own
+    converter, whose grid profile we can neither write nor read. Both default to no. `max_asymmetry_w`: most that two
+    phases may differ by, None = any. `loop_timeout_s`: the EV's charge-loop timer, 0.5 s by [V2G20-1500]; larger only
+    under `lab-slow-loop`. `pause_allowed`: a session may sleep here. `pwm_allowed`: false keeps the oscillator off.
     """
 
     evseid: str
@@ -32,6 +33,7 @@ class AcStationConfig:
     bidirectional: bool = False
     ac_export_authorised: bool = False
     max_discharge_current_a: float = 0.0
+    socket: bool = False
     max_asymmetry_w: float | None = None
     power_ramp_w_per_s: float | None = None
     loop_timeout_s: float = 0.5
@@ -72,6 +74,7 @@ class AcStationConfig:
             bidirectional=self.bidirectional,
             export_authorised=self.ac_export_authorised,
             max_asymmetry_w=self.max_asymmetry_w,
+            socket=self.socket,
         )
 
     def per_phase(self, current_a: float) -> PhasePower:
@@ -79,13 +82,14 @@ class AcStationConfig:
         power_w = current_a * self.nominal_voltage_v
         return PhasePower(power_w, power_w, power_w) if self.phases == 3 else PhasePower(power_w)
 
-    def ratings(self) -> AcRatings:
-        """Answers ChargeParameterDiscovery."""
-        discharge_a = self.max_discharge_current_a if self.discharges else 0.0
+    def ratings(self, cable_a: float | None = None) -> AcRatings:
+        """Answers ChargeParameterDiscovery. `cable_a`: what the plugged cable may carry; it counts at a socket only."""
+        amps = min(self.max_current_a, cable_a or 0.0) if self.socket else self.max_current_a
+        discharge_a = min(amps, self.max_discharge_current_a) if self.discharges else 0.0
         return AcRatings(
-            max_charge_w=self.per_phase(self.max_current_a),
+            max_charge_w=self.per_phase(amps),
             max_discharge_w=self.per_phase(discharge_a),
-            min_charge_w=self.per_phase(self.min_current_a),
+            min_charge_w=self.per_phase(min(self.min_current_a, amps)),
             min_discharge_w=self.per_phase(0.0),
             nominal_voltage_v=self.nominal_voltage_v,
             nominal_frequency_hz=self.nominal_frequency_hz,

@@ -133,7 +133,7 @@ class AcStation(AcPhaseMachine):
         emergency = self._book.emergency
         stopping = self._stopping is not None or emergency is not None
         closed = self._actuator.contactor and view.contact is Contact.CLOSED
-        ratings = self.config.ratings()
+        ratings = self.config.ratings(None if view.mcu is None else view.mcu.cable_a)
         present = report.present(self.config, session, verdict, wish, stopping, meter)
         target_w = present.target_w.total_w
         if self._phase in SERVING:

@@ -77,6 +77,13 @@ def test_charge_state_is_read_bit_by_bit() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "amps"), [(0, None), (1, 13.0), (2, 20.0), (3, 32.0), (4, 63.0), (5, None), (6, None), (7, 0.0)]
+)
+def test_proximity_tells_what_the_cable_may_carry(code: int, amps: float | None) -> None:
+    assert reading_of(STATE_C | code << 32).cable_a == amps
+
+
+@pytest.mark.parametrize(
     ("code", "state"),
     [
         (0, PilotState.INVALID),
