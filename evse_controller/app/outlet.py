@@ -286,7 +286,8 @@ class Outlet:
         """The car is listened to from plug-in on for a while, and as long as a session is paused: it may come back."""
         pilot, paused = snapshot.pilot, self.recorder.paused
         if pilot is PilotState.A and self._pilot is not PilotState.A:
-            self.driver = None
+            if self._pilot is not None:
+                self.driver = None
             self.authorizer.unplugged()
             self.forget_paused("the plug is out")
         for session_id in paused.expire(snapshot.utc_s):

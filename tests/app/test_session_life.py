@@ -1,0 +1,335 @@
+"""The outlet joins what sessions live by: pause through a restart, driver's wishes, the meter's confirmation, plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evse_controller.app import rpc, rpc_session
+from evse_controller.model.commands import ControlMode
+from evse_controller.model.snapshot import DriverWishes, Notification
+from evse_controller.net.control import Caller, RpcError
+from evse_controller.site import Direction
+from evse_controller.store import Journal
+from hil.evcc import EvccConfig
+from hil.evcc.config import AC_PROTOCOLS, SERVICE_AC_BPT
+from hil.virtual import BenchSettings, VirtualBench, plant_of
+
+START_S = BenchSettings().start_utc_s
+DYNAMIC = EvccConfig(control_mode=ControlMode.DYNAMIC, departure_utc_s=START_S + 8 * 3600, services=(6,))
+ME = Caller(1, 0)
+
+
+@pytest.fixture
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[VirtualBench]:
+    vehicle, config, speed = getattr(request, "param", (DYNAMIC, "", 1.0))
+    with VirtualBench(tmp_path, vehicle, BenchSettings(speed=speed, plant=plant_of(0.4), config=config)) as made:
+        yield made
+        made.check()
+
+
+def charging(house: VirtualBench) -> None:
+    outlet = house.outlet
+    house.until(lambda: outlet.station.status().phase == "energy" and abs(house.samples[-1].power_w) > 2_000, 40.0)
+
+
+def call(house: VirtualBench, method: str, **params: object) -> dict[str, object]:
+    answer = rpc.methods(house.outlet, 0.0)[method](params, ME)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def asleep(house: VirtualBench) -> str:
+    """The car sleeps; the id of its session."""
+    house.arrive()
+    charging(house)
+    house.run(3.0)
+    call(house, "session.pause", reason="test")
+    house.until(lambda: house.evcc.finished and house.outlet.station.asleep, 40.0)
+    house.run(4.0)
+    (paused,) = house.outlet.recorder.paused.all
+    return paused.session_id
+
+
+def test_a_paused_session_is_on_the_disk_before_its_answer_leaves(house: VirtualBench, tmp_path: Path) -> None:
+    house.arrive()
+    charging(house)
+    call(house, "session.pause", reason="test")
+    found: list[int] = []
+    house.outlet.on_commands = _looking(house, tmp_path, found)  # type: ignore[method-assign]
+    house.until(lambda: house.evcc.finished, 40.0)
+    assert found == [1]
+
+
+def _looking(house: VirtualBench, folder: Path, found: list[int]) -> object:
+    inner = house.outlet.on_commands
+
+    def on_commands(commands: tuple[object, ...]) -> None:
+        inner(commands)  # type: ignore[arg-type]
+        if any(type(command).__name__ == "ContextKept" for command in commands):
+            other = Journal(folder / "journal.db")  # what a process that starts now would find
+            found.append(len(other.paused()))
+            other.close()
+
+    return on_commands
+
+
+def test_a_paused_session_goes_on_after_a_restart_as_one_record(house: VirtualBench) -> None:
+    session_id = asleep(house)
+    journal = house.outlet.journal
+    before = journal.session(session_id)
+    assert before is not None
+    assert (before.end_kind, before.charged_wh > 0) == ("paused", True)
+    house.lose_daemon(10.0)
+    assert [each.session_id for each in house.outlet.recorder.paused.all] == [session_id]
+    house.come_back(DYNAMIC, house.evcc.paused)
+    charging(house)
+    house.run(20.0)
+    assert house.outlet.recorder.paused.all == ()
+    assert journal.paused() == []
+    snapshot = house.outlet.snapshot()
+    assert snapshot.meter is not None
+    status = call(house, "status")["session"]
+    assert isinstance(status, dict)
+    assert (status["id"], status["charged_wh"]) == (session_id, pytest.approx(snapshot.meter.charged_wh, abs=2.0))
+    assert snapshot.meter.charged_wh > before.charged_wh + 20
+    house.evcc.request_stop("done")
+    house.until(lambda: house.evcc.finished, 40.0)
+    (record,) = journal.sessions()
+    assert (record.end_kind, record.started_utc_s) == ("terminated", before.started_utc_s)
+    energy = house.plant.world.world_energy
+    assert record.charged_wh == pytest.approx(energy.outlet_in_wh, abs=2.0)
+    assert record.settlement is not None
+    assert before.settlement is not None
+    told = call(house, "session.show")["session"]
+    assert isinstance(told, dict)
+    assert told["settlement"]["charged_kwh"] * 1000 == pytest.approx(record.charged_wh, abs=2.0)
+
+
+def test_an_unplugged_car_has_nothing_to_go_on_with(house: VirtualBench) -> None:
+    session_id = asleep(house)
+    house.plant.inlet.unplug()
+    house.run(1.0)
+    assert house.outlet.recorder.paused.all == ()
+    assert house.outlet.surroundings().paused(session_id) is None
+    assert house.outlet.journal.paused() == []
+    house.lose_daemon(5.0)
+    assert house.outlet.recorder.paused.all == ()
+
+
+@pytest.mark.parametrize("house", [(DYNAMIC, "[session]\npause_keep_h = 0.5\n", 100.0)], indirect=True)
+def test_who_sleeps_too_long_comes_back_to_a_new_session(house: VirtualBench) -> None:
+    session_id = asleep(house)
+    assert house.outlet.surroundings().paused(session_id) is not None
+    house.lose_daemon(19.0)
+    assert house.outlet.surroundings().paused(session_id) is None
+    house.run(0.1)
+    assert house.outlet.journal.paused() == []
+    house.come_back(replace(DYNAMIC, services=(6,)), house.evcc.paused)
+    house.until(lambda: house.outlet.recorder.record is not None, 10.0)
+    assert house.outlet.recorder.record is not None
+    assert house.outlet.recorder.record.session_id != session_id
+
+
+def test_the_operators_stop_ends_a_session_that_sleeps(house: VirtualBench) -> None:
+    session_id = asleep(house)
+    call(house, "session.stop", reason="closing time")
+    assert house.outlet.surroundings().paused(session_id) is None
+    with pytest.raises(RpcError, match="no session is running"):
+        call(house, "session.stop")
+
+
+def test_a_car_that_does_not_sleep_when_asked_is_stopped(house: VirtualBench) -> None:
+    house.arrive()
+    charging(house)
+    house.evcc.config = replace(house.evcc.config, accepts_pause=False)
+    house.ask(Notification.PAUSE, "test", 5)
+    house.until(lambda: house.evcc.finished, 60.0)
+    assert house.outlet.recorder.paused.all == ()
+
+
+AC_CAR = EvccConfig(
+    services=(SERVICE_AC_BPT,),
+    protocols=AC_PROTOCOLS,
+    control_mode=ControlMode.DYNAMIC,
+    departure_utc_s=START_S + 8 * 3600,
+    target_soc=60.0,
+)
+
+
+def test_an_ac_outlet_runs_a_session_whose_energy_the_meter_counts(tmp_path: Path) -> None:
+    plant = replace(plant_of(0.4), kind="ac")
+    with VirtualBench(tmp_path, AC_CAR, BenchSettings(speed=10.0, plant=plant)) as house:
+        house.arrive()
+        charging(house)
+        house.run(60.0)
+        outlet = house.outlet
+        status = call(house, "status")
+        shown = status["outlet"]
+        assert isinstance(shown, dict)
+        assert (shown["kind"], len(shown["phases"]), shown["contactor"]) == ("ac", 3, "closed")
+        assert shown["power_w"] == pytest.approx(house.samples[-1].power_w, rel=0.02)
+        assert outlet._max_charge_w(outlet.snapshot()) == pytest.approx(11_000, rel=0.05)  # the car's, not the fuse's
+        house.evcc.request_stop("done")
+        house.until(lambda: house.evcc.finished and outlet.at_rest, 40.0)
+        house.run(3.0)
+        (record,) = outlet.journal.sessions()
+        assert (record.service, record.end_kind) == ("AC_BPT", "terminated")
+        assert record.charged_wh == pytest.approx(house.plant.world.world_energy.outlet_in_wh, rel=0.01)
+        house.check()
+
+
+MODE_2 = (replace(DYNAMIC, mobility_needs_mode=2), "[services]\nmobility_needs_modes = [1, 2]\n", 1.0)
+
+
+@pytest.mark.parametrize("house", [MODE_2], indirect=True)
+def test_what_the_driver_says_reaches_the_car_until_the_plug_is_out(house: VirtualBench) -> None:
+    leaves_s = house.outlet.world.utc_s() + 5 * 3600
+    told = call(house, "driver.set", departure=leaves_s, target_soc=77)
+    assert told["heard"] is True
+    call(house, "driver.set", minimum_soc=33)
+    wishes = DriverWishes(leaves_s, 77, 33)
+    house.arrive()
+    charging(house)
+    assert house.outlet.snapshot().driver == wishes
+    answers = [a.message for a in house.answers if type(a.message).__name__ == "DC_ChargeLoopRes"]
+    mode = answers[-1].cl_res_control_mode  # type: ignore[union-attr]
+    assert (mode.target_soc, mode.minimum_soc) == (77, 33)
+    house.evcc.request_stop("done")
+    house.until(lambda: house.evcc.finished, 40.0)
+    assert house.outlet.driver == wishes
+    house.plant.inlet.unplug()
+    house.run(0.5)
+    assert house.outlet.driver is None
+
+
+def test_nobody_hears_the_driver_where_the_cars_speak_for_themselves(house: VirtualBench) -> None:
+    assert call(house, "driver.set", target_soc=80)["heard"] is False
+    assert call(house, "driver.clear") == dict.fromkeys(("departure_utc_s", "target_soc", "minimum_soc"))
+
+
+CONFIRMING = (replace(DYNAMIC, loop_period_s=0.45), "[session]\nconfirm_meter_every_s = 60\n", 1.0)
+
+
+@pytest.mark.parametrize("house", [CONFIRMING], indirect=True)
+def test_the_car_is_asked_to_confirm_the_meter_and_the_journal_keeps_it(house: VirtualBench) -> None:
+    house.arrive()
+    charging(house)
+    house.run(54.0)
+    assert house.outlet.snapshot().notification is None
+    house.run(8.0)
+    shown = call(house, "session.show")
+    (confirmed,) = shown["confirmations"]  # type: ignore[misc]
+    assert confirmed["charged_wh"] > 0
+    assert any("the car confirms" in e.text for e in house.outlet.journal.events())
+    assert house.outlet.snapshot().notification is None
+
+
+SCHEDULED = (
+    EvccConfig(control_mode=ControlMode.SCHEDULED, departure_utc_s=START_S + 8 * 3600, services=(6,)),
+    "",
+    30.0,
+)
+
+
+@pytest.mark.parametrize("house", [SCHEDULED], indirect=True)
+def test_a_cut_of_the_site_is_obeyed_at_once_and_then_planned_anew(house: VirtualBench) -> None:
+    house.arrive()
+    charging(house)
+    house.limit(Direction.IMPORT, 6_000.0)
+    house.until(lambda: house.samples[-1].grid_w <= 6_100, 3.0)
+    house.until(lambda: house.outlet.station.snapshot.notification is not None, 60.0)  # type: ignore[union-attr]
+    assert house.outlet.snapshot().notification is Notification.SCHEDULE_RENEGOTIATION
+    house.until(lambda: told(house, "schedule agreed") == 2, 30.0)
+    house.run(1.0)
+    assert told(house, "ScheduleRenegotiation within") == 1
+    assert house.outlet.snapshot().notification is None
+
+
+def told(house: VirtualBench, text: str) -> int:
+    """How many events say so."""
+    house.outlet.recorder.flush()
+    return sum(text in event.text for event in house.outlet.journal.events())
+
+
+def test_what_cannot_be_asked_is_refused(house: VirtualBench) -> None:
+    for method in ("session.pause", "session.renegotiate", "session.standby-exit", "session.confirm-meter"):
+        with pytest.raises(RpcError, match="no session is running"):
+            call(house, method)
+    with pytest.raises(RpcError, match="no car sleeps here"):
+        call(house, "session.wake")
+    with pytest.raises(RpcError, match="what must be schedule or service"):
+        call(house, "session.renegotiate", what="price")
+    with pytest.raises(RpcError, match="no token is needed here"):
+        call(house, "session.start")
+
+
+def test_a_technician_wakes_a_car_that_sleeps(house: VirtualBench) -> None:
+    asleep(house)
+    assert house.plant.inlet.duty_percent is None
+    call(house, "session.wake", reason="the sun shines")
+    house.until(lambda: house.plant.inlet.duty_percent == 5.0, 5.0)
+    house.come_back(DYNAMIC, house.evcc.paused)
+    charging(house)
+
+
+def test_a_session_asked_for_another_service_goes_on_without_unplugging(house: VirtualBench) -> None:
+    house.arrive()
+    charging(house)
+    call(house, "session.renegotiate", what="service")
+    house.until(lambda: told(house, "ServiceReleased") == 1, 30.0)
+    charging(house)
+    assert len(house.outlet.journal.sessions()) == 1
+
+
+NOW_S = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
+
+
+@pytest.mark.parametrize(
+    ("said", "departs_s"),
+    [
+        ("22:14Z", NOW_S + 40),
+        ("22:13Z", NOW_S - 20 + 86_400),
+        ("07:30Z", NOW_S + 9 * 3600 + 16 * 60 + 40),
+        ("2023-11-15T07:30:00+02:00", NOW_S + 7 * 3600 + 16 * 60 + 40),
+        (NOW_S + 60, NOW_S + 60),
+    ],
+)
+def test_a_departure_is_the_next_time_of_that_day(said: object, departs_s: float) -> None:
+    assert rpc_session.departure_s(said, NOW_S) == departs_s
+
+
+def test_a_departure_without_zone_is_of_the_chargers_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    try:
+        monkeypatch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        assert rpc_session.departure_s("23:14", NOW_S) == NOW_S + 40
+        assert rpc_session.departure_s("23:13", NOW_S) == NOW_S - 20 + 86_400
+        night_s = 1_711_836_000.0  # 30 March 2024, 23:00 in Berlin: an hour is missing until seven
+        assert rpc_session.departure_s("07:00", night_s) == night_s + 7 * 3600
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "said", ["7 o'clock", "25:00", "2023-11-15T07:30:00", NOW_S - 1, NOW_S + 15 * 86_400, True, []]
+)
+def test_a_departure_that_cannot_be_is_refused(said: object) -> None:
+    with pytest.raises(RpcError, match="departure must"):
+        rpc_session.departure_s(said, NOW_S)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"target_soc": 101}, {"target_soc": 50, "minimum_soc": 60}, {"minimum_soc": True}, {"target_soc": 50.5}],
+)
+def test_wishes_that_cannot_be_are_refused(house: VirtualBench, params: dict[str, object]) -> None:
+    with pytest.raises(RpcError):
+        call(house, "driver.set", **params)
+    assert house.outlet.driver is None
