@@ -49,6 +49,7 @@ PROTOCOL_FIELDS = (
     "invalid_signature_fails",
     "discharge_schedule_sign",
     "accept_negative_discharge_limits",
+    "notifications",
 )
 ELSEWHERE = {
     "services": "[services] energy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from evse_controller.model.commands import ControlMode
+from evse_controller.model.snapshot import Notification
 from evse_controller.secc.iso20.price_terms import MOST_NUMBER, PriceTerms
 from evse_controller.secc.iso20.profile_watch import ProfileTimes
 from evse_controller.secc.iso20.timers import Timers
@@ -55,7 +56,7 @@ class SeccConfig:
     `invalid_signature_fails`: a contract's invalid signature is FAILED_SignatureError; else a WARNING, and the EV may
     try otherwise. `discharge_schedule_sign`: +1 or -1, sign of the powers in a DischargingSchedule (+ is what is seen
     in the field). `accept_negative_discharge_limits`: cars that send discharge limits as negative numbers are served;
-    else refused.
+    else refused. `notifications`: what the EV is ever told in EVSEStatus (values of `Notification`); Terminate always.
     `quirks`: any of these for some vehicles only, see `for_vehicle`.
 
     Session:
@@ -104,6 +105,7 @@ class SeccConfig:
     invalid_signature_fails: bool = False
     discharge_schedule_sign: int = 1
     accept_negative_discharge_limits: bool = False
+    notifications: tuple[str, ...] = tuple(notification.value for notification in Notification)
     quirks: tuple[Quirk, ...] = ()
     # session
     check_pilot: bool = True
@@ -134,6 +136,9 @@ class SeccConfig:
             raise ValueError(f"scheduled_pricing must be 0, 1 or 2, got {self.scheduled_pricing}")
         if self.discharge_schedule_sign not in (1, -1):
             raise ValueError(f"discharge_schedule_sign must be 1 or -1, got {self.discharge_schedule_sign}")
+        unknown = set(self.notifications) - {notification.value for notification in Notification}
+        if unknown:
+            raise ValueError(f"notifications must name EVSE notifications, got {sorted(unknown)}")
         if len(self.currency) != 3 or len(self.language) != 3:
             raise ValueError(f"currency and language have 3 letters, got {self.currency!r} and {self.language!r}")
         if self.power_tolerance_w is not None and not 0.0 <= self.power_tolerance_w <= MOST_NUMBER:

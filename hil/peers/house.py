@@ -18,7 +18,7 @@ from certs.profile import Role
 from hil.demo.views import METER_CLASS, SET_POINT_TOLERANCE, View, disagreements
 from hil.netns import Link
 from hil.peers.environment import peer_python
-from hil.peers.options import PeerOptions
+from hil.peers.options import EVCCID, PeerOptions
 from hil.peers.pki import josev_pki
 from hil.peers.run import PeerResult, run_josev
 from hil.virtual_config import bench_toml, hourly, price_file
@@ -28,6 +28,7 @@ _START_TIMEOUT_S = 20.0
 START_UTC_S = 1_724_752_800.0
 SPEED = 720.0
 _FLOOR_WH = 200.0  # a third of a second of control time at full power: ramps, and what the modules took to follow
+_AC_FLOOR_WH = 2_300.0  # an AC outlet's energy registers are read once a second: 11 kW at this speed
 PRICES = (100.0, 20.0, 20.0, 20.0, 400.0, 400.0, 400.0, *(100.0,) * 41)
 """The vehicle needs 8 to 14 s until its loop, up to 2.8 h at this speed; cheap hours end after 20 s, then dear ones."""
 
@@ -120,10 +121,13 @@ def _config(
         tls = f'[net.tls]\nchain = "{files.chain}"\nkey = "{files.key}"\ntrust = [{trust}]\n'
     # The vehicle takes announced TCP ports of the dynamic range only.
     net = f'[net]\ninterface = "{interface}"\ntcp_port = 51118\n{tls}'
+    # It knows no other notification than these: any other one ends it with NotImplementedError.
+    quirk = f'[[quirks]]\nevccid_prefix = "{EVCCID}"\nwhy = "iso15118 0.31.2"\n[quirks.set]\n'
+    quirk += 'notifications = ["Terminate", "ServiceRenegotiation"]\n'
     world = f"[world]\nstart = 2024-08-27T10:00:00Z\nspeed = {SPEED}\nanchor_s = {anchor_s}\n"
     price_file(folder, hourly(START_UTC_S, PRICES))
     path = folder / "evse.toml"
-    path.write_text(bench_toml(folder, switches, net + world, folder / "dev", ac=ac))
+    path.write_text(bench_toml(folder, switches, net + world + quirk, folder / "dev", ac=ac))
     return path
 
 
@@ -150,7 +154,8 @@ def charge_josev(
     }
 
     def ask_for_renegotiation() -> None:
-        _ask(folder, "session", "renegotiate", "--service")
+        if not _ask(folder, "session", "renegotiate", "--service"):
+            raise RuntimeError("the daemon does not ask for a service renegotiation")
 
     with Link() as link:
         wanted = replace(options, interface=link.ev.interface, channel=channel, pki_path=pki)

@@ -143,7 +143,13 @@ def build_controller(options: PeerOptions, evcc_config, heard: Heard):
 
         async def get_scheduled_se_params(self, selected_energy_service):
             made = await super().get_scheduled_se_params(selected_energy_service)
-            return made.copy(update={"departure_time": options.departure_s, **self.energies()})
+            offer = made.ev_energy_offer
+            for entry in offer.ev_power_schedule.ev_power_schedule_entries.entries:
+                entry.duration = options.departure_s
+            return made.copy(update={
+                "departure_time": options.departure_s, **self.energies(),
+                "ev_energy_offer": offer if options.both_ways else None,
+            })
 
         async def get_dynamic_se_params(self, selected_energy_service):
             made = await super().get_dynamic_se_params(selected_energy_service)
@@ -219,9 +225,10 @@ def build_controller(options: PeerOptions, evcc_config, heard: Heard):
             if enabled:
                 self.inlet.ask(pilot="C")
                 return
-            for _ in range(100):
+            # AC: the pilot must be in state B soon after PowerDelivery(Stop), whatever the charger's ramp still takes
+            for _ in range(20 if options.by_ac else 100):
                 now = self.inlet.ask(power=0.0)
-                if abs(now.current_a) < 1.0 and abs(now.charger_w) < 100.0:
+                if abs(now.charger_w if options.by_ac else now.current_a) < 1.0:
                     break
                 await asyncio.sleep(0.02)
             self.inlet.ask(contactor=False, pilot="B")

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 SCHEDULED, DYNAMIC = 1, 2
+EVCCID = "WMIV1234567890ABCDEX"
+"""What the vehicle calls itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ _GAVE_UP = ("SDPFailedError", "Reason: TimeoutError", "Reason: TCP peer closed",
             "Traceback (most recent call last)", "EXIDecodingError", "EXIEncodingError")
 _NO_WAY_ON = "FaultyStateImplementationError"
 """After SessionStopRes to a service renegotiation this vehicle has no message to go on with, and hangs up."""
+_RENEGOTIATES = re.compile(r'"EVSENotification": ?"ServiceRenegotiation"')
 _SENT = re.compile(r"\): Sent (\w+)")
 _RECEIVED = re.compile(r"\): (\w+) received$", re.MULTILINE)
 
@@ -43,10 +44,10 @@ class PeerResult:
 
 def judge(log: str, seconds: float, timed_out: bool = False, renegotiates: bool = False) -> PeerResult:
     """Read a verdict out of the vehicle's log. `renegotiates`: its session is to end by a service renegotiation, as far
-    as this vehicle can go: its SessionStopReq says so, was answered well, and its own gap ended it."""
+    as this vehicle can go: it heard of it, its SessionStopReq was answered well, and its own gap ended it."""
     completed = _COMPLETED in log and "SessionStopRes received" in log
     if renegotiates:
-        said = "ServiceRenegotiation" in log and _SENT.findall(log)[-1:] == ["SessionStopReq"]
+        said = _RENEGOTIATES.search(log) is not None and _SENT.findall(log)[-1:] == ["SessionStopReq"]
         completed = said and _RECEIVED.findall(log)[-1:] == ["SessionStopRes"] and _NO_WAY_ON in log
     failure = None
     if not completed:

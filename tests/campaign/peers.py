@@ -65,11 +65,13 @@ def flaws(case: Case, result: HouseResult) -> list[str]:
     if not result.peer.completed:
         return [f"its own log: {result.peer.failure}\n{result.evsed}"]
     named = "AC" if options.by_ac else "DC"
+    # Asked for a service renegotiation, this vehicle says so in its SessionStopReq with AC, but Terminate with DC.
+    changes = case.renegotiate and options.by_ac
     found = [
         (f"{named}_ChargeLoopRes" in result.peer.received, "no charge loop response in its log"),
         (result.peer.received[-1] == "SessionStopRes", "its log does not end with SessionStopRes"),
         (plant["highest_w"] > 3_000.0, "never charged"),
-        (record.get("end_kind") == ("ev-closed" if case.renegotiate else "terminated"), "ended otherwise"),
+        (record.get("end_kind") == ("ev-closed" if changes else "terminated"), "ended otherwise"),
         (not plant["contactor_closed"], "the contactor stayed closed"),
         (not plant["objections"], "the referee objects"),
         (not result.disagreements(), "meter, journal and set-points disagree"),

@@ -211,6 +211,7 @@ def test_every_quirk_can_be_written_in_the_file(tmp_path: Path, name: str) -> No
         "ac_nominal_voltage_v": "400",
         "language": '"deu"',
         "ac_three_phase_connector": "3",
+        "notifications": '["Terminate"]',
     }.get(name, {bool: "true", int: "1"}.get(type(default), '"x"'))
     config = configured(tmp_path, f"[[quirks]]\ncommon_name = 'EV1'\nset = {{ {name} = {written} }}")
     assert name in config.secc.quirks[0].overrides

@@ -8,13 +8,14 @@ import pytest
 
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated import dc
-from evse_controller.messages.generated.common_types import ResponseCode
+from evse_controller.messages.generated.common_types import MessageHeader, ResponseCode
 from evse_controller.model import commands as c
 from evse_controller.model.commands import ControlMode
 from evse_controller.model.offer import EnergyOffer, PowerSlot, PriceSlot
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import DriverWishes, Notification
 from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.quirks import Quirk
 from evse_controller.secc.value_added import Internet, ParkingStatus
 from hil.evcc import (
     SERVICE_DC,
@@ -122,6 +123,9 @@ def test_a_tuple_that_was_never_offered_leaves_the_old_schedule_in_force() -> No
     house = House(acting(Act.RENEGOTIATE_BESIDE, deviation=Deviation.NEW_WRONG_TUPLE)).run()
     assert house.evcc.failure is None
     assert house.evcc.warnings == [ResponseCode.WARNING_ScheduleRenegotiationFailed]
+    first = next(exchange for exchange in house.evcc.exchanges if isinstance(exchange.response, cm.ScheduleExchangeRes)
+                 and exchange.stream == 0)
+    assert house.evcc._offered[0] in first.response.scheduled_se_res_control_mode.schedule_tuple
 
 
 # -- standby, pause, resume ------------------------------------------------------------------------------------------
@@ -200,6 +204,25 @@ def test_scheduled_pauses_where_its_own_plan_rests() -> None:
     house = House(satisfied).run()
     assert house.evcc.paused is not None, house.evcc.failure
     assert ended(house) is c.EndKind.PAUSED
+
+
+def test_scheduled_waits_with_its_pause_until_its_own_plan_rests() -> None:
+    """It plans for the whole stay and would be refused."""
+    house = House(replace(BASE, script=(Step(Act.PAUSE),))).run()
+    assert house.evcc.failure is None
+    assert house.evcc.paused is None
+    assert ended(house) is c.EndKind.TERMINATED
+
+
+def test_a_new_session_under_the_id_of_the_paused_one_is_given_up() -> None:
+    house = paused()
+    memory = house.evcc.paused
+    house.connect(replace(DYNAMIC, resume=memory))
+    header = MessageHeader(session_id=memory.session_id, time_stamp=1)
+    answer = cm.SessionSetupRes(header, ResponseCode.OK_NewSessionEstablished, "DE*EVC*E1")
+    house.evcc.start(house.now_s)
+    house.evcc._on_session(answer)
+    assert house.evcc.failure == "a new session under the id of the paused one"
 
 
 def test_a_vehicle_that_does_not_sleep_leaves_when_asked_to_pause() -> None:
@@ -325,3 +348,14 @@ def test_a_notification_that_is_ignored_changes_nothing() -> None:
     house = asked(Notification.PAUSE, config, 20.0)
     assert house.evcc.done == [] or house.evcc.done == [Act.STOP]
     assert ended(house) is c.EndKind.TERMINATED
+
+
+def test_a_vehicle_is_not_told_what_its_quirk_says_it_cannot_take() -> None:
+    """Independent vehicles in the field end their session at a notification that they do not know."""
+    quirk = Quirk("EVLAB", overrides={"notifications": ("Terminate", "ServiceRenegotiation")})
+    silent = asked(Notification.SCHEDULE_RENEGOTIATION, secc=SeccConfig(quirks=(quirk,)))
+    assert silent.evcc.done == [Act.STOP] or silent.evcc.done == []
+    told = asked(Notification.SERVICE_RENEGOTIATION, secc=SeccConfig(quirks=(quirk,)))
+    assert told.evcc.done[0] is Act.CHANGE_SERVICE
+    with pytest.raises(ValueError, match="notifications must name"):
+        SeccConfig(notifications=("Shout",))

@@ -14,6 +14,7 @@ from hil.peers.channel import InletClient, InletServer
 from hil.peers.house import HouseResult
 from hil.peers.pki import josev_pki
 from hil.peers.run import judge
+from tests.campaign.peers import Case, flaws
 from tests.hil.fake_house import FakeInlet
 
 
@@ -87,7 +88,7 @@ def test_the_first_complaint_is_the_failure(line: str) -> None:
     assert result.failure == line
 
 
-RENEGOTIATED = """INFO x: {"SessionStopReq": {"ChargingSession": "ServiceRenegotiation"}}
+RENEGOTIATED = """INFO x: {"EVSEStatus": {"NotificationMaxDelay": 60, "EVSENotification": "ServiceRenegotiation"}}
 INFO    2026 - iso15118.shared.comm_session (9): Sent SessionStopReq
 INFO    2026 - iso15118.shared.comm_session (9): SessionStopRes received
 INFO    2026 - x (9): Reason: FaultyStateImplementationError occurred while processing message
@@ -122,3 +123,33 @@ def test_meter_journal_and_set_points_must_agree(place: str, key: str, complaint
     assert result.disagreements() == []
     seen[place][key] += 1_500.0
     assert any(sentence.startswith(complaint) for sentence in result.disagreements())
+
+
+WELL = {
+    "highest_w": 7_000.0, "lowest_w": -5_000.0, "contactor_closed": False, "objections": [], "can_frames": 1000,
+    "meter_in_wh": 9_000.0, "meter_out_wh": 8_000.0, "set_point_charged_wh": 9_000.0, "set_point_discharged_wh": 8_000.0,
+}
+RECORD = {"charged_wh": 9_000.0, "discharged_wh": 8_000.0, "end_kind": "terminated"}
+IN_LOOP = "INFO    2026 - iso15118.shared.comm_session (9): DC_ChargeLoopRes received\n" + GOOD
+
+
+@pytest.mark.parametrize(("plant", "record", "why"), [
+    ({"lowest_w": -50.0}, {}, "never discharged"),
+    ({"highest_w": 50.0}, {}, "never charged"),
+    ({"contactor_closed": True}, {}, "the contactor stayed closed"),
+    ({"objections": ["fed-after-owner-died"]}, {}, "the referee objects"),
+    ({"meter_in_wh": 20_000.0}, {}, "disagree"),
+    ({}, {"end_kind": "failed"}, "ended otherwise"),
+    ({}, {"discharged_wh": 0.0}, "knows of no energy given back"),
+])
+def test_flaws_are_found(plant: dict[str, object], record: dict[str, object], why: str) -> None:
+    case = Case("DC_BPT", options.SCHEDULED, tls=False)
+    assert flaws(case, HouseResult(judge(IN_LOOP, 1.0), WELL, RECORD, "")) == []
+    found = flaws(case, HouseResult(judge(IN_LOOP, 1.0), WELL | plant, RECORD | record, ""))
+    assert any(why in flaw for flaw in found)
+
+
+def test_a_session_that_its_own_log_does_not_complete_is_a_flaw() -> None:
+    case = Case("DC_BPT", options.SCHEDULED, tls=False)
+    assert flaws(case, HouseResult(judge("INFO a\n", 1.0), WELL, RECORD, ""))
+    assert flaws(case, HouseResult(judge(GOOD, 1.0), WELL, RECORD, ""))  # no loop in it

@@ -57,6 +57,8 @@ def pause_fault(turn: Turn) -> str | None:
 
 
 def _served(turn: Turn, wanted: Notification) -> bool:
+    if wanted.value not in turn.config.notifications:
+        return False  # EVs in the field end their session at a notification that they do not know
     match wanted:
         case Notification.PAUSE:
             return pause_fault(turn) is None
