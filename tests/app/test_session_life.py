@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evse_controller.app import rpc, rpc_session
+from evse_controller.energy.renegotiation import Renegotiation
 from evse_controller.model.commands import ControlMode
 from evse_controller.model.snapshot import DriverWishes, Notification
 from evse_controller.net.control import Caller, RpcError
@@ -333,3 +334,17 @@ def test_wishes_that_cannot_be_are_refused(house: VirtualBench, params: dict[str
     with pytest.raises(RpcError):
         call(house, "driver.set", **params)
     assert house.outlet.driver is None
+
+
+def test_a_better_plan_is_asked_for_once(house: VirtualBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a question taken back that the car has not heeded yet."""
+    asked: list[str] = []
+    station = house.outlet.station
+    monkeypatch.setattr(type(station), "notify", lambda self, kind, s, reason, now_s: asked.append(reason))
+    monkeypatch.setattr(type(station), "withdraw", lambda self, kind, now_s: asked.append("withdrawn"))
+    plan: list[Renegotiation | None] = [None]
+    monkeypatch.setattr(type(house.outlet.energy), "renegotiation", property(lambda self: plan[0]))
+    for wanted in (None, Renegotiation(1, "cut"), Renegotiation(2, "prices"), None):
+        plan[0] = wanted
+        house.run(0.5)
+    assert asked == ["cut", "prices", "withdrawn"]

@@ -226,6 +226,10 @@ def test_an_ac_outlet_has_no_modules_and_no_isolation_monitor(tmp_path: Path) ->
     assert f":{line(tmp_path, 'max_current_a = 0')}: outlet.ac.max_current_a: max_current_a must be above 0" in problems
     assert f":{line(tmp_path, '[outlet.isolation]')}: outlet.isolation: unknown key" in problems
     assert "phases must be 1 or 3" in refused(tmp_path, "", AC_EXAMPLE, phases="2")
+    more = "6\nmax_discharge_current_a = 33"
+    assert "max_discharge_current_a must be from 0 to max_current_a" in refused(
+        tmp_path, "", AC_EXAMPLE, bidirectional="true", min_current_a=more
+    )
     needs = refused(tmp_path, "", AC_EXAMPLE, bidirectional="true")
     assert "outlet.ac.max_discharge_current_a: a bidirectional outlet needs a discharge current above 0" in needs
 

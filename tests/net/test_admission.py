@@ -139,3 +139,28 @@ def test_after_a_session_the_vehicle_may_come_back() -> None:
             await until(lambda: bench.server.enabled)
 
     run(test())
+
+
+def test_while_somebody_sleeps_here_the_window_stays_open_and_nobody_is_told_to_replug() -> None:
+    async def test() -> None:
+        async with serving(communication_setup_s=0.15) as bench:
+            bench.server.expect(patient=True)
+            await asyncio.sleep(0.3)
+            assert bench.server.enabled
+            assert bench.server.setup_deadline_s() is None
+            assert "communication-setup-timeout" not in bench.hooks.kinds()
+            client = await PlainClient.connect(bench.server)
+            await client.send(frame(b"ok"))
+            assert await client.receive(10) == frame(b"ko")
+            bench.last.session_id = "AB"
+            client.close()
+            await until(lambda: bench.server.active is None)
+            await asyncio.sleep(0.3)
+            assert bench.server.enabled, "it sleeps on"
+            bench.server.expect(patient=False)
+            assert bench.server.setup_deadline_s() is not None
+            await asyncio.sleep(0.3)
+            assert not bench.server.enabled
+            assert "communication-setup-timeout" in bench.hooks.kinds()
+
+    run(test())
