@@ -332,6 +332,7 @@ class Bench:
             self.say(self._usual(state))
 
     def _usual(self, state: str) -> Message:
+        tuple_id = 1 if self.control_mode == SCHEDULED else None
         usual: dict[str, Callable[[], Message]] = {
             "AuthorizationSetup": lambda: cm.AuthorizationSetupReq(header()),
             "Authorization": eim,
@@ -347,7 +348,7 @@ class Bench:
             "SessionStop": stop,
             "Standby": lambda: power_delivery(cm.ChargeProgress.Stop),
             "ScheduleRenegotiation": lambda: schedule_request(self.control_mode),
-            "Renegotiated": lambda: power_delivery(plan=profile(None if self.control_mode == DYNAMIC else 1, (60, 1e3))),
+            "Renegotiated": lambda: power_delivery(plan=profile(tuple_id, (60, 1e3))),
         }
         return usual[state]()
 

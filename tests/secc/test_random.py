@@ -1,13 +1,21 @@
-"""Random sequences and random bytes: a sample of what `make campaign` does at length."""
+"""Random sequences and random bytes: a sample of what `make campaign` does at length, and the test of that test."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evse_controller.messages.generated import common_messages as cm
 from evse_controller.model import commands as c
-from tests.campaign.secc_sequences import Judge, play, run
+from evse_controller.model.power import PhasePower
+from evse_controller.secc.iso20 import metering_confirmation, power_delivery, renegotiation
+from evse_controller.secc.iso20.session import Iso20Session
+from evse_controller.station import Station
+from tests.campaign.secc_sequences import Judge, charged_on_plant, play, run
 from tests.secc.ev import SNAPSHOT, connection, negotiated
 
 
@@ -35,19 +43,126 @@ def test_random_bytes_never_raise_and_leave_no_session_open(chunks: list[bytes],
     assert ends == (1 if opened else 0)
 
 
+# The test of the test: a defect of each kind, planted, must turn it red
+
+
+def _caught(sequence: Callable[[int], object], seeds: range) -> str:
+    """What the first sequence that objects says."""
+    for seed in seeds:
+        try:
+            sequence(seed)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    raise AssertionError(f"{len(seeds)} sequences noticed nothing")
+
+
+def _raises(*_: Any) -> Any:
+    raise RuntimeError("planted")
+
+
+def _wrong_answer(header: Any, code: Any, status: Any) -> cm.SessionStopRes:
+    return cm.SessionStopRes(header, code)
+
+
+def _no_stop(turn: Any, reason: str) -> None:
+    turn.data.energy_possible = False
+
+
+_ending = Iso20Session._ending
+
+
+def _no_end(self: Iso20Session, kind: c.EndKind, reason: str) -> tuple[c.Command, ...]:
+    return tuple(command for command in _ending(self, kind, reason) if not isinstance(command, c.SessionEnded))
+
+
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "defect", "says"),
+    [
+        (renegotiation, "exchange", _raises, "RuntimeError: planted"),
+        (power_delivery, "begin", _raises, "RuntimeError: planted"),
+        (metering_confirmation, "_signature_fault", _raises, "RuntimeError: planted"),
+        (power_delivery, "PowerDeliveryRes", _wrong_answer, "AssertionError"),
+        (power_delivery, "stop_energy", _no_stop, "contactor closed in"),
+        (Iso20Session, "_ending", _no_end, "session left open"),
+    ],
+    ids=[
+        "exception in the schedule exchange",
+        "exception in the renegotiation",
+        "exception on a side stream",
+        "answer of the wrong type",
+        "contactor closed outside the energy phases",
+        "session left open",
+    ],
+)
+def test_a_planted_defect_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, where: Any, name: str, defect: Any, says: str
+) -> None:
+    monkeypatch.setattr(where, name, defect)
+    assert says in _caught(play, range(300))
+
+
+def test_a_planted_defect_that_the_referee_sees_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A station that opens its contactor as soon as it is told to stop, under full current."""
+    command = Station.command
+
+    def hasty(self: Station, cmd: c.Command, now_s: float) -> None:
+        command(self, cmd, now_s)
+        if isinstance(cmd, c.EnergyStop):
+            self._actuator._mcu.set_contactors(False)
+            self._actuator._mcu.beat(now_s)
+
+    monkeypatch.setattr(Station, "command", hasty)
+    with pytest.raises(AssertionError, match="opened-under-load"):
+        charged_on_plant()
+
+
+def test_the_same_way_without_the_defect_has_no_objection() -> None:
+    charged_on_plant()
+
+
+SELECTED = c.ServiceSelected(6, 1, c.ControlMode.DYNAMIC, True, 1)
 LIMITS = c.EvDcLimits(450.0, 250.0, 180.0, 0.0, 80_000.0, 0.0)
+AC_LIMITS = c.EvAcLimits(PhasePower(1.0), PhasePower(0.0))
+OPENED, ASKED = c.SessionOpened("A", "B", "C"), c.AuthorizationRequested()
+KEPT = c.ContextKept(c.PausedSession("A", "", "", "", 6, 1, (), 0.0))
 
 
 @pytest.mark.parametrize(
     "commands",
     [
-        [c.SessionOpened("A", "B", "C"), c.EnergyStart(None)],
+        [OPENED, c.EnergyStart(None)],
         [c.LoopUpdate(1.0, 1.0, 1.0, LIMITS, None, None)],
-        [c.SessionOpened("A", "B", "C"), c.SessionEnded(c.EndKind.FAILED, ""), c.EnergyStop("")],
+        [OPENED, c.SessionEnded(c.EndKind.FAILED, ""), c.EnergyStop("")],
         [c.EnergyStop("")],
-        [c.SessionOpened("A", "B", "C"), c.SessionOpened("A", "B", "C")],
+        [OPENED, c.SessionOpened("A", "B", "C")],
+        [OPENED, SELECTED],
+        [OPENED, ASKED, SELECTED, SELECTED],
+        [OPENED, ASKED, SELECTED, c.LimitsNegotiated(AC_LIMITS, None)],
+        [OPENED, c.ServiceReleased()],
+        [OPENED, c.EnergyHold("")],
+        [OPENED, c.SessionEnded(c.EndKind.PAUSED, "")],
+        [OPENED, KEPT, c.SessionEnded(c.EndKind.TERMINATED, "")],
+        [OPENED, KEPT, ASKED],
+        [OPENED, c.ContextDropped("A")],
     ],
-    ids=["energy too early", "loop too early", "after the end", "stop of nothing", "opened twice"],
+    ids=[
+        "energy too early",
+        "loop too early",
+        "after the end",
+        "stop of nothing",
+        "opened twice",
+        "service without authorisation",
+        "two services",
+        "limits of the other kind",
+        "nothing to release",
+        "nothing to hold",
+        "paused and not kept",
+        "kept and not paused",
+        "kept and gone on",
+        "dropped without a join",
+    ],
 )
 def test_the_judge_objects(commands: list[c.Command]) -> None:
     judge = Judge()
@@ -56,3 +171,15 @@ def test_the_judge_objects(commands: list[c.Command]) -> None:
         judge.command(command)
     with pytest.raises(AssertionError):
         judge.command(wrong)
+
+
+def test_the_judge_objects_to_a_contactor_and_a_session_left() -> None:
+    judge = Judge()
+    judge.closed = True
+    judge.stands_in("Standby")
+    with pytest.raises(AssertionError):
+        judge.stands_in("SessionStop")
+    judge = Judge()
+    judge.command(OPENED)
+    with pytest.raises(AssertionError):
+        judge.over()

@@ -196,7 +196,7 @@ def test_side_stream_without_a_profile_the_only_tuple_is_taken_and_of_several_no
 
 def test_side_stream_a_plan_that_does_not_come_by_50_s_is_a_warning_and_the_loop_goes_on() -> None:
     bench = looping()
-    bench.set(offer=None, present_current_a=10.0)
+    bench.set(offer=None, present_current_a=25.0)
     beside(bench)
     for _ in range(125):
         bench.after(0.4)

@@ -39,7 +39,7 @@ def metering_confirmation(turn: Turn, request: MeteringConfirmationReq) -> Answe
 
 
 def _signature_fault(turn: Turn, request: MeteringConfirmationReq, signed: SignedMeteringData) -> str | None:
-    """Verified with the contract's key. Without a contract there is no key to trust: a signature proves nothing then."""
+    """Verified with the contract's key. Without a contract there is no key to trust: a signature proves nothing."""
     contract, signature = turn.data.contract_der, request.header.signature
     if signature is None:
         required = contract is not None or turn.config.metering_confirmation_signed

@@ -87,7 +87,7 @@ def _untimely(turn: Turn) -> str | None:
 
 
 def _planned_w(profile: PowerProfile, chosen: SentTuple | None, utc_s: float) -> float:
-    """What the EV plans for now; beyond the end of its plan, nothing. An EV without a profile plans its tuple's caps."""
+    """What the EV plans for now; beyond the end of its plan, nothing. Without a profile it plans its tuple's caps."""
     into_s = utc_s - profile.anchor_utc_s
     if profile.slots:
         for slot in profile.slots:

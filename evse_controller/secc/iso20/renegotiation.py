@@ -1,6 +1,6 @@
 """ScheduleExchange: the first one, and the two ways of making a new schedule while energy may flow.
 
-Main stream: PowerDeliveryReq(ScheduleRenegotiation) holds energy back, then ScheduleExchange, then Start with a profile.
+Main stream: PowerDeliveryReq(ScheduleRenegotiation) holds energy back; ScheduleExchange, then Start with a profile.
 Side stream: ScheduleExchange runs beside the charge loop; PowerDeliveryReq(ScheduleRenegotiation) with a profile puts
 the new schedule in force without leaving the loop. Sources disagree which of them is meant: we follow the EV.
 """
