@@ -20,8 +20,6 @@ from evse_controller.secc.iso20.phases import PhaseCaps, phase_caps
 from evse_controller.secc.iso20.states import Refused, Turn
 from evse_controller.secc.iso20.timers import SNAPSHOT_SETTLE_S
 
-MOST_POINTS = 1024  # of a schedule; an EV that asks for more could not be told more
-
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
@@ -66,7 +64,7 @@ def exchange(turn: Turn, request: cm.ScheduleExchangeReq) -> Exchanged | Refused
         turn.config,
         data.selection.pricing,
         data.selection.bidirectional,
-        min(request.maximum_supporting_points, MOST_POINTS),
+        request.maximum_supporting_points,
         data.departure_utc_s,
         _phases(turn),
     )
