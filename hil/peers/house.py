@@ -49,7 +49,7 @@ class HouseResult:
         meter = View("meter", self.plant["meter_in_wh"], self.plant["meter_out_wh"], 0.0)
         journal = View("journal", self.record["charged_wh"], self.record["discharged_wh"], METER_CLASS)
         if self.plant["can_frames"] == 0:  # an AC outlet sets no modules
-            return disagreements(meter, (journal,), _FLOOR_WH)
+            return disagreements(meter, (journal,), _AC_FLOOR_WH)
         bus = View(
             "set-points", self.plant["set_point_charged_wh"], self.plant["set_point_discharged_wh"], SET_POINT_TOLERANCE
         )

@@ -144,8 +144,9 @@ def build_controller(options: PeerOptions, evcc_config, heard: Heard):
         async def get_scheduled_se_params(self, selected_energy_service):
             made = await super().get_scheduled_se_params(selected_energy_service)
             offer = made.ev_energy_offer
-            for entry in offer.ev_power_schedule.ev_power_schedule_entries.entries:
-                entry.duration = options.departure_s
+            stacks = offer.ev_absolute_price_schedule.ev_price_rule_stacks.ev_price_rule_stacks
+            for entry in (*offer.ev_power_schedule.ev_power_schedule_entries.entries, *stacks):
+                entry.duration = options.departure_s  # its simulator sells for an hour, at a price for no time at all
             return made.copy(update={
                 "departure_time": options.departure_s, **self.energies(),
                 "ev_energy_offer": offer if options.both_ways else None,

@@ -14,7 +14,7 @@ from hil.peers.environment import peer_python
 from hil.peers.options import PeerOptions
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_LOOPS_FIRST = 10
+_LOOPS_FIRST = 25
 _COMPLETED = "Communication session terminated"
 _GAVE_UP = ("SDPFailedError", "Reason: TimeoutError", "Reason: TCP peer closed", "occurred while processing message",
             "Negative response code", "when trying to connect", "not accepted in state", "Security mismatch",

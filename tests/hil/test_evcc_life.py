@@ -14,7 +14,7 @@ from evse_controller.model.commands import ControlMode
 from evse_controller.model.offer import EnergyOffer, PowerSlot, PriceSlot
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import DriverWishes, Notification
-from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.config import PRICING_LEVELS, SeccConfig
 from evse_controller.secc.quirks import Quirk
 from evse_controller.secc.value_added import Internet, ParkingStatus
 from hil.evcc import (
@@ -123,9 +123,8 @@ def test_a_tuple_that_was_never_offered_leaves_the_old_schedule_in_force() -> No
     house = House(acting(Act.RENEGOTIATE_BESIDE, deviation=Deviation.NEW_WRONG_TUPLE)).run()
     assert house.evcc.failure is None
     assert house.evcc.warnings == [ResponseCode.WARNING_ScheduleRenegotiationFailed]
-    first = next(exchange for exchange in house.evcc.exchanges if isinstance(exchange.response, cm.ScheduleExchangeRes)
-                 and exchange.stream == 0)
-    assert house.evcc._offered[0] in first.response.scheduled_se_res_control_mode.schedule_tuple
+    *_, first = sent(house, cm.ScheduleExchangeReq)
+    assert house.evcc._offered == first.response.scheduled_se_res_control_mode.schedule_tuple
 
 
 # -- standby, pause, resume ------------------------------------------------------------------------------------------
@@ -324,6 +323,28 @@ def test_the_vehicle_takes_over_what_the_driver_told_the_station() -> None:
     assert house.evcc.told["target_soc"] == 70.0
     assert house.evcc.told["minimum_soc"] == 30.0
     assert 7.0 <= house.now_s < 12.0  # it leaves when the driver wants to, told in whole seconds
+
+
+def test_price_levels_lead_the_plan_like_prices() -> None:
+    """The dear half hour is the second one: what is charged is charged around it."""
+    house = House(replace(BASE, target_soc=45.0, services=(SERVICE_DC,), stop_after_loop_s=90.0),
+                  SeccConfig(scheduled_pricing=PRICING_LEVELS), utc_speed=60.0).run()
+    assert house.evcc.failure is None
+    (offered,) = house.evcc._offered
+    assert offered.charging_schedule.price_level_schedule is not None
+    assert house.evcc.plan.power_w(UTC0 + 600) > 5_000.0
+    assert house.evcc.plan.power_w(UTC0 + 2_700) == 0.0
+
+
+@pytest.mark.parametrize(("answer", "code"), [
+    (True, ResponseCode.OK_PowerToleranceConfirmed), (False, ResponseCode.WARNING_PowerToleranceNotConfirmed),
+    (None, ResponseCode.OK),
+])
+def test_a_power_tolerance_is_answered_as_the_driver_wants(answer: bool | None, code: ResponseCode) -> None:
+    house = House(replace(BASE, tolerance=answer, stop_after_loop_s=2.0), SeccConfig(power_tolerance_w=500.0)).run()
+    assert house.evcc.failure is None
+    (start, _) = sent(house, cm.PowerDeliveryReq)
+    assert start.response.response_code is code
 
 
 def test_an_energy_offer_reaches_the_energy_room() -> None:

@@ -127,7 +127,8 @@ def test_meter_journal_and_set_points_must_agree(place: str, key: str, complaint
 
 WELL = {
     "highest_w": 7_000.0, "lowest_w": -5_000.0, "contactor_closed": False, "objections": [], "can_frames": 1000,
-    "meter_in_wh": 9_000.0, "meter_out_wh": 8_000.0, "set_point_charged_wh": 9_000.0, "set_point_discharged_wh": 8_000.0,
+    "meter_in_wh": 9_000.0, "meter_out_wh": 8_000.0,
+    "set_point_charged_wh": 9_000.0, "set_point_discharged_wh": 8_000.0,
 }
 RECORD = {"charged_wh": 9_000.0, "discharged_wh": 8_000.0, "end_kind": "terminated"}
 IN_LOOP = "INFO    2026 - iso15118.shared.comm_session (9): DC_ChargeLoopRes received\n" + GOOD
