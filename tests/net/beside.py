@@ -22,10 +22,10 @@ from evse_controller.secc.coding import LARGE_BYTES
 from evse_controller.secc.config import MAX_MESSAGE_LIMIT, SeccConfig
 from evse_controller.secc.connection import Connection
 from evse_controller.secc.v2gtp import HEADER_LENGTH, PayloadType, encode_frame
-from tests.campaign.secc_sequences import Wire
 from tests.net.large import largest_schedule
 from tests.net.support import Bench, PlainClient, serving, until
-from tests.secc.ev import DC, DYNAMIC, NS_DC, SCHEDULED, connection, frame, loop, sap_request, schedule_request
+from tests.secc.ev import DC, DYNAMIC, NS_DC, SCHEDULED, frame, loop, sap_request, schedule_request
+from tests.secc.wire import Wire
 
 TICK_S = 0.01
 _READS = 10  # driver buses looked at in a tick: each lets go of the interpreter, and must get it back
@@ -82,13 +82,8 @@ def percentile(values: list[float], share: float) -> float:
 
 def led_to(state: str, mode: int, large_bytes: int | None) -> Wire:
     """A real connection in that state, by real time; its shell codes messages from `large_bytes` on."""
-    bench = Wire(
-        service=DC,
-        control_mode=mode,
-        chance=random.Random(1),
-        now_s=time.monotonic(),
-        link=connection(replace(SeccConfig(), max_message_bytes=MAX_MESSAGE_LIMIT), opened_s=time.monotonic()),
-    )
+    config = replace(SeccConfig(), max_message_bytes=MAX_MESSAGE_LIMIT)
+    bench = Wire(service=DC, control_mode=mode, chance=random.Random(1), now_s=time.monotonic(), config=config)
     bench.feed(frame(sap_request((NS_DC, 1, 0, 3, 1))))
     bench.to(state)
     bench.link.large_bytes = large_bytes

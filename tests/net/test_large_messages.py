@@ -71,7 +71,7 @@ def test_other_requests_of_the_peer_wait_and_little_is_read_meanwhile() -> None:
             held = Held()
             client = await busy(bench, held)
             frames = bench.last.frames
-            flood = frame(bytes(1000)) * 3000
+            flood = frame(bytes(4)) * 50 + frame(bytes(1000)) * 3000
             sending = asyncio.create_task(client.send(flood))
             await asyncio.sleep(0.1)
             (link,) = bench.server._links
