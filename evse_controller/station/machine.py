@@ -162,8 +162,7 @@ class Station(PhaseMachine):
         ratings = report.hardware_ratings(self.config, view.capability)
         volts = max(1.0, ratings.min_voltage_v, 0.0 if meter is None else meter.voltage_v)
         fresh = meter is not None and view.now_s - meter.at_s <= t.METER_DEADLINE_S
-        emergency = self._book.emergency
-        stopping = self._stopping is not None or emergency is not None
+        stopping = self._stopping is not None or self._book.emergency is not None
         notification, delay_s = self._notices.told(stopping, view.now_s)
         contact = Contact.UNDEFINED if mcu is None else mcu.contactor
         closed = actuator.contactors and contact is Contact.CLOSED
@@ -190,7 +189,7 @@ class Station(PhaseMachine):
             offer=wish.offer,
             notification=notification,
             notification_max_delay_s=delay_s,
-            emergency=None if emergency is None else f"{emergency.code.value}: {emergency.cause}",
+            emergency=self._power_gone(),
             driver=self._driver,
             pause_allowed=self.config.pause_allowed and not stopping and self._book.worst() is None,
         )

@@ -14,6 +14,7 @@ from evse_controller.model.commands import Command, EndKind, ServiceReleased, Se
 from evse_controller.model.fault import Fault, FaultCode, Severity
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import EvseSnapshot, Notification
+from evse_controller.safety import thresholds as t
 from evse_controller.station import commands
 from evse_controller.station.context import Account, SessionFacts
 from evse_controller.station.faults import FaultBook
@@ -157,6 +158,8 @@ class OutletBase(ABC, Generic[Session]):
                 self._succeed(self._released())
         else:
             self._handle(self._newest, cmd)
+            if isinstance(cmd, SessionEnded) and self._at_rest:
+                self._stopping = None  # what was to be stopped is over
             if isinstance(cmd, SessionEnded) and cmd.kind is EndKind.PAUSED and not self._unplugged:
                 self._sleep.begin()
         if not isinstance(cmd, commands.QUIET):
@@ -209,6 +212,16 @@ class OutletBase(ABC, Generic[Session]):
             self._event("wake", woken)
         on = pilot.connected and self._book.worst() is None and allowed and not self._sleep.off
         return DUTY_DIGITAL if on else None
+
+    def _power_gone(self) -> str | None:
+        """Why power is off for good although the session goes on: an emergency, or a stop that the EV did not heed in
+        its time (B.11). The session then ends by FAILED, whatever the EV still asks."""
+        emergency = self._book.emergency
+        if emergency is not None:
+            return f"{emergency.code.value}: {emergency.cause}"
+        if self._stopping is not None and self._now_s - self._stopping_since_s > t.STOP_ESCALATION_S:
+            return f"stopped by force: {self._stopping}"
+        return None
 
     # -- faults ----------------------------------------------------------------------------------------------
 

@@ -345,6 +345,11 @@ def test_stop_of_ours_is_told_and_power_goes_to_zero_and_is_forced() -> None:
     bench.steps(450)
     assert not bench.devices.wanted
     assert bench.fault_codes == set()
+    assert "stopped by force" in (bench.snapshot.emergency or "")
+    bench.looping = False
+    bench.tell(CLOSED_TCP)
+    bench.steps(3)
+    assert bench.snapshot.emergency is None
 
 
 def test_hold_tells_zero_and_keeps_the_contactor_and_start_goes_on() -> None:

@@ -336,8 +336,13 @@ def test_ev_that_does_not_pause_in_time_is_stopped() -> None:
     bench.steps(4)
     assert bench.snapshot.notification is Notification.TERMINATE
     assert bench.snapshot.notification_max_delay_s == 0
+    assert bench.snapshot.emergency is None
     bench.steps(420)  # the EV does not react at all: 20 s, then the hardware ends it
     assert not bench.devices.wanted_contactors
+    assert "stopped by force" in (bench.snapshot.emergency or "")
+    bench.tell(SessionEnded(EndKind.FAILED, "told"))
+    bench.steps(20)
+    assert bench.snapshot.emergency is None
 
 
 def test_notice_ends_when_it_is_heeded_or_withdrawn_and_terminate_comes_first() -> None:

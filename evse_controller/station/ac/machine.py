@@ -130,8 +130,7 @@ class AcStation(AcPhaseMachine):
         self, view: AcView, verdict: Verdict, wish: EnergyWish, authorization: Authorization, utc_s: float
     ) -> None:
         session, meter = self._newest, view.fresh
-        emergency = self._book.emergency
-        stopping = self._stopping is not None or emergency is not None
+        stopping = self._stopping is not None or self._book.emergency is not None
         closed = self._actuator.contactor and view.contact is Contact.CLOSED
         ratings = self.config.ratings(None if view.mcu is None else view.mcu.cable_a)
         present = report.present(self.config, session, verdict, wish, stopping, meter)
@@ -162,7 +161,7 @@ class AcStation(AcPhaseMachine):
             offer=wish.offer,
             notification=notification,
             notification_max_delay_s=delay_s,
-            emergency=None if emergency is None else f"{emergency.code.value}: {emergency.cause}",
+            emergency=self._power_gone(),
             ac_ratings=ratings,
             ac_present=present,
             contactor=session.contactor,
