@@ -30,10 +30,10 @@ FULL = 15_000
 Compared = tuple[Message, bytes, bytes]  # the message, our bytes, EXIficient's
 
 
-def covering(share: float, seed: int) -> Iterator[Message]:
+def covering(share: float, seed: int, schemas: tuple[Schema, ...] = SCHEMAS) -> Iterator[Message]:
     """The messages that hit every point; with a share below 1 some of each schema, others with another seed."""
     step = max(1, round(1 / share))
-    for schema in SCHEMAS:
+    for schema in schemas:
         yield from islice(covering_messages(schema), seed % step, None, step)
 
 
