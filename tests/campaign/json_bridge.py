@@ -146,7 +146,8 @@ def difference(bridge: Bridge, message: Message) -> str:
     if found:
         return f"JSON differs at {found}\n  {json.dumps(form)[:1000]}"
     if bytes_of_ours != data and seen == form:
-        return f"EXI of our JSON differs:\n  theirs {bytes_of_ours.hex()[:400]}\n  ours   {data.hex()[:400]}\n  {form}"[:2000]
+        theirs_hex, ours_hex = bytes_of_ours.hex()[:400], data.hex()[:400]
+        return f"EXI of our JSON differs:\n  theirs {theirs_hex}\n  ours   {ours_hex}\n  {json.dumps(form)[:1000]}"
     return ""
 
 
