@@ -14,7 +14,6 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from typing import Protocol
 
 from evse_controller.net.capture import Address, Capture, TcpCapture
@@ -244,9 +243,9 @@ class Link(asyncio.BufferedProtocol):
         self._schedule_deadline()
 
     def _code(self, work: Work, began_s: float | None) -> None:
-        def done(future: Future[Coded]) -> None:
+        def done(job: Job[Coded]) -> None:
             self._coding = None
-            self._guarded(lambda: self._coded(work, future.result(), began_s))
+            self._guarded(lambda: self._coded(work, job.result(), began_s))
 
         self._coding = self._owner.coder.submit(work.run, done)
 

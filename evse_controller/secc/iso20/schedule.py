@@ -12,8 +12,6 @@ from evse_controller.secc.iso20.fillers import placeholder_schedule
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 from evse_controller.secc.iso20.timers import SNAPSHOT_SETTLE_S
 
-MOST_POINTS = 1024  # of a schedule; an EV that asks for more could not be told more
-
 
 def schedule_exchange(turn: Turn, request: cm.ScheduleExchangeReq) -> Answer:
     """The control mode must be the selected one and is answered in kind [V2G20-1600].
@@ -54,7 +52,7 @@ def schedule_exchange(turn: Turn, request: cm.ScheduleExchangeReq) -> Answer:
         turn.config,
         data.selection.pricing,
         data.selection.bidirectional,
-        min(request.maximum_supporting_points, MOST_POINTS),
+        request.maximum_supporting_points,
         data.departure_utc_s,
     )
     response = cm.ScheduleExchangeRes(
