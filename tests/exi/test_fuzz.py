@@ -208,7 +208,7 @@ def test_a_defect_in_the_coverage_guided_process_reaches_the_campaign(tmp_path: 
         "import tests.campaign.exi_fuzz_guided as guided, tests.campaign.exi_fuzz_oracle as oracle\n"
         "def crash(schema, data): raise KeyError('planted')\n"
         "oracle.decode = crash\n"
-        "import sys; guided.main(sys.argv[1], ['-atheris_runs=10', f'-artifact_prefix={sys.argv[2]}/', sys.argv[2]])\n"
+        "import sys; guided.main(sys.argv[1], ['-atheris_runs=50', f'-artifact_prefix={sys.argv[2]}/', sys.argv[2]])\n"
     )
     arguments = [str(tmp_path / "result"), str(tmp_path)]
     command = [sys.executable, "-c", planted, *arguments]
