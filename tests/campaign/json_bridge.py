@@ -23,7 +23,7 @@ from evse_controller.messages import Message, Node, Schema, encode, from_json, t
 from tests.campaign.exi_messages import MessageMaker, message_classes
 from tests.campaign.exi_oracle import Unavailable, java_present, wheel_folder
 
-FULL = 2_000
+FULL = 1_000
 _JAR = "iso15118/shared/EXICodec.jar"
 # Binary values inside KeyInfo make its JAXB look for these classes, which the package does not bring.
 _MAIL = ("MimeMultipart", "MimeBodyPart")
