@@ -116,6 +116,18 @@ def test_states_of_irregular_types(tmp_path: Path, content: str, states: list[st
     assert shown == states
 
 
+@pytest.mark.parametrize(
+    ("content", "lists"),
+    [
+        (sequence(A, sequence(B, bounds='minOccurs="0"'), A), ["A"]),  # one A behind the other: both are kept
+        (choice(sequence(A, B), sequence(A, C)), []),  # either of the two
+        (choice(A, B, bounds='maxOccurs="3"'), ["A", "B"]),
+    ],
+)
+def test_what_may_come_again_is_a_list(tmp_path: Path, content: str, lists: list[str]) -> None:
+    assert [slot.element for slot in plan(tmp_path, content).slots if slot.is_list] == lists
+
+
 def test_the_fragment_grammar_numbers_unique_names(tmp_path: Path) -> None:
     small = schema(tmp_path, """
         <xs:element name="M" type="MType"/>
