@@ -13,6 +13,7 @@ MAX_TEXT = 4096  # characters of a string whose type has no maxLength
 MAX_BINARY = 8192  # octets of a binary value whose type has no maxLength
 MAX_ITEMS = 128  # items of a list that the schema does not bound
 PART = 1 << 8192  # an encoder of a long list starts a new number when the old one has grown to this
+GROUPS = 10  # octets of an integer of up to 64 bits
 BIG_GROUPS = 29  # octets of an unbounded integer: enough for the serial number of any certificate
 
 
