@@ -12,7 +12,7 @@ from evse_controller.messages.codec import coders
 from evse_controller.messages.fragments import decode_fragment, encode_fragment
 from evse_controller.messages.generated import xmldsig
 from tests.campaign.exi_cover import CoverageMaker, covering_messages
-from tests.campaign.exi_exact import covering, difference
+from tests.campaign.exi_exact import covering, difference, fullest
 from tests.campaign.exi_grammar import Class, Point, all_points, class_of, empty_values, points_of, reachable
 from tests.campaign.exi_messages import SCHEMAS
 from tests.campaign.exi_vectors import read_empty_texts, read_fragments, read_vectors
@@ -121,6 +121,16 @@ def test_making_messages_ends_when_nothing_is_left() -> None:
     found = set().union(*map(points_of, maker.nodes()))
     assert found == all_points(ways) - empty_values(ways)
     assert not any(maker.left.values())
+
+
+def test_full_messages_and_no_limit_of_ours_below_the_schemas() -> None:
+    """Everything optional, every list at its maximum; what is still larger is left to the campaign for its time."""
+    longest = 0
+    for message in fullest(130_000):
+        data = encode(message)
+        assert decode(message.SCHEMA, data, strict=True) == message
+        longest = max(longest, len(data))
+    assert longest > 100_000
 
 
 def test_the_comparison_sees_a_difference() -> None:
