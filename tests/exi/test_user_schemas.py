@@ -59,7 +59,7 @@ print(schema.name)
 
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "EVSE_CONTROLLER_SCHEMAS": str(folder), "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "EVSE_CONTROLLER_SCHEMAS": str(folder), "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
 
 
