@@ -283,7 +283,7 @@ def _simple(kind: Kind) -> Iterator[tuple[str, Any]]:
 
 
 def _text(length: int) -> str:
-    return ("Az09-_:." * (length // 8 + 1))[:length]
+    return ("Az09-_." * (length // 7 + 1))[:length]
 
 
 _CLASSES: dict[type[Node], Class] = {}
