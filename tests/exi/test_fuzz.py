@@ -95,7 +95,7 @@ def hangs(schema: Schema, data: bytes) -> Message:
 
 def dawdles(schema: Schema, data: bytes) -> Message:
     started = time.process_time()
-    while time.process_time() - started < 0.06:
+    while len(data) % 97 == 5 and time.process_time() - started < 0.06:
         pass
     return decode(schema, data)
 
@@ -172,8 +172,9 @@ def test_a_planted_defect_turns_the_campaign_red(
     planted: Decode, seeds: exi_fuzz.Seeds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exi_fuzz_oracle, "decode", planted)
-    monkeypatch.setattr(exi_fuzz_oracle, "HANG_S", 0.5)
-    with pytest.raises(Finding, match="APP_PROTOCOL"):
+    monkeypatch.setattr(exi_fuzz_oracle, "HANG_S", 1.0)
+    what = {hangs: "no end after", dawdles: "decoding takes"}.get(planted, "")
+    with pytest.raises(Finding, match=f"APP_PROTOCOL [0-9a-f]*: .*{what}"):
         exi_fuzz.share(seeds, 2000, "1")
 
 
