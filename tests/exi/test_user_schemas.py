@@ -59,7 +59,8 @@ print(schema.name)
 
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "EVSE_CONTROLLER_SCHEMAS": str(folder), "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))}
+    path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "EVSE_CONTROLLER_SCHEMAS": str(folder), "PYTHONPATH": path}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
 
 
