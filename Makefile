@@ -24,7 +24,7 @@ $(VENV)/.test: $(VENV)/.product
 	touch $@
 
 # atheris has no wheel for every machine; the campaign says so where it is missing
-$(VENV)/.campaign: $(VENV)/.campaign
+$(VENV)/.campaign: $(VENV)/.test
 	$(RUN) -m pip install -q -e '.[fuzz]' || echo "atheris cannot be installed here: no coverage-guided fuzzing"
 	touch $@
 
