@@ -38,6 +38,9 @@ def run(args: argparse.Namespace) -> int:
     except (Unreadable, OSError) as error:
         print(f"evsectl: {error}", file=sys.stderr)
         return 2
+    except RecursionError:
+        print("evsectl: the JSON is nested too deeply for a message", file=sys.stderr)
+        return 2
     except ExiError as error:
         print(printable(f"evsectl: message {found}: {error}"), file=sys.stderr)
         return 1
@@ -63,8 +66,6 @@ def _forms(source: str) -> Iterator[dict[str, Any]]:
             form, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
             raise Unreadable(f"{name}: line {error.lineno} column {error.colno}: {error.msg}") from None
-        except RecursionError:
-            raise Unreadable(f"{name}: nested too deeply") from None
         if type(form) is not dict:
             raise Unreadable(f"{name}: a message is a JSON object, not {json.dumps(form)[:40]}")
         yield form

@@ -13,6 +13,7 @@ MAX_TEXT = 4096  # characters of a string whose type has no maxLength
 MAX_BINARY = 8192  # octets of a binary value whose type has no maxLength
 MAX_ITEMS = 128  # items of a list that the schema does not bound
 PART = 1 << 8192  # an encoder of a long list starts a new number when the old one has grown to this
+GROUPS = 10  # octets of an integer of up to 64 bits
 BIG_GROUPS = 29  # octets of an unbounded integer: enough for the serial number of any certificate
 
 
@@ -54,18 +55,28 @@ def read_characters(n: int, e: int, most: int, least: int = 0) -> tuple[str, int
     octets = (n >> end & ((1 << 8 * length) - 1)).to_bytes(length, "big")
     if octets.isascii():
         return octets.decode("ascii"), end
-    # Some code point takes more than one octet: from here on character by character, on a window of the string.
-    span = min(e, 24 * length)
-    n = n >> (e - span) & ((1 << span) - 1)
-    rest = e - span
-    left = span
-    characters = []
-    for _ in range(length):
-        point, left = read_uint(n, left, 3)
+    # Some code point takes more than one octet: on through the octets that these characters can take.
+    size = min(e // 8, 3 * length)
+    octets = (n >> e - 8 * size & ((1 << 8 * size) - 1)).to_bytes(size, "big")
+    characters: list[str] = []
+    point = shift = 0
+    for octet in octets:
+        e -= 8
+        point |= (octet & 127) << shift
+        if octet > 127:
+            shift += 7
+            if shift > 14:
+                raise ExiError("an integer of more than 3 octets", e)
+            continue
+        if shift and not octet:
+            tolerate("an integer with needless octets", e)
         if point > 0x10FFFF or 0xD800 <= point <= 0xDFFF:
-            raise ExiError(f"{point:#x} is no character", left + rest)
+            raise ExiError(f"{point:#x} is no character", e)
         characters.append(chr(point))
-    return "".join(characters), left + rest
+        if len(characters) == length:
+            return "".join(characters), e
+        point = shift = 0
+    raise ExiError("the data end inside this element", e)
 
 
 def read_octets(n: int, e: int, least: int, most: int) -> tuple[bytes, int]:

@@ -11,7 +11,7 @@ Tolerated, and named in `message.deviations` (the evidence is what cars and stat
 * A number, string or binary value outside its facets. A make of car sends `MaxNumberOfPhasesInUse` 4 where 3 is
   the most; session ids come with 0, 1, 6 and 8 bytes; an eMAID in a field log is longer than the schema's.
   The value is kept as it came. Held to: strings 4096 characters, binaries 8192 bytes (or the schema's own bound
-  if larger), integers as many octets as the type's largest value needs.
+  if larger), integers of at most 64 bits 10 octets.
   (test_facets_are_tolerated, test_session_ids_of_0_to_8_bytes)
 * An unsigned integer with needless octets: nothing forbids it to an encoder, but ours would write it shorter.
   (test_needless_octets_of_an_integer)

@@ -14,7 +14,7 @@ tests/campaign/json_bridge.py and held by tests/messages/test_json_form.py:
 - an empty string or binary is encoded as a second-level end element, which the common C decoder cannot read;
 - characters that XML cannot carry (NUL, which real cars send) end in an error;
 - certificates, keys and other binaries inside KeyInfo need a javax.mail that the package does not bring;
-- lists of -2 at their exact maximum are written and read wrongly, by its precompiled grammars;
+- long lists (16 items in -2, 255 in -20) at their exact maximum are written and read wrongly, by its own grammars;
 - DIN 70121: every attribute Id is refused (read as a reference); SignatureValue without Id is plain text;
 - ACDP and WPT are refused, since it never registers their classes; with them registered, JSON is ours.
 """

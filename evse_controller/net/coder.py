@@ -57,37 +57,52 @@ _MANNERS = _Manners()
 
 
 class Job(Generic[T]):
-    """One coding in the works. `done` is called on the loop with the result, unless `cancel` came before."""
+    """One coding in the works. `done` is called on the loop, with the job for its result, unless it was cancelled."""
 
-    def __init__(self, future: Future[T], done: Callable[[Future[T]], None]) -> None:
+    def __init__(self, executor: ThreadPoolExecutor, run: Callable[[], T], done: Callable[[Job[T]], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._done: Callable[[Future[T]], None] | None = done
-        self._future: Future[T] | None = future
+        self._run = run
+        self._done: Callable[[Job[T]], None] | None = done
+        self._result: list[T] = []
+        self._error: Exception | None = None
+        self._future = executor.submit(self._work)
         _MANNERS.enter()
-        future.add_done_callback(self._finished)
+        self._future.add_done_callback(self._finished)
+
+    def result(self) -> T:
+        """What `run` returned, once; or raises what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result.pop()
 
     def cancel(self) -> None:
         """Nobody waits any more: it does not begin, or its result is dropped."""
         self._done = None
-        if self._future is not None:
-            self._future.cancel()
+        self._future.cancel()
 
-    def _finished(self, future: Future[T]) -> None:
+    def _work(self) -> None:
+        # Kept here, not returned: the thread would hold on to it for longer than the loop needs it.
+        try:
+            self._result.append(self._run())
+        except Exception as error:
+            self._error = error
+
+    def _finished(self, future: Future[None]) -> None:
         """In the thread, or where it was cancelled."""
         try:
             self._loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:  # the loop is closed: the daemon has stopped
-            self._future = None
+            self._result.clear()
             _MANNERS.leave()
 
     def _deliver(self) -> None:
-        future, done = self._future, self._done
-        self._future = self._done = None
+        done, self._done = self._done, None
         try:
-            if future is not None and done is not None:
-                done(future)
+            if done is not None:
+                done(self)
         finally:
-            del future, done  # the message goes before garbage is looked for
+            del done
+            self._result.clear()  # the message goes before garbage is looked for
             _MANNERS.leave()
 
 
@@ -97,9 +112,9 @@ class Coder:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, "large-messages")
 
-    def submit(self, run: Callable[[], T], done: Callable[[Future[T]], None]) -> Job[T]:
+    def submit(self, run: Callable[[], T], done: Callable[[Job[T]], None]) -> Job[T]:
         """From the loop's thread. `run` must share nothing that changes meanwhile."""
-        return Job(self._executor.submit(run), done)
+        return Job(self._executor, run, done)
 
     def close(self) -> None:
         """What has not begun will not; what runs ends by itself, within seconds."""

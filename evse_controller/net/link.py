@@ -15,7 +15,6 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from evse_controller.net.capture import Address, TcpCapture
@@ -238,10 +237,10 @@ class Link(asyncio.BufferedProtocol):
         self._schedule_deadline()
 
     def _code(self, work: Work, beside: bool, began_s: float | None) -> None:
-        def done(future: Future[Coded]) -> None:
+        def done(job: Job[Coded]) -> None:
             self._jobs.discard(job)
             self._deaf = None if self._deaf is job else self._deaf
-            self._guarded(lambda: self._coded(work, future.result(), began_s))
+            self._guarded(lambda: self._coded(work, job.result(), began_s))
 
         job = self._owner.coder.submit(work.run, done)
         self._jobs.add(job)

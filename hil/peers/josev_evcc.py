@@ -46,19 +46,37 @@ def evcc_settings(options: PeerOptions) -> dict[str, object]:
 
 
 class Heard:
-    """A codec that keeps what its hardware must obey: in Dynamic mode the on-board charger follows the station."""
+    """A codec that keeps what its hardware must obey: in Dynamic mode the on-board charger follows the station, in
+    Scheduled mode it gives nothing that the schedule does not allow at the station's time."""
 
     def __init__(self, codec) -> None:
         self._codec = codec
         self.target_w = 0.0
+        self._utc_s = 0
+        self._discharging = None
+
+    def may_give_w(self) -> float:
+        """What the first tuple's discharging schedule allows now, >= 0."""
+        if self._discharging is None:
+            return 0.0
+        start = self._discharging["TimeAnchor"]
+        for entry in self._discharging["PowerScheduleEntries"]["PowerScheduleEntry"]:
+            if start <= self._utc_s < start + entry["Duration"]:
+                return abs(entry["Power"]["Value"] * 10 ** entry["Power"]["Exponent"])
+            start += entry["Duration"]
+        return 0.0
 
     def encode(self, message, namespace):
         return self._codec.encode(message, namespace)
 
     def decode(self, stream, namespace):
         text = self._codec.decode(stream, namespace)
-        response = json.loads(text).get("AC_ChargeLoopRes", {})
-        for name, mode in response.items():
+        (message, response), *_ = json.loads(text).items()
+        self._utc_s = response.get("Header", {}).get("TimeStamp", self._utc_s)
+        if message == "ScheduleExchangeRes" and "Scheduled_SEResControlMode" in response:
+            offered = response["Scheduled_SEResControlMode"]["ScheduleTuple"][0]
+            self._discharging = offered.get("DischargingSchedule", {}).get("PowerSchedule")
+        for name, mode in response.items() if message == "AC_ChargeLoopRes" else ():
             if name.endswith("CLResControlMode") and "EVSETargetActivePower" in mode:
                 told = (mode.get("EVSETargetActivePower" + phase) for phase in ("", "_L2", "_L3"))
                 self.target_w = sum(number["Value"] * 10 ** number["Exponent"] for number in told if number)
@@ -162,9 +180,8 @@ def build_controller(options: PeerOptions, evcc_config, heard: Heard):
             self.requests += 1
             made = await super().get_ac_charge_loop_params_v20(control_mode, selected_service)
             dynamic = options.control_mode == DYNAMIC
-            most, present = number(options.ac_max_power_w), self.inlet.ask(
-                power=heard.target_w if dynamic else self.target()
-            ).charger_w
+            power = heard.target_w if dynamic else max(self.target(), -heard.may_give_w())
+            most, present = number(options.ac_max_power_w), self.inlet.ask(power=power).charger_w
             update = {"ev_present_active_power": number(present)}
             if dynamic:
                 update |= {

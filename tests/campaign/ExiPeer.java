@@ -60,7 +60,8 @@ public class ExiPeer {
             result.setOutputStream(out);
             XMLReader reader = parsers.newSAXParser().getXMLReader();
             reader.setContentHandler(result.getHandler());
-            reader.parse(new InputSource(new ByteArrayInputStream(bytes(argument))));
+            // As characters: the parser's own reading of UTF-8 fails where four octets lie across its buffer's end.
+            reader.parse(new InputSource(new StringReader(new String(bytes(argument), StandardCharsets.UTF_8))));
         } else if (command.startsWith("decode")) {
             EXISource source = new EXISource(factory(name, fragment));
             source.setInputSource(new InputSource(new ByteArrayInputStream(bytes(argument))));

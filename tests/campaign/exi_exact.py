@@ -1,11 +1,11 @@
 """Byte-exactness against EXIficient; `python -m tests.campaign.exi_exact`.
 
-Three parts: the messages that hit every point of every schema (exi_cover), random ones of every type, and in the same
-two ways fragments of every element that can be signed. EXIficient's bytes must be ours, and from them we must get
-the message again. SCALE scales the numbers (1.0: every point, 15,000 messages in all). The exit code is 1 if anything
-differs or nothing was compared.
+The messages that hit every point of every schema (exi_cover), the largest of each kind (exi_fullest), random ones of
+every type, and fragments of every element that can be signed. EXIficient's bytes must be ours, and from them we must
+get the message again. SCALE scales the numbers (1.0: every point, everything of any size, 15,000 messages in all).
+The exit code is 1 if anything differs or nothing was compared.
 
-The one known difference is an element without content (see `empty_texts`); what the three parts make has none.
+The one known difference is an element without content (see `empty_texts`); all others have content everywhere.
 """
 
 from __future__ import annotations
@@ -19,22 +19,35 @@ from evse_controller.messages import Message, Node, Schema, decode, encode
 from evse_controller.messages.codec import coders
 from evse_controller.messages.fragments import decode_fragment, encode_fragment
 from tests.campaign.exi_cover import CoverageMaker, covering_messages
-from tests.campaign.exi_grammar import ways_from
+from tests.campaign.exi_fullest import Fullest
+from tests.campaign.exi_grammar import message_classes, ways_from
 from tests.campaign.exi_messages import SCHEMAS, MessageMaker, weighted_classes
 from tests.campaign.exi_oracle import Oracle, java_present, schema_folder
 from tests.campaign.exi_vectors import read_vectors
 from tests.campaign.exi_xml import XmlWriter
 
 FULL = 15_000
+LONGEST = 2_000_000  # bytes; more than any message without unbounded lists can have
 
 Compared = tuple[Message, bytes, bytes]  # the message, our bytes, EXIficient's
 
 
-def covering(share: float, seed: int) -> Iterator[Message]:
+def covering(share: float, seed: int, schemas: tuple[Schema, ...] = SCHEMAS) -> Iterator[Message]:
     """The messages that hit every point; with a share below 1 some of each schema, others with another seed."""
     step = max(1, round(1 / share))
-    for schema in SCHEMAS:
+    for schema in schemas:
         yield from islice(covering_messages(schema), seed % step, None, step)
+
+
+def fullest(longest: int) -> Iterator[Message]:
+    """The largest message of each root element, of those that take no more than so many bytes."""
+    for schema in SCHEMAS:
+        maker = Fullest()
+        for cls in message_classes(schema):
+            message, values = maker.make(cls)
+            assert isinstance(message, Message)
+            if values <= longest and len(encode(message)) <= longest:  # the first is quicker told
+                yield message
 
 
 def chance(total: int, seed: int) -> Iterator[Message]:
@@ -56,7 +69,7 @@ def difference(message: Message, ours: bytes, theirs: bytes) -> str:
     """What is wrong, or nothing."""
     if ours != theirs:
         return f"encoded differently:\n  ours   {ours.hex()}\n  theirs {theirs.hex()}\n  {message!r}"
-    if decode(message.SCHEMA, theirs, limit=1 << 21, strict=True) != message:
+    if decode(message.SCHEMA, theirs, limit=LONGEST, strict=True) != message:
         return f"decoded differently: {theirs.hex()}\n  {message!r}"
     return ""
 
@@ -108,13 +121,14 @@ def run(scale: float, seed: int) -> int:
         return _check((message, encode(message), data) for message, data in read_vectors())
     with Oracle(SCHEMAS) as oracle:
         covered = _check(compare(covering(scale, seed), oracle))
-        rest = max(0, int(FULL * scale) - covered)
+        large = _check(compare(fullest(int(LONGEST * scale)), oracle))
+        rest = max(0, int(FULL * scale) - covered - large)
         random = _check(compare(chance(rest, seed), oracle))
         empty = sum(1 for schema in SCHEMAS for _ in empty_texts(schema, oracle))
         signable = sum(1 for _ in check_fragments(scale, seed, oracle))
-    print(f"exi: {covered} messages for the points of the grammars, {random} random ones, {empty} with empty texts, "
-          f"{signable} fragments")
-    return covered + random + empty + signable
+    print(f"exi: {covered} messages for the points of the grammars, {large} full ones, {random} random ones, {empty} "
+          f"with empty texts, {signable} fragments")
+    return covered + large + random + empty + signable
 
 
 def _check(compared: Iterator[Compared]) -> int:

@@ -1,85 +1,186 @@
-"""Mutated frames: any bytes give a message or an ExiError, quickly. Mutations know where a frame's bits matter.
+"""Mutated frames: any bytes give a message or an ExiError, quickly, and nothing is left behind.
 
-Besides random bit flips, frames are cut, extended, spliced with others of the same schema, and get runs of ones
-(lengths that never end) or zeros (event codes that go on).
+Two kinds, at the same time: structure-aware mutations in a process per processor (`exi_fuzz_mutate`), and
+coverage-guided ones in a process of its own where atheris is installed (`exi_fuzz_guided`; the extra `fuzz`). What
+must hold of every frame is in `exi_fuzz_oracle`.
 """
 
 from __future__ import annotations
 
+import os
 import random
-import time
+import resource
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 
-from evse_controller.messages import ExiError, Schema, decode, encode
+from evse_controller.messages import ExiError, Message, Schema, encode
+from evse_controller.messages.base import Field
+from evse_controller.messages.codec import DEFAULT_LIMIT
+from tests.campaign import exi_fuzz_guided as guided
+from tests.campaign.exi_fuzz_corpus import read_corpus
+from tests.campaign.exi_fuzz_mutate import NO_BOUND, UNBOUNDED, ObjectMutator, PieceMutator, copy, mutate_bits, walk
+from tests.campaign.exi_fuzz_oracle import Growth, Judge, Tally
+from tests.campaign.exi_fuzz_pieces import Writer
+from tests.campaign.exi_grammar import message_classes
+from tests.campaign.exi_messages import MessageMaker
 from tests.campaign.exi_vectors import read_vectors
 
-FULL = 1_000_000
-SLOWEST = 0.05  # seconds of CPU for one frame; the longest seeds have 6 KiB
+FULL = 5_000_000
+GUIDED = 0.1  # the share of frames that are coverage-guided where atheris is installed
+LEAST = 1000
+LARGE = 8192  # bytes: what must be decoded in 50 ms
+# Rare, since one costs as much as hundreds of small ones: batches of large frames, and of some near the size limit.
+LARGE_EVERY, HUGE_EVERY = 150, 1500
+BATCH = 48
+SHORT = 4  # bytes; shorter inputs of the corpus have nothing to mutate
+ENVELOPES = 60  # seeds of the one element that holds all messages of a schema
+MEMORY = 2 << 30  # bytes of address space that a worker may take beyond what it starts with
+CPU_PER_FRAME_S = 0.01  # on average, before the kernel ends a worker that no timer could interrupt
+
+Frames = list[tuple[Schema, bytes]]
+
+
+class Seeds:
+    """What mutations start from: the vectors, the corpus, and messages grown to a size."""
+
+    def __init__(
+        self, schemas: Iterable[Schema] = tuple(Schema), vectors: Iterable[tuple[Message, bytes]] = ()
+    ) -> None:
+        self.messages: dict[Schema, list[Message]] = {schema: [] for schema in schemas}
+        self.frames: dict[Schema, list[bytes]] = {schema: [] for schema in schemas}
+        for message, data in vectors:
+            self.messages[message.SCHEMA].append(message)
+            self.frames[message.SCHEMA].append(data)
+        for schema, messages in self.messages.items():
+            for cls in message_classes(schema):
+                for number in range(ENVELOPES if "Message" in cls.ELEMENT else 2):
+                    messages.append(MessageMaker(number).make(cls))
+                    self.frames[schema].append(encode(messages[-1]))
+        for schema, data in read_corpus():
+            if schema in self.frames and len(data) > SHORT:
+                self.frames[schema].append(data)
+        # A schema with more types has more vectors, and is chosen more often.
+        self.schemas = [schema for schema, messages in self.messages.items() for _ in messages]
+        self.large = {schema: self._grown(schema, LARGE) for schema in self.messages}
+        self.huge = {schema: self._grown(schema, DEFAULT_LIMIT - 64) for schema in self.messages}
+
+    def _grown(self, schema: Schema, size: int) -> list[bytes]:
+        """Frames of valid messages, as near to the size as the longest lists of the schema come."""
+        def room(message: Message) -> int:
+            nodes = walk(message)
+            return sum(_most(f) for n in nodes for f in n.FIELDS if getattr(n, f.name) is not None) // len(nodes)
+
+        return [grown(message, size) for message in sorted(self.messages[schema], key=room)[-3:]]
+
+
+def _most(field: Field) -> int:
+    return NO_BOUND - 2 if field.high > UNBOUNDED else field.high
+
+
+def grown(message: Message, size: int) -> bytes:
+    """The frame of a message after some of its lists were made longer, but not over a size."""
+    best = encode(message)
+    current: Message = copy(message)
+    slots = [(n, f) for n in walk(current) for f in n.FIELDS if isinstance(getattr(n, f.name), list)]
+    for node, field in sorted(slots, key=lambda slot: -_most(slot[1]))[:8]:
+        value = getattr(node, field.name)
+        for wanted in (size * len(value) // len(best), _most(field)):
+            longer = (value * (wanted // max(len(value), 1) + 1))[: min(wanted, _most(field))]
+            setattr(node, field.name, longer)
+            data = _encoded(current) if len(walk(current)) < size // 2 else b""
+            if len(best) < len(data) <= size:
+                best, value = data, longer
+            setattr(node, field.name, value)
+    return best
+
+
+def _encoded(message: Message) -> bytes:
+    try:
+        return encode(message)
+    except ExiError:
+        return b""  # some lists are refused earlier than at their maximum
+
+
+def batches(rng: random.Random, seeds: Seeds) -> Iterator[Frames]:
+    """Mutated frames without end, some at a time."""
+    objects = {schema: ObjectMutator(rng, messages) for schema, messages in seeds.messages.items()}
+    while True:
+        schema = rng.choice(seeds.schemas)
+        frames = seeds.frames[schema]
+        how = rng.random()
+        if rng.randrange(HUGE_EVERY) == 0:
+            yield [(schema, mutate_bits(rng, rng.choice(seeds.huge[schema]), frames)) for _ in range(4)]
+        elif rng.randrange(LARGE_EVERY) == 0:
+            yield [(schema, mutate_bits(rng, rng.choice(seeds.large[schema]), frames)) for _ in range(BATCH)]
+        elif how < 0.25:
+            yield [(schema, mutate_bits(rng, rng.choice(frames), frames)) for _ in range(BATCH)]
+        elif how < 0.6:
+            pieces = PieceMutator(rng, Writer().document(rng.choice(seeds.messages[schema])))
+            yield [(schema, pieces.frame()) for _ in range(BATCH)]
+        else:
+            batch = []
+            for _ in range(6):
+                document = Writer().document(objects[schema].changed(rng.choice(seeds.messages[schema])))
+                pieces = PieceMutator(rng, document)
+                batch += [(schema, document.data()), *((schema, pieces.frame()) for _ in range(5))]
+            yield batch
+
+
+def share(seeds: Seeds, count: int, seed: str) -> Tally:
+    """One worker's frames."""
+    judge = Judge()
+    source = batches(random.Random(seed), seeds)
+    growth: Growth | None = None
+    while judge.tally.executed < count:
+        for schema, frame in next(source):
+            judge.judge(schema, frame)
+        if growth is None and judge.tally.executed >= count // 5:
+            growth = Growth()
+    if growth is not None:
+        judge.tally.grown_blocks = growth.check(judge.tally.executed)
+    return judge.tally
+
+
+_seeds: Seeds | None = None  # workers take it over when they are forked
+
+
+def _worker(count: int, seed: str) -> Tally:
+    assert _seeds is not None
+    # The last defence, for what holds the interpreter itself: the kernel ends the worker, and the pool says so.
+    size = resource.getpagesize() * int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+    spent = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
+    most = spent + 120 + int(count * CPU_PER_FRAME_S)
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+    return share(_seeds, count, seed)
 
 
 def run(scale: float, seed: int) -> int:
     """The campaign; the number of frames decoded."""
-    rng = random.Random(seed)
-    seeds: dict[Schema, list[bytes]] = {}
-    for message, data in read_vectors():
-        seeds.setdefault(message.SCHEMA, []).append(data)
-    # Random messages are twice as often from the schemas with most types, as in the vectors.
-    schemas = [schema for schema, frames in seeds.items() for _ in frames]
-    count = accepted = 0
-    for _ in range(max(1000, int(FULL * scale))):
-        schema = rng.choice(schemas)
-        frame = mutate(rng, rng.choice(seeds[schema]), seeds[schema])
-        started = time.process_time()
-        try:
-            message = decode(schema, frame)
-        except ExiError as error:
-            if error.schema != schema.name or error.offset is None or not error.reason:
-                raise AssertionError(f"{schema.name} {frame.hex()}: incomplete error {error!r}") from error
-        else:
-            accepted += 1
-            _again(schema, frame, message)
-        spent = time.process_time() - started
-        if spent > SLOWEST:
-            raise AssertionError(f"{schema.name} {frame.hex()}: {spent * 1e3:.0f} ms")
-        count += 1
-    print(f"exi_fuzz: {accepted} of {count} mutated frames were still messages")
-    return count
-
-
-def _again(schema: Schema, frame: bytes, message: object) -> None:
-    """What was decoded may be encodable; then it must decode to the same again."""
+    global _seeds
+    total = max(LEAST, int(FULL * scale))
+    coverage = guided.Run(int(total * GUIDED), seed) if guided.available() else None
     try:
-        data = encode(message)  # type: ignore[arg-type]
-    except ExiError:
-        return  # decoding is more lenient: session ids of any length up to 8
-    if decode(schema, data) != message:
-        raise AssertionError(f"{schema.name} {frame.hex()}: not the same message after encoding it")
-
-
-def mutate(rng: random.Random, frame: bytes, others: list[bytes]) -> bytes:
-    """A frame with something wrong in it."""
-    size = 8 * len(frame)
-    kind = rng.randrange(6)
-    if kind == 0:
-        return frame[: rng.randrange(len(frame))]
-    if kind == 1:
-        other = rng.choice(others)
-        return frame[: rng.randrange(1, len(frame))] + other[rng.randrange(1, len(other)):]
-    value = int.from_bytes(frame, "big")
-    if kind == 2:
-        for _ in range(rng.randint(1, 8)):
-            value ^= 1 << rng.randrange(size - 8)
-    elif kind == 3:
-        width = min(rng.choice((3, 8, 16, 40, 200)), size - 9)
-        value |= (1 << width) - 1 << rng.randrange(size - 8 - width)
-    elif kind == 4:
-        width = min(rng.choice((3, 8, 16, 40, 200)), size - 9)
-        value &= ~((1 << width) - 1 << rng.randrange(size - 8 - width))
-    else:
-        # Insert bits: everything behind shifts, so that values are read as event codes and the other way round.
-        at, width = rng.randrange(size - 8), rng.randint(1, 16)
-        high, low = value >> at, value & (1 << at) - 1
-        value = (high << width | rng.getrandbits(width)) << at | low
-        size += width
-        value <<= -size % 8
-        size += -size % 8
-    return value.to_bytes(size // 8, "big")
+        _seeds = Seeds(vectors=read_vectors())
+        workers = os.cpu_count() or 1
+        count = total - (coverage.count if coverage else 0)
+        tally = Tally()
+        with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+            tasks = [pool.submit(_worker, -(-count // workers), f"{seed}/{number}") for number in range(workers)]
+            for task in tasks:
+                tally.add(task.result())
+        print(f"exi_fuzz, structure-aware: {tally}", flush=True)
+        executed = tally.executed
+        if coverage:
+            found = coverage.result()
+            print(f"exi_fuzz, coverage-guided: {found}", flush=True)
+            executed += found.executed
+    finally:
+        _seeds = None
+        if coverage:
+            coverage.close()
+    without = "" if coverage else "; atheris is not installed: all structure-aware, none coverage-guided"
+    print(f"exi_fuzz: {executed} frames{without}", flush=True)
+    return executed

@@ -5,8 +5,8 @@ The points of a class, which count wherever the class stands inside a message:
 
 - a production: behind which part (below or at a list's maximum, where the grammar differs) which part follows;
   this holds every optional branch, every choice alternative and every way around them
-- a length: 0 where the schema allows it, the least, one more, max - 1 and max of a list; 1, 2, 3 and 17 of a list
-  without a maximum (decoders take a new window after 16 items)
+- a length: 0 where the schema allows it, the least, one more, max - 1 and max of a list; 1, 2, 3, 17 (decoders take
+  a new window after 16 items), and around the coders' own limit of a list without a maximum
 - a value: every enumeration value and both booleans; the ends of an integer's range and of its encodings;
   the shortest and longest text and binary, characters of every encoded length; no content at all
 - a member: every element that may stand for a substitution group's head
@@ -19,13 +19,14 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+from evse_controller.exi.bits import MAX_ITEMS
 from evse_controller.messages import Message, Schema
 from evse_controller.messages.base import UNBOUNDED, Field, Kind, Node
 from evse_controller.messages.codec import coders
 
 START = END = -1
 TEXT = 300  # characters or bytes of the longest value where the schema has no limit
-_LENGTHS = (1, 2, 3, 17)
+_LENGTHS = (1, 2, 3, 17, MAX_ITEMS - 1, MAX_ITEMS)
 _INTEGERS = (0, 127, 128, 16_383, 16_384, -1, -128, -129, 2**31, 2**63 - 1, 2**63, -(2**63), 2**159, -(2**159))
 _LETTERS = {"two octets": "\u00e9", "three octets": "\U0001d11e", "line": "]]>&<\"'"}
 
@@ -282,13 +283,17 @@ def _simple(kind: Kind) -> Iterator[tuple[str, Any]]:
 
 
 def _text(length: int) -> str:
-    return ("Az09-_:." * (length // 8 + 1))[:length]
+    return ("Az09-_." * (length // 7 + 1))[:length]
 
 
-@cache
+_CLASSES: dict[type[Node], Class] = {}
+
+
 def class_of(cls: type[Node]) -> Class:
     """The description of a class, made once."""
-    return Class(cls)
+    if cls not in _CLASSES:
+        _CLASSES[cls] = Class(cls)
+    return _CLASSES[cls]
 
 
 Ways = dict[type[Node], tuple[type[Node], str] | None]

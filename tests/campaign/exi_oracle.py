@@ -74,6 +74,16 @@ def schema_folder() -> Path:
     return Path(given) if given else wheel_folder() / _XSD
 
 
+def prepare_schemas(folder: Path) -> dict[Schema, Path]:
+    """The schemas, copied to a folder as other programs expect them; the file of each."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        shutil.copytree(wheel_folder() / _XSD, folder, dirs_exist_ok=True)
+        # Every protocol's schemas import the XML signature schema from their own folder.
+        for protocol in ("din_spec", "iso15118_2", "iso15118_20"):
+            shutil.copy(folder / "xmldsig-core-schema.xsd", folder / protocol)
+    return {schema: folder / file for schema, file in _FILES.items()}
+
+
 def java_present() -> bool:
     """Whether Java is installed: then the live comparison has to run, and what else it lacks is an error."""
     return shutil.which("java") is not None
@@ -88,10 +98,7 @@ class Oracle:
         folder = wheel_folder()
         self._work = tempfile.TemporaryDirectory()
         work = Path(self._work.name)
-        shutil.copytree(folder / _XSD, work / "xsd")
-        # Every protocol's schemas import the XML signature schema from their own folder.
-        for protocol in ("din_spec", "iso15118_2", "iso15118_20"):
-            shutil.copy(work / "xsd/xmldsig-core-schema.xsd", work / "xsd" / protocol)
+        files = prepare_schemas(work / "xsd")
         self._complaints = (work / "java.log").open("w+b")
         self._process = subprocess.Popen(
             self._command(folder / _JAR, work),
@@ -99,7 +106,7 @@ class Oracle:
         )
         try:
             for schema in schemas:
-                self._ask("schema", schema.name, str(work / "xsd" / _FILES[schema]))
+                self._ask("schema", schema.name, str(files[schema]))
         except (RuntimeError, BrokenPipeError) as error:
             said = (work / "java.log").read_text(errors="replace").strip()
             self.close()

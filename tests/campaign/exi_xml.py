@@ -9,7 +9,8 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from evse_controller.exi.generator.grammar import Slot, TypePlan, plan_type
-from evse_controller.exi.generator.xsd import Complex, SchemaFolder, SchemaSet, Simple
+from evse_controller.exi.generator.model import Complex, Simple
+from evse_controller.exi.generator.xsd import SchemaFolder, SchemaSet
 from evse_controller.messages import Message, Node, Schema
 
 

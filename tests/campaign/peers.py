@@ -19,7 +19,7 @@ from hil.peers.options import DYNAMIC, SCHEDULED, PeerOptions
 
 SERVICES = ("AC", "AC_BPT", "DC", "DC_BPT")
 CURRENT_LEGS = {False: ((60, 20.0),), True: ((70, 20.0), (45, -15.0))}
-POWER_LEGS = {False: ((60, 7_000.0),), True: ((70, 7_000.0), (45, -5_000.0))}
+POWER_LEGS = {False: ((60, 7_000.0),), True: ((70, 7_000.0), (90, -5_000.0))}
 
 
 @dataclass(frozen=True, slots=True)

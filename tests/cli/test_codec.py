@@ -238,6 +238,16 @@ def test_what_cannot_be_encoded_says_where(
     assert err.startswith("evsectl: ")
 
 
+def test_json_nested_deeply_ends_in_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    for depth in (100, 500, 900, 5000):
+        text = '{"a": ' * depth + "1" + "}" * depth
+        for argv in ([], ["--fragment", "b"], ["--schema", "common"]):
+            code, _, err = run(capsys, "encode", *argv, text)
+            assert code in (1, 2)
+            assert err.startswith("evsectl: ")
+            assert err.count("\n") == 1
+
+
 def test_fragments_there_and_back(capsys: pytest.CaptureFixture[str]) -> None:
     real = "80ec0202a4a21a40045111505090cc4c8ccd0d4d8dce0e567d3d00"  # an eMAID as vehicles sign it
     code, out, _ = run(capsys, "decode", "--fragment", "--schema", "iso2", real)

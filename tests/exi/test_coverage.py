@@ -11,7 +11,8 @@ from evse_controller.messages.base import UNBOUNDED, Field, Kind, Node
 from evse_controller.messages.codec import coders
 from evse_controller.messages.fragments import decode_fragment, encode_fragment
 from evse_controller.messages.generated import xmldsig
-from tests.campaign.exi_cover import CoverageMaker
+from tests.campaign.exi_cover import CoverageMaker, covering_messages
+from tests.campaign.exi_exact import covering, difference, fullest
 from tests.campaign.exi_grammar import Class, Point, all_points, class_of, empty_values, points_of, reachable
 from tests.campaign.exi_messages import SCHEMAS
 from tests.campaign.exi_vectors import read_empty_texts, read_fragments, read_vectors
@@ -98,7 +99,7 @@ def test_a_list_that_may_be_missing_or_is_without_a_maximum() -> None:
         FIELDS = (Field("a", "A", "element", Leaf, 0, 9), Field("b", "B", "element", Leaf, 2, UNBOUNDED))
 
     points = set(Class(Two).points())
-    assert told(points, "length") == {("a", n) for n in (0, 1, 2, 8, 9)} | {("b", n) for n in (2, 3, 17)}
+    assert told(points, "length") == {("a", n) for n in (0, 1, 2, 8, 9)} | {("b", n) for n in (2, 3, 17, 127, 128)}
     assert told(points, "production") == {
         ("start", "a"), ("start", "b"), ("a", "b"), ("full a", "b"), ("b", "end"),
     }
@@ -120,6 +121,30 @@ def test_making_messages_ends_when_nothing_is_left() -> None:
     found = set().union(*map(points_of, maker.nodes()))
     assert found == all_points(ways) - empty_values(ways)
     assert not any(maker.left.values())
+
+
+def test_full_messages_and_no_limit_of_ours_below_the_schemas() -> None:
+    """Everything optional, every list at its maximum; what is still larger is left to the campaign for its time."""
+    longest = 0
+    for message in fullest(130_000):
+        data = encode(message)
+        assert decode(message.SCHEMA, data, strict=True) == message
+        longest = max(longest, len(data))
+    assert longest > 100_000
+
+
+def test_the_comparison_sees_a_difference() -> None:
+    message, data = next(read_vectors(Schema.ISO2))
+    other, its = next(pair for pair in read_vectors(Schema.ISO2) if pair[1] != data)
+    assert difference(message, data, data) == ""
+    assert difference(message, data, its).startswith("encoded differently")
+    assert difference(other, data, data).startswith("decoded differently")
+
+
+def test_a_share_of_the_messages_is_another_one_with_another_seed() -> None:
+    whole = [encode(message) for message in covering_messages(Schema.ISO20_ACDP)]
+    some = [[encode(m) for m in covering(0.2, seed, (Schema.ISO20_ACDP,))] for seed in range(5)]
+    assert sorted(data for chosen in some for data in chosen) == sorted(whole)
 
 
 def test_only_signature_types_hold_what_typed_messages_cannot_say() -> None:

@@ -125,6 +125,10 @@ def in_sequence(content: str) -> str:
     return in_type(f"<xs:sequence>{content}</xs:sequence>")
 
 
+GROUP = """<xs:complexType name="B"/><xs:complexType name="C"/>
+<xs:element name="H" type="B"/><xs:element name="M" type="C" substitutionGroup="H"/>"""
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -138,6 +142,10 @@ def in_sequence(content: str) -> str:
         (in_sequence('<xs:element name="A" type="Missing"/>'), "simple type {urn:t}Missing is not declared"),
         (in_sequence('<xs:element ref="Missing"/>'), "element Missing is not declared"),
         (in_sequence('<xs:element name="A"/>'), "element A has no type"),
+        (in_sequence('<xs:element name="A" type="xs:int" minOccurs="2"/>'), "bounds 2 to 1 are not supported"),
+        (in_sequence('<xs:element name="A" type="xs:int" maxOccurs="many"/>'), "bounds 1 to many are not supported"),
+        (in_type('<xs:choice><xs:element ref="H"/></xs:choice>') + GROUP, "a substitution group (H) inside a choice"),
+        (in_sequence('<xs:element ref="H" maxOccurs="2"/>') + GROUP, "a list of a substitution group"),
         (in_sequence('<xs:group ref="G"/>'), "xs:group in a content model is not supported"),
         (in_sequence('<xs:any namespace="##local"/>'), "a wildcard that lists namespaces"),
         (in_sequence('<xs:element name="a" type="xs:int"/><xs:element name="A" type="xs:int"/>'),

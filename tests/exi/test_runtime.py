@@ -82,6 +82,14 @@ def test_code_points_that_are_no_characters(point: int) -> None:
         read_characters(x, size(x), 10)
 
 
+def test_a_string_that_ends_early_or_has_a_character_without_end() -> None:
+    x = put_string(1, "\u20ac\u20ac", 2)
+    with pytest.raises(ExiError, match="the data end"):
+        read_characters(x >> 8, size(x) - 8, 2)
+    with pytest.raises(ExiError, match="more than 3 octets"):
+        read_characters(put_uint(1, 1 + 2) << 32 | 0xFFFFFFFF, 40, 10)
+
+
 def test_bounds_come_before_allocation() -> None:
     x = put_uint(1, 2**34)
     with pytest.raises(ExiError, match="where 0 to 10 are allowed"):

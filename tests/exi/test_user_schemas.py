@@ -27,9 +27,9 @@ assert schema in list(Schema)
 head = Head(bytes(range(8)), 1790000000)
 curve = Curve("c1", [Point(f, f - 50) for f in range(49, 52)])
 messages = {
-    "8060200004080c1014181c407be26a83088200118cc41888000c800003300111003a232b837ba0":
-        GridServiceReq(head, FixedMode(-5), Site(Phases.three_wire, "Depot"), curve),
-    "8060200004080c1014181c407be26a8300502040": GridServiceReq(head, DroopMode(40), Site(Phases.one)),
+    "8060200004080c1014181c407be26a83088200118cc41888000c800003300111003a232b837ba04071580400":
+        GridServiceReq(head, FixedMode(-5), Site(Phases.three_wire, "Depot", True, 7, 300), curve),
+    "8060200004080c1014181c407be26a8300502080": GridServiceReq(head, DroopMode(40), Site(Phases.one)),
     "8080200004080c1014181c407be26a830825b9bc819dc9a590": GridServiceRes(head, reason="no grid"),
 }
 for data, message in messages.items():
@@ -37,7 +37,7 @@ for data, message in messages.items():
     assert decode(schema, bytes.fromhex(data)) == message == from_json(schema, to_json(message))
 assert decode_fragment(schema, encode_fragment(schema, "Curve", curve)) == ("Curve", curve)
 try:
-    decode(schema, bytes.fromhex("8060200004080c1014181c407be26a8304502040"))
+    decode(schema, bytes.fromhex("8060200004080c1014181c407be26a8304502080"))
 except ValueError as problem:
     print(problem)
 """
@@ -59,7 +59,8 @@ print(schema.name)
 
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "EVSE_CONTROLLER_SCHEMAS": str(folder), "PYTHONPATH": str(REPOSITORY)}
+    path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "EVSE_CONTROLLER_SCHEMAS": str(folder), "PYTHONPATH": path}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
 
 
@@ -164,3 +165,20 @@ def test_two_namespaces_of_one_name_are_refused(tmp_path: Path, capsys: pytest.C
     schema(tmp_path, "urn:two:Grid", MESSAGE)
     assert main(["generate", "--schemas", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert "several namespaces would become one module" in capsys.readouterr().err
+
+
+def test_a_type_that_would_mean_another_grammar_here_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new member of a group changes the codes of an imported type, whose module already has coders."""
+    base = '<xs:complexType name="BaseType" abstract="true"/><xs:element name="Head" type="BaseType" abstract="true"/>'
+    holder = '<xs:complexType name="HolderType"><xs:sequence><xs:element ref="Head"/></xs:sequence></xs:complexType>'
+    schema(tmp_path, "urn:t:Old", base + holder)
+    member = """<xs:import namespace="urn:t:Old"/><xs:element name="M" xmlns:o="urn:t:Old" type="o:{used}Type"/>
+        <xs:element name="More" xmlns:o="urn:t:Old" substitutionGroup="o:Head"><xs:complexType><xs:complexContent>
+        <xs:extension base="o:BaseType"/></xs:complexContent></xs:complexType></xs:element>
+        <xs:complexType name="UserType"><xs:sequence xmlns:o="urn:t:Old"><xs:element name="H" type="o:{held}Type"/>
+        </xs:sequence></xs:complexType>"""
+    schema(tmp_path, "urn:t:New", member.format(used="Base", held="Holder"))
+    assert main(["generate", "--schemas", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert "type HolderType: its grammar depends on the schema set urn:t:New" in capsys.readouterr().err

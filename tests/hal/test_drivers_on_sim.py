@@ -277,7 +277,7 @@ def test_all_drivers_over_ptys_by_their_factories(tmp_path: Path) -> None:
         assert drivers.psu.capability().modules == 2  # type: ignore[union-attr]
         assert drivers.meter.reading() is not None
         assert drivers.imd.reading() is not None
-        assert longest_s < 0.1  # nothing waits; the rest is this machine's load
+        assert longest_s < 0.5  # nothing waits; the rest is this machine's load
     finally:
         drivers.close()
         bench.close()

@@ -20,7 +20,8 @@ from evse_controller.messages.generated.common_messages import (
     SessionStopRes,
 )
 from evse_controller.messages.generated.common_types import MessageHeader, Processing, RationalNumber, ResponseCode
-from tests.campaign.exi_messages import SCHEMAS, MessageMaker, message_classes
+from tests.campaign.exi_grammar import message_classes
+from tests.campaign.exi_messages import SCHEMAS, MessageMaker
 from tests.campaign.exi_vectors import read_vectors
 
 HEADER = MessageHeader(session_id=bytes(8), time_stamp=1)
@@ -37,6 +38,14 @@ def decodes(schema: Schema, data: bytes) -> Message | ExiError:
         assert result.reason
         assert result.offset is not None
         assert 0 <= result.offset <= 8 * len(data)
+        return result
+    # What was tolerated is told; if nothing is told, the data are what the encoder writes.
+    if not result.deviations:
+        assert encode(result) == data
+    for deviation in result.deviations:
+        assert deviation.path.split("/")[0] == result.ELEMENT
+        assert deviation.reason
+        assert deviation.offset is None or 8 < deviation.offset <= 8 * len(data)
     return result
 
 
@@ -117,6 +126,31 @@ def test_another_header_is_refused(header: int) -> None:
 def test_the_size_limit_comes_first() -> None:
     with pytest.raises(ExiError, match="bytes where 100 are allowed"):
         decode(Schema.ISO20_DC, b"\x80" * 101, limit=100)
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    (b"\x80" * 101, "ISO20_DC, bit 0: 101 bytes where 100 are allowed"),
+    (b"\x90\x00\x00", "ISO20_DC, bit 0: no EXI header (0x80) with a document behind it"),
+    (b"\x80\xfc", "ISO20_DC, bit 8: root element code 63 is no message of this schema"),
+])
+def test_data_that_are_no_document_have_an_error_with_schema_and_place(data: bytes, words: str) -> None:
+    with pytest.raises(ExiError) as caught:
+        decode(Schema.ISO20_DC, data, limit=100)
+    assert str(caught.value) == words
+    assert caught.value.path == ""
+
+
+@pytest.mark.parametrize(("bit", "element"), [(19, "SchemaID"), (9, "SchemaID"), (8, "Priority"), (0, "Priority")])
+def test_an_error_in_a_read_of_several_elements_names_the_right_one(bit: int, element: str) -> None:
+    """SchemaID and Priority are read at once; the wrong bit tells which of them is meant, and its own place."""
+    data = encode(SupportedAppProtocolReq([AppProtocol("urn:a", 1, 0, 255, 1)]))
+    # Two ends and the start of SchemaID, 8 bits of value, its end, the start of Priority, 5 bits, two ends: 21 bits.
+    n = int.from_bytes(data, "big")
+    left = next(place for place in range(40) if n >> place & 0xFF == 0xFF) - 10 + bit
+    with pytest.raises(ExiError) as caught:
+        decode(Schema.APP_PROTOCOL, (n ^ 1 << left).to_bytes(len(data), "big"))
+    assert caught.value.path == f"supportedAppProtocolReq/AppProtocol[0]/{element}"
+    assert caught.value.offset == 8 * len(data) - left
 
 
 def profile(count: int) -> PowerDeliveryReq:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from evse_controller.messages import ExiError, Message, Schema, encode, from_json, schema_of
+from evse_controller.messages.generated import iso2
 from evse_controller.messages.generated.app_protocol import AppProtocol, SupportedAppProtocolReq
 from evse_controller.messages.generated.common_messages import (
     Authorization,
@@ -91,6 +92,25 @@ def test_refused_with_the_path(message: Message, path: str) -> None:
 def test_only_messages_are_encoded() -> None:
     with pytest.raises(ExiError, match="not a message"):
         encode(HEADER)  # type: ignore[arg-type]
+
+
+def test_a_class_without_a_root_element_is_refused() -> None:
+    class Own(SessionStopRes):
+        """A class that no generated module knows."""
+
+    with pytest.raises(ExiError, match="Own is the class of no element") as caught:
+        encode(Own(HEADER, ResponseCode.OK))
+    assert caught.value.schema == "ISO20_COMMON"
+    with pytest.raises(ExiError, match="Message is the class of no element"):
+        encode(Message())
+
+
+@pytest.mark.parametrize("evse_id", ["DE*EVC", "x" * 38, ""])
+def test_a_string_has_a_least_length_where_the_schema_says_so(evse_id: str) -> None:
+    response = iso2.SessionSetupRes(iso2.ResponseCode.OK, evse_id)
+    with pytest.raises(ExiError, match="is not a string of 7 to 37 characters") as caught:
+        encode(iso2.V2G_Message(iso2.MessageHeader(bytes(8)), iso2.Body(response)))
+    assert caught.value.path == "V2G_Message/Body/SessionSetupRes/EVSEID"
 
 
 @pytest.mark.parametrize(

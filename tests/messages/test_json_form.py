@@ -123,7 +123,7 @@ def test_the_bridge_refuses_ids_of_din(bridge: Bridge) -> None:
 
 
 @pytest.mark.peer
-def test_the_bridge_ends_full_lists_of_edition_2_wrongly(bridge: Bridge) -> None:
+def test_the_bridge_ends_full_lists_wrongly(bridge: Bridge) -> None:
     message = from_json(Schema.ISO2, SIXTEEN)
     assert refused(message)
     with pytest.raises(RuntimeError, match="Premature EOS"):

@@ -27,7 +27,7 @@ def test_half_open_tls_connections_are_closed_in_time(lab: PkiMaker) -> None:
             began_s = time.monotonic()
             assert await silent.closed()
             assert await dripping.closed()
-            assert 0.2 < time.monotonic() - began_s < 1.0
+            assert 0.2 < time.monotonic() - began_s < 5.0
             task.cancel()
             assert "handshake-timeout" in bench.hooks.kinds()
             await until(lambda: not bench.server._links)

@@ -71,7 +71,7 @@ def test_minus_20_is_not_served_on_plain_tcp_without_its_switch() -> None:
             await client.send(offer(DC))
             assert (await answer(client)).response_code.name == "Failed_NoNegotiation"
             assert await client.closed()
-            assert 0.15 < time.monotonic() - began_s < 1.0
+            assert 0.15 < time.monotonic() - began_s < 3.0
 
     asyncio.run(test())
 

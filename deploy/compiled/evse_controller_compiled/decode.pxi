@@ -144,7 +144,7 @@ cdef int take_list(Reader* r, object node, Terminal* t, Item* item, State* after
         count += 1
         if count == item.high:
             return take_code(r, after)
-        if count == item.limit:
+        if count > item.limit:
             raise Rare
         if count < item.low:
             if take(r, 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evse_controller.exi.bits import BIG_GROUPS, MAX_BINARY, MAX_ITEMS, MAX_TEXT
+from evse_controller.exi.bits import BIG_GROUPS, GROUPS, MAX_BINARY, MAX_ITEMS, MAX_TEXT
 from evse_controller.exi.generator.grammar import Item, Slot, TypePlan, bits_for, code_bits
 from evse_controller.exi.generator.model import UNBOUNDED, Complex, Simple
 
@@ -91,10 +91,8 @@ def is_unsigned(kind: Simple) -> bool:
 
 
 def groups(kind: Simple) -> int:
-    """How many octets an integer of the type may take."""
-    if kind.high is None or (kind.low is None):
-        return BIG_GROUPS
-    return (max(kind.high, -1 - kind.low).bit_length() + 6) // 7
+    """How many octets an integer of the type may take: more than it needs, so that a wrong value can be named."""
+    return BIG_GROUPS if kind.high is None or kind.low is None else GROUPS
 
 
 def text_limit(kind: Simple) -> int:

@@ -320,7 +320,7 @@ def _is_text(terminal: Terminal) -> bool:
     return terminal.slot.place == "text" and isinstance(kind, Simple) and kind.kind in ("string", "hex", "base64")
 
 
-def reader(slot: Slot) -> str:
+def reader(plan: TypePlan, slot: Slot) -> str:
     """An expression for the function that reads one value of a slot of an irregular type."""
     kind = slot.type
     if isinstance(kind, Complex):
@@ -334,4 +334,17 @@ def reader(slot: Slot) -> str:
         return f"lambda n, e: {'read_binary' if boxed else 'read_octets'}(n, e, {kind.min_length}, {limit})"
     if kind.kind == "integer" and kind.low is None and kind.high is None and boxed:
         return "read_integer"
-    raise TypeError(f"{slot.name}: {kind.kind} in an irregular type is not supported")
+    return f"read_{plan.class_name}_{slot.name}"
+
+
+def emit_reader(plan: TypePlan, slot: Slot, plan_of: Callable[[Complex], TypePlan]) -> list[str]:
+    """The function that `reader` names, if it is one of the module's own."""
+    name = reader(plan, slot)
+    if not name.startswith(f"read_{plan.class_name}_") or isinstance(slot.type, dict):
+        return []
+    emitter = DecoderEmitter(plan, plan_of)
+    emitter.code.indent = 1
+    emitter._value(slot.type, "value", slot.place, slot.element)
+    emitter.run.flush()
+    head = signature(name, ["n: int", "e: int"], f"tuple[{type_name(slot.type)}, int]")
+    return [*head, f'    """{slot.element} of {plan.class_name}."""', *emitter.code.lines, "    return value, e"]

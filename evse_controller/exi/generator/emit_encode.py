@@ -238,7 +238,7 @@ class EncoderEmitter:
             add(f"x = put_uint(x << 1, {value}) if {value} >= 0 else put_uint(x << 1 | 1, -1 - {value})")
 
 
-def writer(slot: Slot) -> str:
+def writer(plan: TypePlan, slot: Slot) -> str:
     """An expression for the function that appends one value of a slot of an irregular type."""
     kind = slot.type
     if isinstance(kind, Complex):
@@ -249,6 +249,19 @@ def writer(slot: Slot) -> str:
         return f"lambda x, v: put_string({before}, v, {text_bounds(kind)}){after}"
     if kind.kind in ("hex", "base64"):
         return f"lambda x, v: put_binary({before}, v, {kind.min_length}, {binary_limit(kind)}){after}"
-    if kind.kind == "integer":
+    if kind.kind == "integer" and kind.low is None and kind.high is None and slot.place == "element":
         return "put_integer"
-    raise TypeError(f"{slot.name}: {kind.kind} in an irregular type is not supported")
+    return f"put_{plan.class_name}_{slot.name}"
+
+
+def emit_writer(plan: TypePlan, slot: Slot) -> list[str]:
+    """The function that `writer` names, if it is one of the module's own."""
+    name = writer(plan, slot)
+    if not name.startswith(f"put_{plan.class_name}_") or isinstance(slot.type, dict):
+        return []
+    emitter = EncoderEmitter(plan)
+    emitter.code.indent = 1
+    emitter._value(slot.type, "value", slot)
+    head = signature(name, ["x: int", f"value: {type_name(slot.type)}"], "int")
+    last = f"    return {emitter.run.take()}"
+    return [*head, f'    """Append {slot.element} of {plan.class_name}."""', *emitter.code.lines, last]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 from evse_controller.exi.generator.emit_classes import emit_class, emit_enum, type_name
-from evse_controller.exi.generator.emit_decode import DecoderEmitter, reader
-from evse_controller.exi.generator.emit_encode import EncoderEmitter, writer
+from evse_controller.exi.generator.emit_decode import DecoderEmitter, emit_reader, reader
+from evse_controller.exi.generator.emit_encode import EncoderEmitter, emit_writer, writer
 from evse_controller.exi.generator.emit_fragment import emit_fragments
 from evse_controller.exi.generator.fragments import FragmentGrammar
 from evse_controller.exi.generator.grammar import TypePlan, bits_for
@@ -62,10 +62,14 @@ class ModuleText:
         for plan in self.plans:
             blocks.append(DecoderEmitter(plan, self.plan_of).emit())
             blocks.append(EncoderEmitter(plan).emit())
-        blocks += [self._tables(plan) for plan in self.plans if plan.states is not None]
+        for plan in self.plans:
+            if plan.states is not None:
+                blocks += [emit_reader(plan, slot, self.plan_of) for slot in plan.slots]
+                blocks += [emit_writer(plan, slot) for slot in plan.slots]
+                blocks.append(self._tables(plan))
         if self.module.schema:
             blocks += [self._document(), *self._fragments()]
-        body = "\n\n\n".join("\n".join(block) for block in blocks) + "\n"
+        body = "\n\n\n".join("\n".join(block) for block in blocks if block) + "\n"
         head = self._header(body)
         if not is_known(self.module.root):
             names = [f'"{self.module.schema}"', f'"{self.module.root}"', f'"{self.module.name}"']
@@ -75,8 +79,9 @@ class ModuleText:
     def _tables(self, plan: TypePlan) -> list[str]:
         name = plan.class_name
         lines = bracketed(f"{name}_NAMES: Names = (", [f'("{s.element}", {s.is_list})' for s in plan.slots], ")", 0)
-        lines += bracketed(f"{name}_READERS: tuple[Reader, ...] = (", [reader(s) for s in plan.slots], ")", 0)
-        return lines + bracketed(f"{name}_WRITERS: tuple[Writer, ...] = (", [writer(s) for s in plan.slots], ")", 0)
+        readers, writers = [reader(plan, s) for s in plan.slots], [writer(plan, s) for s in plan.slots]
+        lines += bracketed(f"{name}_READERS: tuple[Reader, ...] = (", readers, ")", 0)
+        return lines + bracketed(f"{name}_WRITERS: tuple[Writer, ...] = (", writers, ")", 0)
 
     def _document(self) -> list[str]:
         """The document grammar: event code -> root element's class and coders (EXI 1.0, 8.5.1)."""

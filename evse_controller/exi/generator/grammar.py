@@ -140,6 +140,8 @@ def _flatten(schema: SchemaSet, plan: TypePlan, particle: Particle, top: bool = 
         for child in particle.children:
             assert child.element is not None
             single = _element_item(schema, plan, Particle("element", particle.low, 1, child.element), child.element)
+            if len(single.terminals) > 1:
+                raise plan.type.refused(f"a substitution group ({child.element.name.local}) inside a choice")
             plan.slots[-1].choice = group
             item.terminals += single.terminals
         plan.items.append(item)
@@ -239,6 +241,19 @@ class _Glushkov:
             known.high = UNBOUNDED
         return known
 
+    def mark_repeated(self) -> None:
+        """Make a list of what stands at several positions of which one can follow the other."""
+        for start, slot in enumerate(self.positions):
+            reached: set[int] = set()
+            pending = list(self.follow[start])
+            while pending:
+                position = pending.pop()
+                if position not in reached:
+                    reached.add(position)
+                    pending += self.follow[position]
+            if slot is not None and any(self.positions[position] is slot for position in reached):
+                slot.high = UNBOUNDED
+
     def _sequence(self, parts: list[_Fragment]) -> _Fragment:
         whole = _Fragment(True, [], [])
         for part in parts:
@@ -261,6 +276,7 @@ def _irregular(schema: SchemaSet, plan: TypePlan) -> None:
     plan.items = []
     maker = _Glushkov(schema, plan)
     whole = maker.build(plan.type.content, False) if plan.type.content else _Fragment(True, [], [])
+    maker.mark_repeated()
     offset = len(attributes) + 1  # states: one per attribute, the content's start, one per position
 
     def content_state(follow: list[int], final: bool, own: int) -> list[Edge]:

@@ -283,8 +283,7 @@ class SchemaSet:
 
     def _particle(self, node: etree._Element) -> Particle:
         tag = _local(node)
-        high = node.get("maxOccurs", "1")
-        bounds = (int(node.get("minOccurs", "1")), UNBOUNDED if high == "unbounded" else int(high))
+        bounds = _bounds(node)
         if tag == "element":
             ref = node.get("ref")
             if ref is None:
@@ -303,6 +302,13 @@ class SchemaSet:
 
 def _local(node: etree._Element) -> str:
     return etree.QName(node).localname
+
+
+def _bounds(node: etree._Element) -> tuple[int, int]:
+    low, high = node.get("minOccurs", "1"), node.get("maxOccurs", "1")
+    if not low.isdecimal() or not (high == "unbounded" or (high.isdecimal() and int(high) >= int(low))):
+        raise refused(node, f"bounds {low} to {high} are not supported")
+    return int(low), UNBOUNDED if high == "unbounded" else int(high)
 
 
 def _number(facet: etree._Element) -> int:

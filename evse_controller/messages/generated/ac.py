@@ -1945,7 +1945,7 @@ def decode_BPT_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
@@ -2554,7 +2554,7 @@ def decode_Dynamic_AC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLReq
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
@@ -3100,7 +3100,7 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
@@ -3142,7 +3142,7 @@ def decode_BPT_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
                 raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
-                ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
+                ack_max_delay, e = read_more(n, e, ack_max_delay, 10)
             if ack_max_delay > 65535:
                 outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
@@ -3483,7 +3483,7 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
@@ -3525,7 +3525,7 @@ def decode_Dynamic_AC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_AC_CLRes
                 raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
-                ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
+                ack_max_delay, e = read_more(n, e, ack_max_delay, 10)
             if ack_max_delay > 65535:
                 outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2

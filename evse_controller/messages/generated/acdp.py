@@ -529,7 +529,7 @@ def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePosit
         s = v >> 8 & 1
         ev_relative_x_deviation = v & 255
         if ev_relative_x_deviation > 127:
-            ev_relative_x_deviation, e = read_more(n, e, ev_relative_x_deviation, 3)
+            ev_relative_x_deviation, e = read_more(n, e, ev_relative_x_deviation, 10)
         if s:
             ev_relative_x_deviation = -1 - ev_relative_x_deviation
         if not -32768 <= ev_relative_x_deviation <= 32767:
@@ -542,7 +542,7 @@ def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePosit
         s = v >> 8 & 1
         ev_relative_y_deviation = v & 255
         if ev_relative_y_deviation > 127:
-            ev_relative_y_deviation, e = read_more(n, e, ev_relative_y_deviation, 3)
+            ev_relative_y_deviation, e = read_more(n, e, ev_relative_y_deviation, 10)
         if s:
             ev_relative_y_deviation = -1 - ev_relative_y_deviation
         if not -32768 <= ev_relative_y_deviation <= 32767:
@@ -555,7 +555,7 @@ def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePosit
         s = v >> 8 & 1
         contact_window_xc = v & 255
         if contact_window_xc > 127:
-            contact_window_xc, e = read_more(n, e, contact_window_xc, 3)
+            contact_window_xc, e = read_more(n, e, contact_window_xc, 10)
         if s:
             contact_window_xc = -1 - contact_window_xc
         if not -32768 <= contact_window_xc <= 32767:
@@ -568,7 +568,7 @@ def decode_ACDP_VehiclePositioningRes(n: int, e: int) -> tuple[ACDP_VehiclePosit
         s = v >> 8 & 1
         contact_window_yc = v & 255
         if contact_window_yc > 127:
-            contact_window_yc, e = read_more(n, e, contact_window_yc, 3)
+            contact_window_yc, e = read_more(n, e, contact_window_yc, 10)
         if s:
             contact_window_yc = -1 - contact_window_yc
         if not -32768 <= contact_window_yc <= 32767:

@@ -120,7 +120,7 @@ def decode_AppProtocol(n: int, e: int) -> tuple[AppProtocol, int]:
             raise unexpected(e, v & 0x300)
         version_number_major = v & 255
         if version_number_major > 127:
-            version_number_major, e = read_more(n, e, version_number_major, 5)
+            version_number_major, e = read_more(n, e, version_number_major, 10)
         if version_number_major > 4294967295:
             outside(version_number_major, "0..4294967295", e, "VersionNumberMajor")
         at = "VersionNumberMinor"
@@ -130,7 +130,7 @@ def decode_AppProtocol(n: int, e: int) -> tuple[AppProtocol, int]:
             raise unexpected(e, v & 0x700, (10, "VersionNumberMinor"))
         version_number_minor = v & 255
         if version_number_minor > 127:
-            version_number_minor, e = read_more(n, e, version_number_minor, 5)
+            version_number_minor, e = read_more(n, e, version_number_minor, 10)
         if version_number_minor > 4294967295:
             outside(version_number_minor, "0..4294967295", e, "VersionNumberMinor")
         at = "SchemaID"
@@ -187,7 +187,7 @@ def decode_SupportedAppProtocolReq(n: int, e: int) -> tuple[SupportedAppProtocol
         if n >> e & 1:
             raise unexpected(e)
         at = "AppProtocol"
-        whole, window = n, Window(n, e, 2768, 98672)
+        whole, window = n, Window(n, e, 2984, 98888)
         need = window.need
         n, e = window.slide(0)
         base = window.base

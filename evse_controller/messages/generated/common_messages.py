@@ -3061,7 +3061,7 @@ def decode_ServiceIDList(n: int, e: int) -> tuple[ServiceIDList, int]:
                 raise unexpected(e, v & 0x100)
             one = v & 255
             if one > 127:
-                one, e = read_more(n, e, one, 3)
+                one, e = read_more(n, e, one, 10)
             if one > 65535:
                 outside(one, "0..65535", e)
             e -= 1
@@ -3165,7 +3165,7 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         at = "FreeService"
@@ -3338,7 +3338,7 @@ def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 2
@@ -3408,7 +3408,7 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             s = v >> 8 & 1
             short_value = v & 255
             if short_value > 127:
-                short_value, e = read_more(n, e, short_value, 3)
+                short_value, e = read_more(n, e, short_value, 10)
             if s:
                 short_value = -1 - short_value
             if not -32768 <= short_value <= 32767:
@@ -3426,7 +3426,7 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             s = v >> 8 & 1
             int_value = v & 255
             if int_value > 127:
-                int_value, e = read_more(n, e, int_value, 5)
+                int_value, e = read_more(n, e, int_value, 10)
             if s:
                 int_value = -1 - int_value
             if not -2147483648 <= int_value <= 2147483647:
@@ -3517,7 +3517,7 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
             raise unexpected(e, v & 0x300)
         parameter_set_id = v & 255
         if parameter_set_id > 127:
-            parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
+            parameter_set_id, e = read_more(n, e, parameter_set_id, 10)
         if parameter_set_id > 65535:
             outside(parameter_set_id, "0..65535", e, "ParameterSetID")
         e -= 2
@@ -3599,7 +3599,7 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "ParameterSet"
-        whole, window = n, Window(n, e, 127624, 6296200)
+        whole, window = n, Window(n, e, 127680, 6296256)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -3682,7 +3682,7 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
             raise unexpected(e, v & 0x700, (10, "ServiceID"))
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         at = "ServiceParameterList"
@@ -3732,7 +3732,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         at = "ParameterSetID"
@@ -3742,7 +3742,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             raise unexpected(e, v & 0x700, (10, "ParameterSetID"))
         parameter_set_id = v & 255
         if parameter_set_id > 127:
-            parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
+            parameter_set_id, e = read_more(n, e, parameter_set_id, 10)
         if parameter_set_id > 65535:
             outside(parameter_set_id, "0..65535", e, "ParameterSetID")
         e -= 2
@@ -3933,7 +3933,7 @@ def decode_Dynamic_SEReqControlMode(n: int, e: int) -> tuple[Dynamic_SEReqContro
             raise unexpected(e, v & 0x300)
         departure_time = v & 255
         if departure_time > 127:
-            departure_time, e = read_more(n, e, departure_time, 5)
+            departure_time, e = read_more(n, e, departure_time, 10)
         if departure_time > 4294967295:
             outside(departure_time, "0..4294967295", e, "DepartureTime")
         e -= 3
@@ -4062,7 +4062,7 @@ def decode_EVPowerScheduleEntry(n: int, e: int) -> tuple[EVPowerScheduleEntry, i
             raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
-            duration, e = read_more(n, e, duration, 5)
+            duration, e = read_more(n, e, duration, 10)
         if duration > 4294967295:
             outside(duration, "0..4294967295", e, "Duration")
         at = "Power"
@@ -4106,7 +4106,7 @@ def decode_EVPowerScheduleEntryList(n: int, e: int) -> tuple[EVPowerScheduleEntr
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPowerScheduleEntry"
-        whole, window = n, Window(n, e, 280, 280)
+        whole, window = n, Window(n, e, 448, 448)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -4255,7 +4255,7 @@ def decode_EVPriceRuleStack(n: int, e: int) -> tuple[EVPriceRuleStack, int]:
             raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
-            duration, e = read_more(n, e, duration, 5)
+            duration, e = read_more(n, e, duration, 10)
         if duration > 4294967295:
             outside(duration, "0..4294967295", e, "Duration")
         e -= 2
@@ -4323,7 +4323,7 @@ def decode_EVPriceRuleStackList(n: int, e: int) -> tuple[EVPriceRuleStackList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPriceRuleStack"
-        whole, window = n, Window(n, e, 2456, 2456)
+        whole, window = n, Window(n, e, 4544, 4544)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -4496,7 +4496,7 @@ def decode_Scheduled_SEReqControlMode(n: int, e: int) -> tuple[Scheduled_SEReqCo
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
@@ -4661,7 +4661,7 @@ def decode_TaxRule(n: int, e: int) -> tuple[TaxRule, int]:
             raise unexpected(e, v & 0x300)
         tax_rule_id = v & 255
         if tax_rule_id > 127:
-            tax_rule_id, e = read_more(n, e, tax_rule_id, 5)
+            tax_rule_id, e = read_more(n, e, tax_rule_id, 10)
         if not 1 <= tax_rule_id <= 4294967295:
             outside(tax_rule_id, "1..4294967295", e, "TaxRuleID")
         e -= 3
@@ -4844,7 +4844,7 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
                 raise unexpected(e, v & 0x100)
             parking_fee_period = v & 255
             if parking_fee_period > 127:
-                parking_fee_period, e = read_more(n, e, parking_fee_period, 5)
+                parking_fee_period, e = read_more(n, e, parking_fee_period, 10)
             if parking_fee_period > 4294967295:
                 outside(parking_fee_period, "0..4294967295", e, "ParkingFeePeriod")
             e -= 3
@@ -4862,7 +4862,7 @@ def decode_PriceRule(n: int, e: int) -> tuple[PriceRule, int]:
                 raise unexpected(e, v & 0x100)
             carbon_dioxide_emission = v & 255
             if carbon_dioxide_emission > 127:
-                carbon_dioxide_emission, e = read_more(n, e, carbon_dioxide_emission, 3)
+                carbon_dioxide_emission, e = read_more(n, e, carbon_dioxide_emission, 10)
             if carbon_dioxide_emission > 65535:
                 outside(carbon_dioxide_emission, "0..65535", e, "CarbonDioxideEmission")
             e -= 3
@@ -4950,7 +4950,7 @@ def decode_PriceRuleStack(n: int, e: int) -> tuple[PriceRuleStack, int]:
             raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
-            duration, e = read_more(n, e, duration, 5)
+            duration, e = read_more(n, e, duration, 10)
         if duration > 4294967295:
             outside(duration, "0..4294967295", e, "Duration")
         e -= 2
@@ -5018,7 +5018,7 @@ def decode_PriceRuleStackList(n: int, e: int) -> tuple[PriceRuleStackList, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "PriceRuleStack"
-        whole, window = n, Window(n, e, 4888, 4888)
+        whole, window = n, Window(n, e, 9280, 9280)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -5099,7 +5099,7 @@ def decode_OverstayRule(n: int, e: int) -> tuple[OverstayRule, int]:
             raise unexpected(e, v & 0x100)
         start_time = v & 255
         if start_time > 127:
-            start_time, e = read_more(n, e, start_time, 5)
+            start_time, e = read_more(n, e, start_time, 10)
         if start_time > 4294967295:
             outside(start_time, "0..4294967295", e, "StartTime")
         at = "OverstayFee"
@@ -5115,7 +5115,7 @@ def decode_OverstayRule(n: int, e: int) -> tuple[OverstayRule, int]:
             raise unexpected(e, v & 0x300)
         overstay_fee_period = v & 255
         if overstay_fee_period > 127:
-            overstay_fee_period, e = read_more(n, e, overstay_fee_period, 5)
+            overstay_fee_period, e = read_more(n, e, overstay_fee_period, 10)
         if overstay_fee_period > 4294967295:
             outside(overstay_fee_period, "0..4294967295", e, "OverstayFeePeriod")
         e -= 2
@@ -5177,7 +5177,7 @@ def decode_OverstayRuleList(n: int, e: int) -> tuple[OverstayRuleList, int]:
                 raise unexpected(e, v & 0x100)
             overstay_time_threshold = v & 255
             if overstay_time_threshold > 127:
-                overstay_time_threshold, e = read_more(n, e, overstay_time_threshold, 5)
+                overstay_time_threshold, e = read_more(n, e, overstay_time_threshold, 10)
             if overstay_time_threshold > 4294967295:
                 outside(overstay_time_threshold, "0..4294967295", e, "OverstayTimeThreshold")
             e -= 3
@@ -5380,7 +5380,7 @@ def decode_AbsolutePriceSchedule(n: int, e: int) -> tuple[AbsolutePriceSchedule,
             raise unexpected(e, v & 0x700, (10, "PriceScheduleID"))
         price_schedule_id = v & 255
         if price_schedule_id > 127:
-            price_schedule_id, e = read_more(n, e, price_schedule_id, 5)
+            price_schedule_id, e = read_more(n, e, price_schedule_id, 10)
         if not 1 <= price_schedule_id <= 4294967295:
             outside(price_schedule_id, "1..4294967295", e, "PriceScheduleID")
         e -= 3
@@ -5544,7 +5544,7 @@ def decode_PriceLevelScheduleEntry(n: int, e: int) -> tuple[PriceLevelScheduleEn
             raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
-            duration, e = read_more(n, e, duration, 5)
+            duration, e = read_more(n, e, duration, 10)
         if duration > 4294967295:
             outside(duration, "0..4294967295", e, "Duration")
         at = "PriceLevel"
@@ -5587,7 +5587,7 @@ def decode_PriceLevelScheduleEntryList(n: int, e: int) -> tuple[PriceLevelSchedu
         if n >> e & 1:
             raise unexpected(e)
         at = "PriceLevelScheduleEntry"
-        whole, window = n, Window(n, e, 200, 200)
+        whole, window = n, Window(n, e, 304, 304)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -5679,7 +5679,7 @@ def decode_PriceLevelSchedule(n: int, e: int) -> tuple[PriceLevelSchedule, int]:
             raise unexpected(e, v & 0x700, (10, "PriceScheduleID"))
         price_schedule_id = v & 255
         if price_schedule_id > 127:
-            price_schedule_id, e = read_more(n, e, price_schedule_id, 5)
+            price_schedule_id, e = read_more(n, e, price_schedule_id, 10)
         if not 1 <= price_schedule_id <= 4294967295:
             outside(price_schedule_id, "1..4294967295", e, "PriceScheduleID")
         e -= 3
@@ -5778,7 +5778,7 @@ def decode_Dynamic_SEResControlMode(n: int, e: int) -> tuple[Dynamic_SEResContro
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
@@ -5894,7 +5894,7 @@ def decode_PowerScheduleEntry(n: int, e: int) -> tuple[PowerScheduleEntry, int]:
             raise unexpected(e, v & 0x300)
         duration = v & 255
         if duration > 127:
-            duration, e = read_more(n, e, duration, 5)
+            duration, e = read_more(n, e, duration, 10)
         if duration > 4294967295:
             outside(duration, "0..4294967295", e, "Duration")
         at = "Power"
@@ -5963,7 +5963,7 @@ def decode_PowerScheduleEntryList(n: int, e: int) -> tuple[PowerScheduleEntryLis
         if n >> e & 1:
             raise unexpected(e)
         at = "PowerScheduleEntry"
-        whole, window = n, Window(n, e, 536, 536)
+        whole, window = n, Window(n, e, 960, 960)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -6166,7 +6166,7 @@ def decode_ScheduleTuple(n: int, e: int) -> tuple[ScheduleTuple, int]:
             raise unexpected(e, v & 0x300)
         schedule_tuple_id = v & 255
         if schedule_tuple_id > 127:
-            schedule_tuple_id, e = read_more(n, e, schedule_tuple_id, 5)
+            schedule_tuple_id, e = read_more(n, e, schedule_tuple_id, 10)
         if not 1 <= schedule_tuple_id <= 4294967295:
             outside(schedule_tuple_id, "1..4294967295", e, "ScheduleTupleID")
         at = "ChargingSchedule"
@@ -6401,7 +6401,7 @@ def decode_Scheduled_EVPPTControlMode(n: int, e: int) -> tuple[Scheduled_EVPPTCo
             raise unexpected(e, v & 0x300)
         selected_schedule_tuple_id = v & 255
         if selected_schedule_tuple_id > 127:
-            selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 5)
+            selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 10)
         if not 1 <= selected_schedule_tuple_id <= 4294967295:
             outside(selected_schedule_tuple_id, "1..4294967295", e, "SelectedScheduleTupleID")
         e -= 3
@@ -6458,7 +6458,7 @@ def decode_EVPowerProfileEntryList(n: int, e: int) -> tuple[EVPowerProfileEntryL
         if n >> e & 1:
             raise unexpected(e)
         at = "EVPowerProfileEntry"
-        whole, window = n, Window(n, e, 536, 536)
+        whole, window = n, Window(n, e, 960, 960)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -6757,7 +6757,7 @@ def decode_Scheduled_SMDTControlMode(n: int, e: int) -> tuple[Scheduled_SMDTCont
             raise unexpected(e, v & 0x300)
         selected_schedule_tuple_id = v & 255
         if selected_schedule_tuple_id > 127:
-            selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 5)
+            selected_schedule_tuple_id, e = read_more(n, e, selected_schedule_tuple_id, 10)
         if not 1 <= selected_schedule_tuple_id <= 4294967295:
             outside(selected_schedule_tuple_id, "1..4294967295", e, "SelectedScheduleTupleID")
         e -= 2
@@ -7496,7 +7496,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             s = v >> 8 & 1
             vehicle_frame = v & 255
             if vehicle_frame > 127:
-                vehicle_frame, e = read_more(n, e, vehicle_frame, 3)
+                vehicle_frame, e = read_more(n, e, vehicle_frame, 10)
             if s:
                 vehicle_frame = -1 - vehicle_frame
             if not -32768 <= vehicle_frame <= 32767:
@@ -7517,7 +7517,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             s = v >> 8 & 1
             device_offset = v & 255
             if device_offset > 127:
-                device_offset, e = read_more(n, e, device_offset, 3)
+                device_offset, e = read_more(n, e, device_offset, 10)
             if s:
                 device_offset = -1 - device_offset
             if not -32768 <= device_offset <= 32767:
@@ -7538,7 +7538,7 @@ def decode_VehicleCheckInReq(n: int, e: int) -> tuple[VehicleCheckInReq, int]:
             s = v >> 8 & 1
             vehicle_travel = v & 255
             if vehicle_travel > 127:
-                vehicle_travel, e = read_more(n, e, vehicle_travel, 3)
+                vehicle_travel, e = read_more(n, e, vehicle_travel, 10)
             if s:
                 vehicle_travel = -1 - vehicle_travel
             if not -32768 <= vehicle_travel <= 32767:
@@ -7642,7 +7642,7 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             s = v >> 8 & 1
             parking_space = v & 255
             if parking_space > 127:
-                parking_space, e = read_more(n, e, parking_space, 3)
+                parking_space, e = read_more(n, e, parking_space, 10)
             if s:
                 parking_space = -1 - parking_space
             if not -32768 <= parking_space <= 32767:
@@ -7663,7 +7663,7 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             s = v >> 8 & 1
             device_location = v & 255
             if device_location > 127:
-                device_location, e = read_more(n, e, device_location, 3)
+                device_location, e = read_more(n, e, device_location, 10)
             if s:
                 device_location = -1 - device_location
             if not -32768 <= device_location <= 32767:
@@ -7684,7 +7684,7 @@ def decode_VehicleCheckInRes(n: int, e: int) -> tuple[VehicleCheckInRes, int]:
             s = v >> 8 & 1
             target_distance = v & 255
             if target_distance > 127:
-                target_distance, e = read_more(n, e, target_distance, 3)
+                target_distance, e = read_more(n, e, target_distance, 10)
             if s:
                 target_distance = -1 - target_distance
             if not -32768 <= target_distance <= 32767:
@@ -7861,7 +7861,7 @@ def decode_TargetPosition(n: int, e: int) -> tuple[TargetPosition, int]:
             raise unexpected(e, v & 0x300)
         target_offset_x = v & 255
         if target_offset_x > 127:
-            target_offset_x, e = read_more(n, e, target_offset_x, 3)
+            target_offset_x, e = read_more(n, e, target_offset_x, 10)
         if target_offset_x > 65535:
             outside(target_offset_x, "0..65535", e, "TargetOffsetX")
         at = "TargetOffsetY"
@@ -7871,7 +7871,7 @@ def decode_TargetPosition(n: int, e: int) -> tuple[TargetPosition, int]:
             raise unexpected(e, v & 0x700, (10, "TargetOffsetY"))
         target_offset_y = v & 255
         if target_offset_y > 127:
-            target_offset_y, e = read_more(n, e, target_offset_y, 3)
+            target_offset_y, e = read_more(n, e, target_offset_y, 10)
         if target_offset_y > 65535:
             outside(target_offset_y, "0..65535", e, "TargetOffsetY")
         e -= 2

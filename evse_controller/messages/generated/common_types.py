@@ -476,7 +476,7 @@ def decode_RationalNumber(n: int, e: int) -> tuple[RationalNumber, int]:
         s = v >> 8 & 1
         value = v & 255
         if value > 127:
-            value, e = read_more(n, e, value, 3)
+            value, e = read_more(n, e, value, 10)
         if s:
             value = -1 - value
         if not -32768 <= value <= 32767:
@@ -584,7 +584,7 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
                 raise unexpected(e, v & 0x100)
             remaining_time_to_minimum_soc = v & 255
             if remaining_time_to_minimum_soc > 127:
-                remaining_time_to_minimum_soc, e = read_more(n, e, remaining_time_to_minimum_soc, 5)
+                remaining_time_to_minimum_soc, e = read_more(n, e, remaining_time_to_minimum_soc, 10)
             if remaining_time_to_minimum_soc > 4294967295:
                 outside(remaining_time_to_minimum_soc, "0..4294967295", e, "RemainingTimeToMinimumSOC")
             e -= 4
@@ -602,7 +602,7 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
                 raise unexpected(e, v & 0x100)
             remaining_time_to_target_soc = v & 255
             if remaining_time_to_target_soc > 127:
-                remaining_time_to_target_soc, e = read_more(n, e, remaining_time_to_target_soc, 5)
+                remaining_time_to_target_soc, e = read_more(n, e, remaining_time_to_target_soc, 10)
             if remaining_time_to_target_soc > 4294967295:
                 outside(remaining_time_to_target_soc, "0..4294967295", e, "RemainingTimeToTargetSOC")
             e -= 4
@@ -620,7 +620,7 @@ def decode_DisplayParameters(n: int, e: int) -> tuple[DisplayParameters, int]:
                 raise unexpected(e, v & 0x100)
             remaining_time_to_maximum_soc = v & 255
             if remaining_time_to_maximum_soc > 127:
-                remaining_time_to_maximum_soc, e = read_more(n, e, remaining_time_to_maximum_soc, 5)
+                remaining_time_to_maximum_soc, e = read_more(n, e, remaining_time_to_maximum_soc, 10)
             if remaining_time_to_maximum_soc > 4294967295:
                 outside(remaining_time_to_maximum_soc, "0..4294967295", e, "RemainingTimeToMaximumSOC")
             e -= 4
@@ -764,7 +764,7 @@ def decode_EVSEStatus(n: int, e: int) -> tuple[EVSEStatus, int]:
             raise unexpected(e, v & 0x300)
         notification_max_delay = v & 255
         if notification_max_delay > 127:
-            notification_max_delay, e = read_more(n, e, notification_max_delay, 3)
+            notification_max_delay, e = read_more(n, e, notification_max_delay, 10)
         if notification_max_delay > 65535:
             outside(notification_max_delay, "0..65535", e, "NotificationMaxDelay")
         at = "EVSENotification"
@@ -905,7 +905,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             s = v >> 8 & 1
             meter_status = v & 255
             if meter_status > 127:
-                meter_status, e = read_more(n, e, meter_status, 3)
+                meter_status, e = read_more(n, e, meter_status, 10)
             if s:
                 meter_status = -1 - meter_status
             if not -32768 <= meter_status <= 32767:
@@ -1056,7 +1056,7 @@ def decode_DetailedTax(n: int, e: int) -> tuple[DetailedTax, int]:
             raise unexpected(e, v & 0x300)
         tax_rule_id = v & 255
         if tax_rule_id > 127:
-            tax_rule_id, e = read_more(n, e, tax_rule_id, 5)
+            tax_rule_id, e = read_more(n, e, tax_rule_id, 10)
         if not 1 <= tax_rule_id <= 4294967295:
             outside(tax_rule_id, "1..4294967295", e, "TaxRuleID")
         at = "Amount"

@@ -1793,7 +1793,7 @@ def decode_BPT_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
@@ -2139,7 +2139,7 @@ def decode_Dynamic_DC_CLReqControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLReq
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
@@ -2512,7 +2512,7 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
@@ -2554,7 +2554,7 @@ def decode_BPT_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[BPT_Dynamic_
                 raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
-                ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
+                ack_max_delay, e = read_more(n, e, ack_max_delay, 10)
             if ack_max_delay > 65535:
                 outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2
@@ -2825,7 +2825,7 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 4
@@ -2867,7 +2867,7 @@ def decode_Dynamic_DC_CLResControlMode(n: int, e: int) -> tuple[Dynamic_DC_CLRes
                 raise unexpected(e, v & 0x100)
             ack_max_delay = v & 255
             if ack_max_delay > 127:
-                ack_max_delay, e = read_more(n, e, ack_max_delay, 3)
+                ack_max_delay, e = read_more(n, e, ack_max_delay, 10)
             if ack_max_delay > 65535:
                 outside(ack_max_delay, "0..65535", e, "AckMaxDelay")
             e -= 2

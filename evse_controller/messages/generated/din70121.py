@@ -2475,7 +2475,7 @@ def decode_DC_EVSEStatus(n: int, e: int) -> tuple[DC_EVSEStatus, int]:
             raise unexpected(e, v & 0x700, (10, "NotificationMaxDelay"))
         notification_max_delay = v & 255
         if notification_max_delay > 127:
-            notification_max_delay, e = read_more(n, e, notification_max_delay, 5)
+            notification_max_delay, e = read_more(n, e, notification_max_delay, 10)
         if notification_max_delay > 4294967295:
             outside(notification_max_delay, "0..4294967295", e, "NotificationMaxDelay")
         at = "EVSENotification"
@@ -3000,7 +3000,7 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
         s = v >> 8 & 1
         retry_counter = v & 255
         if retry_counter > 127:
-            retry_counter, e = read_more(n, e, retry_counter, 3)
+            retry_counter, e = read_more(n, e, retry_counter, 10)
         if s:
             retry_counter = -1 - retry_counter
         if not -32768 <= retry_counter <= 32767:
@@ -3084,7 +3084,7 @@ def decode_PhysicalValue(n: int, e: int) -> tuple[PhysicalValue, int]:
         s = v >> 8 & 1
         value = v & 255
         if value > 127:
-            value, e = read_more(n, e, value, 3)
+            value, e = read_more(n, e, value, 10)
         if s:
             value = -1 - value
         if not -32768 <= value <= 32767:
@@ -3139,7 +3139,7 @@ def decode_AC_EVChargeParameter(n: int, e: int) -> tuple[AC_EVChargeParameter, i
             raise unexpected(e, v & 0x300)
         departure_time = v & 255
         if departure_time > 127:
-            departure_time, e = read_more(n, e, departure_time, 5)
+            departure_time, e = read_more(n, e, departure_time, 10)
         if departure_time > 4294967295:
             outside(departure_time, "0..4294967295", e, "DepartureTime")
         at = "EAmount"
@@ -3397,7 +3397,7 @@ def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, i
             raise unexpected(e, v & 0x300)
         start = v & 255
         if start > 127:
-            start, e = read_more(n, e, start, 5)
+            start, e = read_more(n, e, start, 10)
         if start > 4294967295:
             outside(start, "0..4294967295", e, "start")
         e -= 3
@@ -3415,7 +3415,7 @@ def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, i
                 raise unexpected(e, v & 0x100)
             duration = v & 255
             if duration > 127:
-                duration, e = read_more(n, e, duration, 5)
+                duration, e = read_more(n, e, duration, 10)
             if duration > 4294967295:
                 outside(duration, "0..4294967295", e, "duration")
             e -= 2
@@ -3479,7 +3479,7 @@ def decode_PMaxScheduleEntry(n: int, e: int) -> tuple[PMaxScheduleEntry, int]:
         s = v >> 8 & 1
         p_max = v & 255
         if p_max > 127:
-            p_max, e = read_more(n, e, p_max, 3)
+            p_max, e = read_more(n, e, p_max, 10)
         if s:
             p_max = -1 - p_max
         if not -32768 <= p_max <= 32767:
@@ -3530,7 +3530,7 @@ def decode_PMaxSchedule(n: int, e: int) -> tuple[PMaxSchedule, int]:
         s = v >> 8 & 1
         p_max_schedule_id = v & 255
         if p_max_schedule_id > 127:
-            p_max_schedule_id, e = read_more(n, e, p_max_schedule_id, 3)
+            p_max_schedule_id, e = read_more(n, e, p_max_schedule_id, 10)
         if s:
             p_max_schedule_id = -1 - p_max_schedule_id
         if not -32768 <= p_max_schedule_id <= 32767:
@@ -3540,7 +3540,7 @@ def decode_PMaxSchedule(n: int, e: int) -> tuple[PMaxSchedule, int]:
         if v & 0x3:
             raise unexpected(e, v & 0x3)
         at = "PMaxScheduleEntry"
-        whole, window = n, Window(n, e, 312, 312)
+        whole, window = n, Window(n, e, 448, 448)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -3621,7 +3621,7 @@ def decode_Cost(n: int, e: int) -> tuple[Cost, int]:
             raise unexpected(e, v & 0x700, (10, "amount"))
         amount = v & 255
         if amount > 127:
-            amount, e = read_more(n, e, amount, 5)
+            amount, e = read_more(n, e, amount, 10)
         if amount > 4294967295:
             outside(amount, "0..4294967295", e, "amount")
         e -= 3
@@ -3686,7 +3686,7 @@ def decode_ConsumptionCost(n: int, e: int) -> tuple[ConsumptionCost, int]:
             raise unexpected(e, v & 0x300)
         start_value = v & 255
         if start_value > 127:
-            start_value, e = read_more(n, e, start_value, 5)
+            start_value, e = read_more(n, e, start_value, 10)
         if start_value > 4294967295:
             outside(start_value, "0..4294967295", e, "startValue")
         e -= 3
@@ -3699,7 +3699,7 @@ def decode_ConsumptionCost(n: int, e: int) -> tuple[ConsumptionCost, int]:
         if c == 1:
             at = "Cost"
             cost = []
-            whole, window = n, Window(n, e, 224, 224)
+            whole, window = n, Window(n, e, 336, 336)
             need = window.need
             n, e = window.slide(0)
             base = window.base
@@ -3792,7 +3792,7 @@ def decode_SalesTariffEntry(n: int, e: int) -> tuple[SalesTariffEntry, int]:
         if c == 3:
             at = "ConsumptionCost"
             consumption_cost = []
-            whole, window = n, Window(n, e, 22680, 22680)
+            whole, window = n, Window(n, e, 37056, 37056)
             need = window.need
             n, e = window.slide(0)
             base = window.base
@@ -3879,7 +3879,7 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
         s = v >> 8 & 1
         sales_tariff_id = v & 255
         if sales_tariff_id > 127:
-            sales_tariff_id, e = read_more(n, e, sales_tariff_id, 3)
+            sales_tariff_id, e = read_more(n, e, sales_tariff_id, 10)
         if s:
             sales_tariff_id = -1 - sales_tariff_id
         if not -32768 <= sales_tariff_id <= 32767:
@@ -3904,7 +3904,7 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
             raise unexpected(e, v & 0x403)
         num_e_price_levels = v >> 2 & 255
         at = "SalesTariffEntry"
-        whole, window = n, Window(n, e, 2897200, 2897200)
+        whole, window = n, Window(n, e, 4737472, 4737472)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -3992,7 +3992,7 @@ def decode_SAScheduleTuple(n: int, e: int) -> tuple[SAScheduleTuple, int]:
         s = v >> 8 & 1
         sa_schedule_tuple_id = v & 255
         if sa_schedule_tuple_id > 127:
-            sa_schedule_tuple_id, e = read_more(n, e, sa_schedule_tuple_id, 3)
+            sa_schedule_tuple_id, e = read_more(n, e, sa_schedule_tuple_id, 10)
         if s:
             sa_schedule_tuple_id = -1 - sa_schedule_tuple_id
         if not -32768 <= sa_schedule_tuple_id <= 32767:
@@ -4052,7 +4052,7 @@ def decode_SAScheduleList(n: int, e: int) -> tuple[SAScheduleList, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "SAScheduleTuple"
-        whole, window = n, Window(n, e, 370968792, 371066328)
+        whole, window = n, Window(n, e, 606541248, 606638784)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -4119,7 +4119,7 @@ def decode_AC_EVSEStatus(n: int, e: int) -> tuple[AC_EVSEStatus, int]:
         rcd = (v >> 11 & 1) == 1
         notification_max_delay = v & 255
         if notification_max_delay > 127:
-            notification_max_delay, e = read_more(n, e, notification_max_delay, 5)
+            notification_max_delay, e = read_more(n, e, notification_max_delay, 10)
         if notification_max_delay > 4294967295:
             outside(notification_max_delay, "0..4294967295", e, "NotificationMaxDelay")
         at = "EVSENotification"
@@ -4470,7 +4470,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             s = v >> 8 & 1
             meter_status = v & 255
             if meter_status > 127:
-                meter_status, e = read_more(n, e, meter_status, 3)
+                meter_status, e = read_more(n, e, meter_status, 10)
             if s:
                 meter_status = -1 - meter_status
             if not -32768 <= meter_status <= 32767:
@@ -4491,7 +4491,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             s = v >> 8 & 1
             t_meter = v & 255
             if t_meter > 127:
-                t_meter, e = read_more(n, e, t_meter, 9)
+                t_meter, e = read_more(n, e, t_meter, 10)
             if s:
                 t_meter = -1 - t_meter
             if not -9223372036854775808 <= t_meter <= 9223372036854775807:
@@ -4578,7 +4578,7 @@ def decode_ChargingStatusRes(n: int, e: int) -> tuple[ChargingStatusRes, int]:
         s = v >> 8 & 1
         sa_schedule_tuple_id = v & 255
         if sa_schedule_tuple_id > 127:
-            sa_schedule_tuple_id, e = read_more(n, e, sa_schedule_tuple_id, 3)
+            sa_schedule_tuple_id, e = read_more(n, e, sa_schedule_tuple_id, 10)
         if s:
             sa_schedule_tuple_id = -1 - sa_schedule_tuple_id
         if not -32768 <= sa_schedule_tuple_id <= 32767:
@@ -5050,7 +5050,7 @@ def decode_MeteringReceiptReq(n: int, e: int) -> tuple[MeteringReceiptReq, int]:
             s = v >> 8 & 1
             sa_schedule_tuple_id = v & 255
             if sa_schedule_tuple_id > 127:
-                sa_schedule_tuple_id, e = read_more(n, e, sa_schedule_tuple_id, 3)
+                sa_schedule_tuple_id, e = read_more(n, e, sa_schedule_tuple_id, 10)
             if s:
                 sa_schedule_tuple_id = -1 - sa_schedule_tuple_id
             if not -32768 <= sa_schedule_tuple_id <= 32767:
@@ -5207,7 +5207,7 @@ def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
         s = v >> 8 & 1
         date_time_now = v & 255
         if date_time_now > 127:
-            date_time_now, e = read_more(n, e, date_time_now, 9)
+            date_time_now, e = read_more(n, e, date_time_now, 10)
         if s:
             date_time_now = -1 - date_time_now
         if not -9223372036854775808 <= date_time_now <= 9223372036854775807:
@@ -5253,7 +5253,7 @@ def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
             raise unexpected(e, v & 0x300)
         charging_profile_entry_start = v & 255
         if charging_profile_entry_start > 127:
-            charging_profile_entry_start, e = read_more(n, e, charging_profile_entry_start, 5)
+            charging_profile_entry_start, e = read_more(n, e, charging_profile_entry_start, 10)
         if charging_profile_entry_start > 4294967295:
             outside(charging_profile_entry_start, "0..4294967295", e, "ChargingProfileEntryStart")
         at = "ChargingProfileEntryMaxPower"
@@ -5264,7 +5264,7 @@ def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
         s = v >> 8 & 1
         charging_profile_entry_max_power = v & 255
         if charging_profile_entry_max_power > 127:
-            charging_profile_entry_max_power, e = read_more(n, e, charging_profile_entry_max_power, 3)
+            charging_profile_entry_max_power, e = read_more(n, e, charging_profile_entry_max_power, 10)
         if s:
             charging_profile_entry_max_power = -1 - charging_profile_entry_max_power
         if not -32768 <= charging_profile_entry_max_power <= 32767:
@@ -5312,7 +5312,7 @@ def decode_ChargingProfile(n: int, e: int) -> tuple[ChargingProfile, int]:
         s = v >> 8 & 1
         sa_schedule_tuple_id = v & 255
         if sa_schedule_tuple_id > 127:
-            sa_schedule_tuple_id, e = read_more(n, e, sa_schedule_tuple_id, 3)
+            sa_schedule_tuple_id, e = read_more(n, e, sa_schedule_tuple_id, 10)
         if s:
             sa_schedule_tuple_id = -1 - sa_schedule_tuple_id
         if not -32768 <= sa_schedule_tuple_id <= 32767:
@@ -5322,7 +5322,7 @@ def decode_ChargingProfile(n: int, e: int) -> tuple[ChargingProfile, int]:
         if v & 0x3:
             raise unexpected(e, v & 0x3)
         at = "ProfileEntry"
-        whole, window = n, Window(n, e, 208, 208)
+        whole, window = n, Window(n, e, 304, 304)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -5671,7 +5671,7 @@ def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 2
@@ -5748,7 +5748,7 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             s = v >> 8 & 1
             short_value = v & 255
             if short_value > 127:
-                short_value, e = read_more(n, e, short_value, 3)
+                short_value, e = read_more(n, e, short_value, 10)
             if s:
                 short_value = -1 - short_value
             if not -32768 <= short_value <= 32767:
@@ -5766,7 +5766,7 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             s = v >> 8 & 1
             int_value = v & 255
             if int_value > 127:
-                int_value, e = read_more(n, e, int_value, 5)
+                int_value, e = read_more(n, e, int_value, 10)
             if s:
                 int_value = -1 - int_value
             if not -2147483648 <= int_value <= 2147483647:
@@ -5863,7 +5863,7 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
         s = v >> 8 & 1
         parameter_set_id = v & 255
         if parameter_set_id > 127:
-            parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
+            parameter_set_id, e = read_more(n, e, parameter_set_id, 10)
         if s:
             parameter_set_id = -1 - parameter_set_id
         if not -32768 <= parameter_set_id <= 32767:
@@ -5944,7 +5944,7 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "ParameterSet"
-        whole, window = n, Window(n, e, 25188488, 25188488)
+        whole, window = n, Window(n, e, 25188544, 25188544)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -6019,7 +6019,7 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
             raise unexpected(e, v & 0x700, (10, "ServiceID"))
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
@@ -6204,7 +6204,7 @@ def decode_ServiceTag(n: int, e: int) -> tuple[ServiceTag, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
@@ -6368,7 +6368,7 @@ def decode_ServiceTagList(n: int, e: int) -> tuple[ServiceTagList, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "Service"
-        whole, window = n, Window(n, e, 1880, 196952)
+        whole, window = n, Window(n, e, 1936, 197008)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -6497,7 +6497,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
@@ -6516,7 +6516,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             s = v >> 8 & 1
             parameter_set_id = v & 255
             if parameter_set_id > 127:
-                parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
+                parameter_set_id, e = read_more(n, e, parameter_set_id, 10)
             if s:
                 parameter_set_id = -1 - parameter_set_id
             if not -32768 <= parameter_set_id <= 32767:
@@ -6567,7 +6567,7 @@ def decode_SelectedServiceList(n: int, e: int) -> tuple[SelectedServiceList, int
         if n >> e & 1:
             raise unexpected(e)
         at = "SelectedService"
-        whole, window = n, Window(n, e, 192, 192)
+        whole, window = n, Window(n, e, 304, 304)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -6752,7 +6752,7 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
             s = v >> 8 & 1
             date_time_now = v & 255
             if date_time_now > 127:
-                date_time_now, e = read_more(n, e, date_time_now, 9)
+                date_time_now, e = read_more(n, e, date_time_now, 10)
             if s:
                 date_time_now = -1 - date_time_now
             if not -9223372036854775808 <= date_time_now <= 9223372036854775807:

@@ -2706,7 +2706,7 @@ def decode_DC_EVSEStatus(n: int, e: int) -> tuple[DC_EVSEStatus, int]:
             raise unexpected(e, v & 0x300)
         notification_max_delay = v & 255
         if notification_max_delay > 127:
-            notification_max_delay, e = read_more(n, e, notification_max_delay, 3)
+            notification_max_delay, e = read_more(n, e, notification_max_delay, 10)
         if notification_max_delay > 65535:
             outside(notification_max_delay, "0..65535", e, "NotificationMaxDelay")
         at = "EVSENotification"
@@ -3358,7 +3358,7 @@ def decode_CertificateUpdateRes(n: int, e: int) -> tuple[CertificateUpdateRes, i
             s = v >> 8 & 1
             retry_counter = v & 255
             if retry_counter > 127:
-                retry_counter, e = read_more(n, e, retry_counter, 3)
+                retry_counter, e = read_more(n, e, retry_counter, 10)
             if s:
                 retry_counter = -1 - retry_counter
             if not -32768 <= retry_counter <= 32767:
@@ -3433,7 +3433,7 @@ def decode_PhysicalValue(n: int, e: int) -> tuple[PhysicalValue, int]:
         s = v >> 8 & 1
         value = v & 255
         if value > 127:
-            value, e = read_more(n, e, value, 3)
+            value, e = read_more(n, e, value, 10)
         if s:
             value = -1 - value
         if not -32768 <= value <= 32767:
@@ -3488,7 +3488,7 @@ def decode_AC_EVChargeParameter(n: int, e: int) -> tuple[AC_EVChargeParameter, i
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
@@ -3572,7 +3572,7 @@ def decode_DC_EVChargeParameter(n: int, e: int) -> tuple[DC_EVChargeParameter, i
                 raise unexpected(e, v & 0x100)
             departure_time = v & 255
             if departure_time > 127:
-                departure_time, e = read_more(n, e, departure_time, 5)
+                departure_time, e = read_more(n, e, departure_time, 10)
             if departure_time > 4294967295:
                 outside(departure_time, "0..4294967295", e, "DepartureTime")
             e -= 2
@@ -3725,7 +3725,7 @@ def decode_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[ChargeParameterD
                 raise unexpected(e, v & 0x100)
             max_entries_sa_schedule_tuple = v & 255
             if max_entries_sa_schedule_tuple > 127:
-                max_entries_sa_schedule_tuple, e = read_more(n, e, max_entries_sa_schedule_tuple, 3)
+                max_entries_sa_schedule_tuple, e = read_more(n, e, max_entries_sa_schedule_tuple, 10)
             if max_entries_sa_schedule_tuple > 65535:
                 outside(max_entries_sa_schedule_tuple, "0..65535", e, "MaxEntriesSAScheduleTuple")
             e -= 2
@@ -3818,7 +3818,7 @@ def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, i
             raise unexpected(e, v & 0x300)
         start = v & 255
         if start > 127:
-            start, e = read_more(n, e, start, 4)
+            start, e = read_more(n, e, start, 10)
         if start > 16777214:
             outside(start, "0..16777214", e, "start")
         e -= 3
@@ -3836,7 +3836,7 @@ def decode_RelativeTimeInterval(n: int, e: int) -> tuple[RelativeTimeInterval, i
                 raise unexpected(e, v & 0x100)
             duration = v & 255
             if duration > 127:
-                duration, e = read_more(n, e, duration, 3)
+                duration, e = read_more(n, e, duration, 10)
             if duration > 86400:
                 outside(duration, "0..86400", e, "duration")
             e -= 2
@@ -3932,7 +3932,7 @@ def decode_PMaxSchedule(n: int, e: int) -> tuple[PMaxSchedule, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "PMaxScheduleEntry"
-        whole, window = n, Window(n, e, 392, 392)
+        whole, window = n, Window(n, e, 624, 624)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -4011,7 +4011,7 @@ def decode_Cost(n: int, e: int) -> tuple[Cost, int]:
             raise unexpected(e, v & 0x700, (10, "amount"))
         amount = v & 255
         if amount > 127:
-            amount, e = read_more(n, e, amount, 5)
+            amount, e = read_more(n, e, amount, 10)
         if amount > 4294967295:
             outside(amount, "0..4294967295", e, "amount")
         e -= 3
@@ -4263,7 +4263,7 @@ def decode_SalesTariff(n: int, e: int) -> tuple[SalesTariff, int]:
                 raise unexpected(e, v & 0x403)
             num_e_price_levels = v >> 2 & 255
         at = "SalesTariffEntry"
-        whole, window = n, Window(n, e, 2440, 2440)
+        whole, window = n, Window(n, e, 4000, 4000)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -4463,7 +4463,7 @@ def decode_AC_EVSEStatus(n: int, e: int) -> tuple[AC_EVSEStatus, int]:
             raise unexpected(e, v & 0x300)
         notification_max_delay = v & 255
         if notification_max_delay > 127:
-            notification_max_delay, e = read_more(n, e, notification_max_delay, 3)
+            notification_max_delay, e = read_more(n, e, notification_max_delay, 10)
         if notification_max_delay > 65535:
             outside(notification_max_delay, "0..65535", e, "NotificationMaxDelay")
         at = "EVSENotification"
@@ -4820,7 +4820,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             s = v >> 8 & 1
             meter_status = v & 255
             if meter_status > 127:
-                meter_status, e = read_more(n, e, meter_status, 3)
+                meter_status, e = read_more(n, e, meter_status, 10)
             if s:
                 meter_status = -1 - meter_status
             if not -32768 <= meter_status <= 32767:
@@ -4841,7 +4841,7 @@ def decode_MeterInfo(n: int, e: int) -> tuple[MeterInfo, int]:
             s = v >> 8 & 1
             t_meter = v & 255
             if t_meter > 127:
-                t_meter, e = read_more(n, e, t_meter, 9)
+                t_meter, e = read_more(n, e, t_meter, 10)
             if s:
                 t_meter = -1 - t_meter
             if not -9223372036854775808 <= t_meter <= 9223372036854775807:
@@ -5528,7 +5528,7 @@ def decode_PaymentDetailsRes(n: int, e: int) -> tuple[PaymentDetailsRes, int]:
         s = v >> 8 & 1
         evse_time_stamp = v & 255
         if evse_time_stamp > 127:
-            evse_time_stamp, e = read_more(n, e, evse_time_stamp, 9)
+            evse_time_stamp, e = read_more(n, e, evse_time_stamp, 10)
         if s:
             evse_time_stamp = -1 - evse_time_stamp
         if not -9223372036854775808 <= evse_time_stamp <= 9223372036854775807:
@@ -5575,7 +5575,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
@@ -5594,7 +5594,7 @@ def decode_SelectedService(n: int, e: int) -> tuple[SelectedService, int]:
             s = v >> 8 & 1
             parameter_set_id = v & 255
             if parameter_set_id > 127:
-                parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
+                parameter_set_id, e = read_more(n, e, parameter_set_id, 10)
             if s:
                 parameter_set_id = -1 - parameter_set_id
             if not -32768 <= parameter_set_id <= 32767:
@@ -5770,7 +5770,7 @@ def decode_ProfileEntry(n: int, e: int) -> tuple[ProfileEntry, int]:
             raise unexpected(e, v & 0x300)
         charging_profile_entry_start = v & 255
         if charging_profile_entry_start > 127:
-            charging_profile_entry_start, e = read_more(n, e, charging_profile_entry_start, 5)
+            charging_profile_entry_start, e = read_more(n, e, charging_profile_entry_start, 10)
         if charging_profile_entry_start > 4294967295:
             outside(charging_profile_entry_start, "0..4294967295", e, "ChargingProfileEntryStart")
         at = "ChargingProfileEntryMaxPower"
@@ -5836,7 +5836,7 @@ def decode_ChargingProfile(n: int, e: int) -> tuple[ChargingProfile, int]:
         if n >> e & 1:
             raise unexpected(e)
         at = "ProfileEntry"
-        whole, window = n, Window(n, e, 352, 352)
+        whole, window = n, Window(n, e, 592, 592)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -6198,7 +6198,7 @@ def decode_ServiceDetailReq(n: int, e: int) -> tuple[ServiceDetailReq, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 2
@@ -6266,7 +6266,7 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             s = v >> 8 & 1
             short_value = v & 255
             if short_value > 127:
-                short_value, e = read_more(n, e, short_value, 3)
+                short_value, e = read_more(n, e, short_value, 10)
             if s:
                 short_value = -1 - short_value
             if not -32768 <= short_value <= 32767:
@@ -6284,7 +6284,7 @@ def decode_Parameter(n: int, e: int) -> tuple[Parameter, int]:
             s = v >> 8 & 1
             int_value = v & 255
             if int_value > 127:
-                int_value, e = read_more(n, e, int_value, 5)
+                int_value, e = read_more(n, e, int_value, 10)
             if s:
                 int_value = -1 - int_value
             if not -2147483648 <= int_value <= 2147483647:
@@ -6375,7 +6375,7 @@ def decode_ParameterSet(n: int, e: int) -> tuple[ParameterSet, int]:
         s = v >> 8 & 1
         parameter_set_id = v & 255
         if parameter_set_id > 127:
-            parameter_set_id, e = read_more(n, e, parameter_set_id, 3)
+            parameter_set_id, e = read_more(n, e, parameter_set_id, 10)
         if s:
             parameter_set_id = -1 - parameter_set_id
         if not -32768 <= parameter_set_id <= 32767:
@@ -6446,7 +6446,7 @@ def decode_ServiceParameterList(n: int, e: int) -> tuple[ServiceParameterList, i
         if n >> e & 1:
             raise unexpected(e)
         at = "ParameterSet"
-        whole, window = n, Window(n, e, 3148168, 3148168)
+        whole, window = n, Window(n, e, 3148224, 3148224)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -6525,7 +6525,7 @@ def decode_ServiceDetailRes(n: int, e: int) -> tuple[ServiceDetailRes, int]:
             raise unexpected(e, v & 0x700, (10, "ServiceID"))
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
@@ -6765,7 +6765,7 @@ def decode_ChargeService(n: int, e: int) -> tuple[ChargeService, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
@@ -6869,7 +6869,7 @@ def decode_Service(n: int, e: int) -> tuple[Service, int]:
             raise unexpected(e, v & 0x300)
         service_id = v & 255
         if service_id > 127:
-            service_id, e = read_more(n, e, service_id, 3)
+            service_id, e = read_more(n, e, service_id, 10)
         if service_id > 65535:
             outside(service_id, "0..65535", e, "ServiceID")
         e -= 3
@@ -7129,7 +7129,7 @@ def decode_SessionSetupRes(n: int, e: int) -> tuple[SessionSetupRes, int]:
             s = v >> 8 & 1
             evse_time_stamp = v & 255
             if evse_time_stamp > 127:
-                evse_time_stamp, e = read_more(n, e, evse_time_stamp, 9)
+                evse_time_stamp, e = read_more(n, e, evse_time_stamp, 10)
             if s:
                 evse_time_stamp = -1 - evse_time_stamp
             if not -9223372036854775808 <= evse_time_stamp <= 9223372036854775807:

@@ -1476,7 +1476,7 @@ def decode_WPT_CoordinateXYZ(n: int, e: int) -> tuple[WPT_CoordinateXYZ, int]:
         s = v >> 8 & 1
         coord_x = v & 255
         if coord_x > 127:
-            coord_x, e = read_more(n, e, coord_x, 3)
+            coord_x, e = read_more(n, e, coord_x, 10)
         if s:
             coord_x = -1 - coord_x
         if not -32768 <= coord_x <= 32767:
@@ -1489,7 +1489,7 @@ def decode_WPT_CoordinateXYZ(n: int, e: int) -> tuple[WPT_CoordinateXYZ, int]:
         s = v >> 8 & 1
         coord_y = v & 255
         if coord_y > 127:
-            coord_y, e = read_more(n, e, coord_y, 3)
+            coord_y, e = read_more(n, e, coord_y, 10)
         if s:
             coord_y = -1 - coord_y
         if not -32768 <= coord_y <= 32767:
@@ -1502,7 +1502,7 @@ def decode_WPT_CoordinateXYZ(n: int, e: int) -> tuple[WPT_CoordinateXYZ, int]:
         s = v >> 8 & 1
         coord_z = v & 255
         if coord_z > 127:
-            coord_z, e = read_more(n, e, coord_z, 3)
+            coord_z, e = read_more(n, e, coord_z, 10)
         if s:
             coord_z = -1 - coord_z
         if not -32768 <= coord_z <= 32767:
@@ -1554,7 +1554,7 @@ def decode_WPT_TxRxSpecData(n: int, e: int) -> tuple[WPT_TxRxSpecData, int]:
             raise unexpected(e, v & 0x300)
         tx_rx_identifier = v & 255
         if tx_rx_identifier > 127:
-            tx_rx_identifier, e = read_more(n, e, tx_rx_identifier, 5)
+            tx_rx_identifier, e = read_more(n, e, tx_rx_identifier, 10)
         if not 1 <= tx_rx_identifier <= 4294967295:
             outside(tx_rx_identifier, "1..4294967295", e, "TxRxIdentifier")
         at = "TxRxPosition"
@@ -1605,7 +1605,7 @@ def decode_WPT_TxRxPulseOrder(n: int, e: int) -> tuple[WPT_TxRxPulseOrder, int]:
             raise unexpected(e, v & 0x300)
         index_number = v & 255
         if index_number > 127:
-            index_number, e = read_more(n, e, index_number, 3)
+            index_number, e = read_more(n, e, index_number, 10)
         if index_number > 65535:
             outside(index_number, "0..65535", e, "IndexNumber")
         at = "TxRxIdentifier"
@@ -1615,7 +1615,7 @@ def decode_WPT_TxRxPulseOrder(n: int, e: int) -> tuple[WPT_TxRxPulseOrder, int]:
             raise unexpected(e, v & 0x700, (10, "TxRxIdentifier"))
         tx_rx_identifier = v & 255
         if tx_rx_identifier > 127:
-            tx_rx_identifier, e = read_more(n, e, tx_rx_identifier, 5)
+            tx_rx_identifier, e = read_more(n, e, tx_rx_identifier, 10)
         if not 1 <= tx_rx_identifier <= 4294967295:
             outside(tx_rx_identifier, "1..4294967295", e, "TxRxIdentifier")
         e -= 2
@@ -1657,7 +1657,7 @@ def decode_WPT_TxRxPackageSpecData(n: int, e: int) -> tuple[WPT_TxRxPackageSpecD
         if n >> e & 1:
             raise unexpected(e)
         at = "PulseSequenceOrder"
-        whole, window = n, Window(n, e, 208, 208)
+        whole, window = n, Window(n, e, 304, 304)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -1689,7 +1689,7 @@ def decode_WPT_TxRxPackageSpecData(n: int, e: int) -> tuple[WPT_TxRxPackageSpecD
             raise unexpected(e, v & 0x100)
         pulse_separation_time = v & 255
         if pulse_separation_time > 127:
-            pulse_separation_time, e = read_more(n, e, pulse_separation_time, 3)
+            pulse_separation_time, e = read_more(n, e, pulse_separation_time, 10)
         if pulse_separation_time > 65535:
             outside(pulse_separation_time, "0..65535", e, "PulseSeparationTime")
         at = "PulseDuration"
@@ -1699,7 +1699,7 @@ def decode_WPT_TxRxPackageSpecData(n: int, e: int) -> tuple[WPT_TxRxPackageSpecD
             raise unexpected(e, v & 0x700, (10, "PulseDuration"))
         pulse_duration = v & 255
         if pulse_duration > 127:
-            pulse_duration, e = read_more(n, e, pulse_duration, 3)
+            pulse_duration, e = read_more(n, e, pulse_duration, 10)
         if pulse_duration > 65535:
             outside(pulse_duration, "0..65535", e, "PulseDuration")
         at = "PackageSeparationTime"
@@ -1709,7 +1709,7 @@ def decode_WPT_TxRxPackageSpecData(n: int, e: int) -> tuple[WPT_TxRxPackageSpecD
             raise unexpected(e, v & 0x700, (10, "PackageSeparationTime"))
         package_separation_time = v & 255
         if package_separation_time > 127:
-            package_separation_time, e = read_more(n, e, package_separation_time, 3)
+            package_separation_time, e = read_more(n, e, package_separation_time, 10)
         if package_separation_time > 65535:
             outside(package_separation_time, "0..65535", e, "PackageSeparationTime")
         e -= 2
@@ -1791,7 +1791,7 @@ def decode_WPT_LF_TransmitterData(n: int, e: int) -> tuple[WPT_LF_TransmitterDat
         if n >> e & 1:
             raise unexpected(e)
         at = "TxSpecData"
-        whole, window = n, Window(n, e, 552, 552)
+        whole, window = n, Window(n, e, 928, 928)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -1885,7 +1885,7 @@ def decode_WPT_LF_ReceiverData(n: int, e: int) -> tuple[WPT_LF_ReceiverData, int
             raise unexpected(e, v & 0xc03)
         number_of_receivers = v >> 2 & 255
         at = "RxSpecData"
-        whole, window = n, Window(n, e, 552, 552)
+        whole, window = n, Window(n, e, 928, 928)
         need = window.need
         n, e = window.slide(0)
         base = window.base
@@ -2042,7 +2042,7 @@ def decode_WPT_FinePositioningSetupReq(n: int, e: int) -> tuple[WPT_FinePosition
             raise unexpected(e, v & 0x300)
         natural_offset = v & 255
         if natural_offset > 127:
-            natural_offset, e = read_more(n, e, natural_offset, 3)
+            natural_offset, e = read_more(n, e, natural_offset, 10)
         if natural_offset > 65535:
             outside(natural_offset, "0..65535", e, "NaturalOffset")
         e -= 3
@@ -2177,7 +2177,7 @@ def decode_WPT_FinePositioningSetupRes(n: int, e: int) -> tuple[WPT_FinePosition
             raise unexpected(e, v & 0x300)
         natural_offset = v & 255
         if natural_offset > 127:
-            natural_offset, e = read_more(n, e, natural_offset, 3)
+            natural_offset, e = read_more(n, e, natural_offset, 10)
         if natural_offset > 65535:
             outside(natural_offset, "0..65535", e, "NaturalOffset")
         e -= 3
@@ -2281,7 +2281,7 @@ def decode_WPT_LF_TxData(n: int, e: int) -> tuple[WPT_LF_TxData, int]:
             raise unexpected(e, v & 0x300)
         tx_identifier = v & 255
         if tx_identifier > 127:
-            tx_identifier, e = read_more(n, e, tx_identifier, 5)
+            tx_identifier, e = read_more(n, e, tx_identifier, 10)
         if not 1 <= tx_identifier <= 4294967295:
             outside(tx_identifier, "1..4294967295", e, "TxIdentifier")
         at = "EIRP"
@@ -2353,7 +2353,7 @@ def decode_WPT_LF_RxRSSI(n: int, e: int) -> tuple[WPT_LF_RxRSSI, int]:
             raise unexpected(e, v & 0x300)
         tx_identifier = v & 255
         if tx_identifier > 127:
-            tx_identifier, e = read_more(n, e, tx_identifier, 5)
+            tx_identifier, e = read_more(n, e, tx_identifier, 10)
         if not 1 <= tx_identifier <= 4294967295:
             outside(tx_identifier, "1..4294967295", e, "TxIdentifier")
         at = "RSSI"
@@ -2425,7 +2425,7 @@ def decode_WPT_LF_RxData(n: int, e: int) -> tuple[WPT_LF_RxData, int]:
             raise unexpected(e, v & 0x300)
         rx_identifier = v & 255
         if rx_identifier > 127:
-            rx_identifier, e = read_more(n, e, rx_identifier, 5)
+            rx_identifier, e = read_more(n, e, rx_identifier, 10)
         if not 1 <= rx_identifier <= 4294967295:
             outside(rx_identifier, "1..4294967295", e, "RxIdentifier")
         at = "RSSIData"
@@ -2832,7 +2832,7 @@ def decode_WPT_PairingReq(n: int, e: int) -> tuple[WPT_PairingReq, int]:
                 raise unexpected(e, v & 0x100)
             observed_id_code = v & 255
             if observed_id_code > 127:
-                observed_id_code, e = read_more(n, e, observed_id_code, 5)
+                observed_id_code, e = read_more(n, e, observed_id_code, 10)
             if not 1 <= observed_id_code <= 4294967295:
                 outside(observed_id_code, "1..4294967295", e, "ObservedIDCode")
             e -= 2
@@ -2968,7 +2968,7 @@ def decode_AlternativeSECC(n: int, e: int) -> tuple[AlternativeSECC, int]:
                 raise unexpected(e, v & 0x100)
             port = v & 255
             if port > 127:
-                port, e = read_more(n, e, port, 3)
+                port, e = read_more(n, e, port, 10)
             if port > 65535:
                 outside(port, "0..65535", e, "Port")
             e -= 2
@@ -3117,7 +3117,7 @@ def decode_WPT_PairingRes(n: int, e: int) -> tuple[WPT_PairingRes, int]:
                 raise unexpected(e, v & 0x100)
             observed_id_code = v & 255
             if observed_id_code > 127:
-                observed_id_code, e = read_more(n, e, observed_id_code, 5)
+                observed_id_code, e = read_more(n, e, observed_id_code, 10)
             if not 1 <= observed_id_code <= 4294967295:
                 outside(observed_id_code, "1..4294967295", e, "ObservedIDCode")
             e -= 3
@@ -3232,7 +3232,7 @@ def decode_WPT_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[WPT_ChargePa
             raise unexpected(e, v & 0x300)
         sd_max_ground_clearence = v & 255
         if sd_max_ground_clearence > 127:
-            sd_max_ground_clearence, e = read_more(n, e, sd_max_ground_clearence, 3)
+            sd_max_ground_clearence, e = read_more(n, e, sd_max_ground_clearence, 10)
         if sd_max_ground_clearence > 65535:
             outside(sd_max_ground_clearence, "0..65535", e, "SDMaxGroundClearence")
         at = "SDMinGroundClearence"
@@ -3242,7 +3242,7 @@ def decode_WPT_ChargeParameterDiscoveryReq(n: int, e: int) -> tuple[WPT_ChargePa
             raise unexpected(e, v & 0x700, (10, "SDMinGroundClearence"))
         sd_min_ground_clearence = v & 255
         if sd_min_ground_clearence > 127:
-            sd_min_ground_clearence, e = read_more(n, e, sd_min_ground_clearence, 3)
+            sd_min_ground_clearence, e = read_more(n, e, sd_min_ground_clearence, 10)
         if sd_min_ground_clearence > 65535:
             outside(sd_min_ground_clearence, "0..65535", e, "SDMinGroundClearence")
         at = "EVPCNaturalFrequency"
@@ -3371,7 +3371,7 @@ def decode_WPT_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[WPT_ChargePa
             raise unexpected(e, v & 0x300)
         sd_max_ground_clearance_support = v & 255
         if sd_max_ground_clearance_support > 127:
-            sd_max_ground_clearance_support, e = read_more(n, e, sd_max_ground_clearance_support, 3)
+            sd_max_ground_clearance_support, e = read_more(n, e, sd_max_ground_clearance_support, 10)
         if sd_max_ground_clearance_support > 65535:
             outside(sd_max_ground_clearance_support, "0..65535", e, "SDMaxGroundClearanceSupport")
         at = "SDMinGroundClearanceSupport"
@@ -3381,7 +3381,7 @@ def decode_WPT_ChargeParameterDiscoveryRes(n: int, e: int) -> tuple[WPT_ChargePa
             raise unexpected(e, v & 0x700, (10, "SDMinGroundClearanceSupport"))
         sd_min_ground_clearance_support = v & 255
         if sd_min_ground_clearance_support > 127:
-            sd_min_ground_clearance_support, e = read_more(n, e, sd_min_ground_clearance_support, 3)
+            sd_min_ground_clearance_support, e = read_more(n, e, sd_min_ground_clearance_support, 10)
         if sd_min_ground_clearance_support > 65535:
             outside(sd_min_ground_clearance_support, "0..65535", e, "SDMinGroundClearanceSupport")
         at = "PDMinCoilCurrent"

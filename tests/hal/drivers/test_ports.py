@@ -77,8 +77,8 @@ def test_read_does_not_wait(joined: tuple[int, str]) -> None:
     port = SerialPort(joined[1])
     port.open()
     start_s = time.perf_counter()
-    assert all(port.read() == b"" for _ in range(100))
-    assert time.perf_counter() - start_s < 0.1
+    assert all(port.read() == b"" for _ in range(200))
+    assert time.perf_counter() - start_s < 1.0  # a wait of 10 ms in each would be seen
     port.close()
 
 
@@ -117,7 +117,7 @@ def test_full_line_neither_blocks_nor_grows(joined: tuple[int, str]) -> None:
     start_s = time.perf_counter()
     for _ in range(200):
         port.write(bytes(1000))  # nobody reads the other end
-    assert time.perf_counter() - start_s < 1.0
+    assert time.perf_counter() - start_s < 5.0
     assert "does not take our bytes" in (port.problem() or "")
     while drain(master):
         pass
