@@ -207,7 +207,8 @@ class Referee:
                 self._object(
                     "closed-on-live-line", event.at_s, f"evse contactors closed onto {event.line_side_v:.1f} V"
                 )
-        if not event.closed and abs(event.current_a) > config.break_a and not self._emergency(world):
+        under_load = world.ac is None and not event.closed and abs(event.current_a) > config.break_a
+        if under_load and not self._emergency(world):
             self._object(
                 "opened-under-load", event.at_s, f"{event.which} contactors opened at {event.current_a:.1f} A"
             )

@@ -143,6 +143,8 @@ class FakeOutlet:
             self._authorization = Authorization.ACCEPTED
         elif isinstance(command, c.ScheduleRequested):
             self._offer_due = True
+            if command.renegotiation and self.offer is not None:
+                self.offer = replace(offer(8_000.0), offer_id=self.offer.offer_id + 1)
         elif isinstance(command, c.CableCheckRequested):
             self._cable, self._cable_since_s = Step.RUNNING, now_s
         elif isinstance(command, c.PreChargeRequested):
