@@ -95,7 +95,7 @@ async def outlet(bench: Wire, coder: Coder) -> AsyncIterator[Bench]:
     """A server whose next car meets that connection."""
     async with serving(make=lambda link: bench.link, coder=coder) as served:
         served.hooks.snapshot = lambda: bench.snapshot  # type: ignore[method-assign]
-        served.hooks.on_output = lambda link, output: None  # type: ignore[method-assign] # nobody keeps a large message
+        served.hooks.on_output = lambda link, output, took_s: None  # type: ignore[method-assign] # nobody keeps a large message
         yield served
 
 
