@@ -66,6 +66,8 @@ def _forms(source: str) -> Iterator[dict[str, Any]]:
             form, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
             raise Unreadable(f"{name}: line {error.lineno} column {error.colno}: {error.msg}") from None
+        except ValueError:  # Python reads no number of thousands of digits
+            raise Unreadable(f"{name}: a number of too many digits") from None
         if type(form) is not dict:
             raise Unreadable(f"{name}: a message is a JSON object, not {json.dumps(form)[:40]}")
         yield form

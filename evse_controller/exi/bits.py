@@ -76,7 +76,7 @@ def read_characters(n: int, e: int, most: int, least: int = 0) -> tuple[str, int
         if len(characters) == length:
             return "".join(characters), e
         point = shift = 0
-    raise ExiError("the data end inside this element", e)
+    raise ExiError("the data end inside this element", 0)
 
 
 def read_octets(n: int, e: int, least: int, most: int) -> tuple[bytes, int]:
@@ -190,6 +190,8 @@ def put_integer(x: int, value: int) -> int:
     """Append content and end of an element whose type is an unbounded integer (7.1.5)."""
     if type(value) is not int:
         raise invalid(value, "an integer")
+    if (value if value >= 0 else ~value) >> 7 * BIG_GROUPS:  # more than `read_integer` accepts
+        raise invalid(value, f"an integer of at most {7 * BIG_GROUPS} bits")
     return (put_uint(x << 2, value) if value >= 0 else put_uint(x << 2 | 1, -1 - value)) << 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+SHOWN = 60  # characters of a wrong value that an error shows
 
 class ExiError(ValueError):
     """Bytes that are no message of the schema, or a message that the schema forbids.
@@ -42,11 +43,12 @@ def within(error: ValueError, step: str, left: int | None = None, base: int = 0)
     """The error with one more step of the path in front of it.
 
     The straight-line decoders let a shift by a negative count fail when the data end early; that is the only
-    ValueError there that is not an ExiError, and this is where it gets its meaning. `base` is the number of bits
-    below the window in which the step was decoded.
+    ValueError there that is not an ExiError, and this is where it gets its meaning. What decodes gives `left`, the
+    bits not yet read, and `base`, the number of bits below the window in which the step was decoded; what encodes
+    gives neither.
     """
     if not isinstance(error, ExiError):
-        error = ExiError("the data end inside this element", max(left or 0, 0))
+        error = ExiError(str(error)) if left is None else ExiError("the data end inside this element", 0)
     if base and error.left is not None:
         error.left += base
     if error.element or step:
@@ -79,9 +81,24 @@ def invalid(value: object, wanted: str) -> ExiError:
     """A value that the encoder was given and the schema does not allow."""
     if value is None:
         return ExiError(f"missing, {wanted} is required")
-    text = repr(value)
-    shown = text if len(text) <= 60 else text[:57] + "..."
-    return ExiError(f"{shown} is not {wanted}")
+    return ExiError(f"{_shown(value)} is not {wanted}")
+
+
+def _shown(value: object) -> str:
+    """A few characters that tell what a value is, whatever it is."""
+    if isinstance(value, int) and value.bit_length() > 256:  # Python writes no number of thousands of digits
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, str | bytes):
+        value = value[:SHOWN]
+    elif isinstance(value, list):
+        return f"a list of {len(value)}"
+    elif hasattr(value, "FIELDS"):  # a part of a message: it may be large, and contain itself
+        return f"a {type(value).__name__}"
+    try:
+        text = repr(value)
+    except Exception:  # the value is anybody's, and so is what its representation raises
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
 def count_set(*values: object) -> int:

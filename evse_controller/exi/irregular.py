@@ -29,26 +29,26 @@ def decode_states(n: int, e: int, states: States, names: Names, readers: tuple[R
     values: list[Any] = [None] * len(readers)
     taken: list[int] = []
     state = 0
-    at = ""
+    field = -1  # whose value is being read
     try:
         while True:
             edges = states[state]
-            e -= len(edges).bit_length()
-            code = n >> e & (1 << len(edges).bit_length()) - 1
+            width = len(edges).bit_length()
+            e -= width
+            code = n >> e & (1 << width) - 1
             if code >= len(edges):
                 raise unexpected(e)
             event, field, state = edges[code]
             if event == "EE":
-                if taken != _encoded_order(states, taken, len(readers)):
+                # Children of one name have one order only, and most have no children at all.
+                if len(taken) > 1 and len(set(taken)) > 1 and taken != _encoded_order(states, taken, len(readers)):
                     tolerate("children in another order than the message keeps", e)
                 return values, e
             if field < 0:
                 raise ExiError("mixed or foreign content, which is not supported", e)
             taken.append(field)
-            name, repeated = names[field]
-            at = f"{name}[{len(values[field] or ())}]" if repeated else name
             value, e = readers[field](n, e)
-            if not repeated:
+            if not names[field][1]:
                 values[field] = value
             elif values[field] is None:
                 values[field] = [value]
@@ -56,9 +56,10 @@ def decode_states(n: int, e: int, states: States, names: Names, readers: tuple[R
                 values[field].append(value)
             else:
                 raise ExiError(f"more than {MAX_REPEATED} occurrences", e)
-            at = ""
+            field = -1
     except ValueError as error:
-        raise within(error, at, e) from None
+        name, repeated = names[field] if field >= 0 else ("", False)
+        raise within(error, f"{name}[{len(values[field] or ())}]" if repeated else name, e) from None
 
 
 def encode_states(x: int, values: list[Any], states: States, names: Names, writers: tuple[Writer, ...]) -> int:
@@ -77,7 +78,10 @@ def encode_states(x: int, values: list[Any], states: States, names: Names, write
             code = _next_code(edges, pending)
             if code < 0:
                 rest = next((name for (name, _), count in zip(names, pending, strict=True) if count), "")
-                raise ExiError(f"element {rest} is not allowed here" if rest else "required content is missing")
+                if rest:
+                    raise ExiError(f"element {rest} is not allowed here")
+                foreign = any(event == "SE*" for event, _, _ in edges)
+                raise ExiError(f"required content is missing{', and foreign content not supported' if foreign else ''}")
             event, field, state = edges[code]
             x = x << len(edges).bit_length() | code
             if event == "EE":

@@ -1,9 +1,12 @@
 """What is read although the schema or the EXI specification forbids it, and how it is told.
 
 The generated decoders stop at the first fault, and that is all that happens on the fast path. Only when one has
-stopped, or when something is left behind the document, the document is read again, tolerating one fault more in
-each pass, so that each is caught on its way up and learns its path and its place. After some passes (see
-`most_located`) a last one tolerates what is left and only counts it. A pass tells the helpers below what to let
+stopped, or when something is left behind the document, the document is read again, tolerating all faults: that
+tells whether it can be read at all, and how many faults it has. Only a document that can be read is then read some
+times more, tolerating one fault more in each pass, so that each is caught on its way up and learns its path and its
+place. The fast path has located the first; at most `LOCATED` more are, in fewer passes the larger the document is
+(`most_located`), and the rest are only counted. So nothing is read more often than 12 times, and nothing over 4 KiB
+more than 4 times, whatever it holds (test_no_document_is_read_often). A pass tells the helpers below what to let
 go by a ContextVar, so the decoders need no parameter for it and other threads and tasks are not touched.
 
 Tolerated, and named in `message.deviations` (the evidence is what cars and stations have been seen to send):
@@ -41,13 +44,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from evse_controller.exi.errors import ExiError, Tolerable, unexpected, within
 
 T = TypeVar("T")
-LOCATED = 32  # deviations of one document that are told one by one
-WORK = 32 * 1024  # bytes that may be read again to locate deviations
+LOCATED = 8  # deviations of one document that are told one by one, beside the first
+WORK = 4 * 1024  # bytes that may be read again to locate those
 
 
 class Deviation(NamedTuple):
@@ -64,40 +67,34 @@ class Deviation(NamedTuple):
 class _Pass:
     """What one reading of a document lets go, and what it met."""
 
-    __slots__ = ("c_lists", "full", "let_go", "patience")
+    __slots__ = ("c_lists", "full", "let_go", "list_ends", "patience")
 
     def __init__(self, patience: int, c_lists: bool) -> None:
         self.patience = patience
         self.c_lists = c_lists  # lists at their maximum end as the C encoder ends them
         self.let_go = 0
-        self.full = False  # a list reached its maximum
+        self.list_ends = 0  # how many of those were such ends
+        self.full = False  # a list reached its maximum, and ended by the specification
 
 
 _PASS: ContextVar[_Pass | None] = ContextVar("exi_pass", default=None)
 
 
-class _ListEnd(Tolerable):
-    """A list ended in the C encoder's way."""
-
-
 class _Reading(NamedTuple, Generic[T]):
-    """A document that could be read, with its faults: located, and how many more there are."""
+    """A document that could be read, and the pass that read it."""
 
     node: T
     left: int
-    faults: list[Tolerable]
-    more: int
-    full: bool
+    way: _Pass
 
-    @property
-    def apart_from_lists(self) -> int:
+    def excuses(self, n: int) -> int:
         """How many faults a wrong list end does not explain."""
-        return sum(not isinstance(fault, _ListEnd) for fault in self.faults) + self.more
+        return self.way.let_go - self.way.list_ends + len(padding(n, self.left))
 
 
 def most_located(size: int) -> int:
-    """How many deviations of a document of that many bytes are located: one more pass over it for each."""
-    return max(1, min(LOCATED, WORK // max(size, 1)))
+    """How many deviations of a document of that many bytes are located; each but the first takes a pass over it."""
+    return 1 + min(LOCATED, WORK // max(size, 1))
 
 
 def let_go(fault: Tolerable) -> None:
@@ -137,7 +134,8 @@ def full_list_end(n: int, e: int, productions: int) -> tuple[int, int]:
         c = (n >> e & (1 << (productions + 1).bit_length()) - 1) - 1
         if not 0 <= c < productions:
             raise unexpected(e)
-        let_go(_ListEnd("a list at its maximum that ends as if another item could follow", e))
+        tolerate("a list at its maximum that ends as if another item could follow", e)
+        present.list_ends += 1
         return c, e
     if present is not None:
         present.full = True
@@ -159,21 +157,13 @@ def padding(n: int, left: int) -> list[Tolerable]:
     return faults
 
 
-def _read(
-    decoder: Callable[[int, int], tuple[T, int]], n: int, e: int, faults: list[Tolerable], most: int, c_lists: bool
-) -> _Reading[T]:
-    """Read a document, locating up to `most` faults, those in `faults` being known already."""
-    while True:
-        present = _Pass(len(faults) if len(faults) < most else sys.maxsize, c_lists)
-        token = _PASS.set(present)
-        try:
-            node, left = decoder(n, e)
-        except Tolerable as fault:
-            faults.append(fault)
-        else:
-            return _Reading(node, left, faults, present.let_go - len(faults), present.full)
-        finally:
-            _PASS.reset(token)
+def _read(decoder: Callable[[int, int], tuple[T, int]], n: int, e: int, way: _Pass) -> _Reading[T]:
+    """Read a document with the patience of a pass."""
+    token = _PASS.set(way)
+    try:
+        return _Reading(*decoder(n, e), way)
+    finally:
+        _PASS.reset(token)
 
 
 def read_again(
@@ -186,32 +176,35 @@ def read_again(
     cannot be read, it is read by that rule too; the reading that needs fewer other excuses counts, the
     specification's if they are equal.
     """
-    most = most_located(total // 8)
     reading = None
     problem = first
+    full = True  # or not known
     if first is None or isinstance(first, Tolerable):
+        way = _Pass(sys.maxsize, False)
         try:
-            reading = _read(decoder, n, e, [first] if first else [], most, False)
+            reading = _read(decoder, n, e, way)
         except ValueError as error:
             problem = within(error, "", e)
-    if reading is None or reading.full:
+        full = way.full
+    faults = [first] if isinstance(first, Tolerable) else []
+    if full:
         try:
-            other = _read(decoder, n, e, [], most, True)
+            other = _read(decoder, n, e, _Pass(sys.maxsize, True))
         except ValueError:
             other = None
-        if other and any(isinstance(fault, _ListEnd) for fault in other.faults) and (
-            reading is None or _excuses(other, n) < _excuses(reading, n)
-        ):
-            reading = other
+        if other and other.way.list_ends and (reading is None or other.excuses(n) < reading.excuses(n)):
+            reading, faults = other, []
     if reading is None:
         assert problem is not None
         raise problem
-    faults = [*reading.faults, *padding(n, reading.left)]
-    found = [Deviation("/".join([element, *f.steps]), total - (f.left or 0), f.reason) for f in faults]
-    if reading.more:
-        found.append(Deviation(element, None, f"and {reading.more} more"))
+    located = min(reading.way.let_go, most_located(total // 8))
+    for patience in range(len(faults), located):
+        try:
+            _read(decoder, n, e, _Pass(patience, reading.way.c_lists))
+        except Tolerable as fault:
+            faults.append(fault)
+    told = [*faults, *padding(n, reading.left)]
+    found = [Deviation("/".join([element, *f.steps]), total - (f.left or 0), f.reason) for f in told]
+    if reading.way.let_go > len(faults):
+        found.append(Deviation(element, None, f"and {reading.way.let_go - len(faults)} more"))
     return reading.node, tuple(found)
-
-
-def _excuses(reading: _Reading[Any], n: int) -> int:
-    return reading.apart_from_lists + len(padding(n, reading.left))

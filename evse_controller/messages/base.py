@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from importlib import import_module
+from reprlib import recursive_repr
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from evse_controller.exi.leniency import Deviation
@@ -141,6 +142,7 @@ class Node:
             return NotImplemented
         return all(getattr(self, f.name) == getattr(other, f.name) for f in self.FIELDS)
 
+    @recursive_repr("...")
     def __repr__(self) -> str:
         shown = []
         for field in self.FIELDS:
@@ -167,6 +169,7 @@ class Message(Node):
         """
         return getattr(self, "_deviations", ())
 
+    @recursive_repr("...")
     def __repr__(self) -> str:
         text = super().__repr__()
         if not self.deviations:

@@ -2,6 +2,13 @@
 
 The options are those of all charging protocols: schema-informed, not strict, bit-packed, one header byte, no
 string table. The schema set is told by the payload type or the negotiated protocol, never guessed.
+
+A document may begin with any global element of its schema set but these, which are refused both ways:
+
+* the elements of XML signatures (http://www.w3.org/2000/09/xmldsig#) in any set but XMLDSIG itself: there they are
+  parts of messages, or of what is signed (`messages.fragments`);
+* elements of simple type: DigestValue, KeyName, MgmtData;
+* SignatureProperty, and SignatureProperties around it: they must have foreign content, which is not supported.
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ from evse_controller.messages.backend import compiled_coders
 from evse_controller.messages.base import GENERATED, FragmentCoders, Message, RootDecoders, RootEncoders, Schema
 
 HEADER = 0x80  # distinguishing bits 10, no options document, EXI version 1 (EXI 1.0, 5)
+NO_ROOT = "is no message of this schema, or an element that no document begins with"
 DEFAULT_LIMIT = 256 * 1024  # bytes; the largest legal price schedules need up to 1.5 MB
 
 
@@ -90,7 +98,7 @@ def decode(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT, strict: bool
     code = n >> e & (1 << module.DOCUMENT_BITS) - 1 if e >= 0 else -1
     root = module.ROOT_DECODERS.get(code)
     if root is None:
-        raise _fault(schema, ExiError(f"root element code {code} is no message of this schema"), 8)
+        raise _fault(schema, ExiError(f"root element code {code} {NO_ROOT}"), 8)
     element, decoder = root
     fault = None
     try:

@@ -16,7 +16,7 @@ from evse_controller.messages.base import Kind, Message, Node
 # From this size on a message is worth handing out: about 2 ms of decoding, twice that of encoding. The messages of a
 # charge loop have 50 to 150 octets, the longest schedule that this SECC offers by itself some thousand.
 LARGE_BYTES = 4096
-# Up to this size even a message full of deviations is read within a few milliseconds, though each takes a reading more.
+# Up to this size even a message full of deviations is read within 4 ms: nothing is read more than 12 times.
 FLAWED_BYTES = 256
 
 Coded: TypeAlias = "Message | bytes | ExiError"

@@ -20,6 +20,7 @@ from evse_controller.messages.base import Field
 from evse_controller.messages.codec import DEFAULT_LIMIT
 from tests.campaign import exi_fuzz_guided as guided
 from tests.campaign.exi_fuzz_corpus import read_corpus
+from tests.campaign.exi_fuzz_heavy import fragment_frames, heavy_frame
 from tests.campaign.exi_fuzz_mutate import NO_BOUND, UNBOUNDED, ObjectMutator, PieceMutator, copy, mutate_bits, walk
 from tests.campaign.exi_fuzz_oracle import Growth, Judge, Tally
 from tests.campaign.exi_fuzz_pieces import Writer
@@ -33,6 +34,8 @@ LEAST = 1000
 LARGE = 8192  # bytes: what must be decoded in 50 ms
 # Rare, since one costs as much as hundreds of small ones: batches of large frames, and of some near the size limit.
 LARGE_EVERY, HUGE_EVERY = 150, 1500
+HEAVY_EVERY = 40  # batches, one of which is of the frames that cost most for their size
+FRAGMENTS = 0.03  # the share of batches that are of fragments
 BATCH = 48
 SHORT = 4  # bytes; shorter inputs of the corpus have nothing to mutate
 ENVELOPES = 60  # seeds of the one element that holds all messages of a schema
@@ -114,6 +117,8 @@ def batches(rng: random.Random, seeds: Seeds) -> Iterator[Frames]:
             yield [(schema, mutate_bits(rng, rng.choice(seeds.huge[schema]), frames)) for _ in range(4)]
         elif rng.randrange(LARGE_EVERY) == 0:
             yield [(schema, mutate_bits(rng, rng.choice(seeds.large[schema]), frames)) for _ in range(BATCH)]
+        elif rng.randrange(HEAVY_EVERY) == 0:
+            yield [(schema, heavy_frame(rng, seeds.messages[schema])) for _ in range(4)]
         elif how < 0.25:
             yield [(schema, mutate_bits(rng, rng.choice(frames), frames)) for _ in range(BATCH)]
         elif how < 0.6:
@@ -128,18 +133,25 @@ def batches(rng: random.Random, seeds: Seeds) -> Iterator[Frames]:
             yield batch
 
 
+def fragments(rng: random.Random, seeds: Seeds) -> Frames:
+    """Some mutated fragments."""
+    schema = rng.choice(seeds.schemas)
+    messages = rng.sample(seeds.messages[schema], min(len(seeds.messages[schema]), 9))
+    return [(schema, frame) for frame in fragment_frames(rng, schema, messages, BATCH)]
+
+
 def share(seeds: Seeds, count: int, seed: str) -> Tally:
     """One worker's frames."""
     judge = Judge()
-    source = batches(random.Random(seed), seeds)
-    growth: Growth | None = None
+    rng = random.Random(seed)
+    source = batches(rng, seeds)
+    growth = Growth(judge, count)
     while judge.tally.executed < count:
-        for schema, frame in next(source):
-            judge.judge(schema, frame)
-        if growth is None and judge.tally.executed >= count // 5:
-            growth = Growth()
-    if growth is not None:
-        judge.tally.grown_blocks = growth.check(judge.tally.executed)
+        fragment = rng.random() < FRAGMENTS
+        for schema, frame in fragments(rng, seeds) if fragment else next(source):
+            judge.judge(schema, frame, fragment)
+            growth.judged(schema, frame, fragment)
+    judge.tally.grown_blocks = growth.check()
     return judge.tally
 
 

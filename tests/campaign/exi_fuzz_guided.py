@@ -106,14 +106,14 @@ def main(result: str, arguments: list[str]) -> None:
         (folder / f"seed{number:05}").write_bytes(selector(schema) + data)
     frames = [data for _, data in seeds if 4 < len(data) <= LONGEST]
     judge = Judge(SLOWED)
-    growth: list[Growth] = []
+    growth = Growth(judge, count)
 
     def one(data: bytes) -> None:
-        judge.judge(*select(data or b"\0"))
-        if not growth and judge.tally.executed >= count // 5:
-            growth.append(Growth())
+        schema, frame = select(data or b"\0")
+        judge.judge(schema, frame)
+        growth.judged(schema, frame)
         if judge.tally.executed == count:
-            judge.tally.grown_blocks = growth[0].check(count)
+            judge.tally.grown_blocks = growth.check()
             report = {"tally": asdict(judge.tally), "slow": judge.slow}
             Path(result).write_text(json.dumps(report), encoding="ascii")
 

@@ -10,13 +10,25 @@ import signal
 import sys
 import time
 import tracemalloc
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from evse_controller.messages import ExiError, Message, Schema, decode, encode, from_json, to_json
+from evse_controller.messages import (
+    ExiError,
+    Message,
+    Node,
+    Schema,
+    codec,
+    decode,
+    encode,
+    from_json,
+    to_json,
+)
 from evse_controller.messages.codec import DEFAULT_LIMIT, HEADER, coders
+from evse_controller.messages.fragments import decode_fragment, encode_fragment
 
 SLOWEST_S = 0.05  # CPU time for up to 8 KiB, and for every 8 KiB of longer frames
 PER_BYTES = 8192
@@ -26,8 +38,12 @@ HANG_S = 2.0  # CPU time after which a frame of up to 8 KiB is given up
 PEAK_BASE, PEAK_PER_BYTE = 256 * 1024, 400
 SUSPECTS = 50  # frames that are judged again
 PEAK_EVERY = 997  # frames between two whose memory is measured
-GROWTH_BLOCKS = 3000  # memory blocks that a run may hold more at its end than after its first fifth
+GROWTH_BLOCKS = 3000  # memory blocks that a run may hold more at its end than after its warm-up
 GROWTH_BYTES = 24 << 20  # the same of resident memory
+WARM_UP = 10_000  # frames after which all that is kept once has been met
+REPLAYED = 600  # frames at a run's end that are judged twice more; the second time must leave nothing behind
+REPLAYED_LONGEST = 512  # bytes of such a frame
+REPLAY_BLOCKS = REPLAYED // 2
 
 
 class Finding(Exception):
@@ -56,6 +72,7 @@ class Tally:
     executed: int = 0
     accepted: int = 0
     deviating: int = 0
+    fragments: int = 0
     slowest_s: float = 0.0
     longest: int = 0
     peak_bytes: int = 0
@@ -66,6 +83,7 @@ class Tally:
         self.executed += other.executed
         self.accepted += other.accepted
         self.deviating += other.deviating
+        self.fragments += other.fragments
         self.slowest_s = max(self.slowest_s, other.slowest_s)
         self.longest = max(self.longest, other.longest)
         self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
@@ -74,9 +92,15 @@ class Tally:
     def __str__(self) -> str:
         return (
             f"{self.executed} frames executed, {self.accepted} were messages ({self.deviating} with deviations), "
+            f"{self.fragments} of them fragments, "
             f"slowest {self.slowest_s * 1e3:.1f} ms per 8 KiB, longest {self.longest} bytes, "
             f"largest decode {self.peak_bytes >> 10} KiB, growth {self.grown_blocks} blocks"
         )
+
+
+def strictly(schema: Schema, data: bytes) -> Message:
+    """The message of a document that does not deviate."""
+    return codec.decode(schema, data, strict=True)
 
 
 class Judge:
@@ -92,22 +116,25 @@ class Judge:
         self.slow: list[tuple[float, str, str]] = []
         self.decode: Callable[[Schema, bytes], Message] = decode
         self.encode: Callable[[Message], bytes] = encode
+        self.strictly: Callable[[Schema, bytes], Message] = strictly
+        self.fragment: Callable[[Schema, bytes], tuple[str, Node]] = decode_fragment
         signal.signal(signal.SIGPROF, _hung)
 
-    def judge(self, schema: Schema, frame: bytes) -> bool:
-        """Whether the frame is a message; Finding if a rule is broken."""
+    def judge(self, schema: Schema, frame: bytes, fragment: bool = False) -> bool:
+        """Whether the frame is a message, or an element in a fragment; Finding if a rule is broken."""
         tally = self.tally
         tally.executed += 1
+        tally.fragments += fragment
         tally.longest = max(tally.longest, len(frame))
         scale = max(1.0, len(frame) / PER_BYTES) * self.patience
         try:
             signal.setitimer(signal.ITIMER_PROF, HANG_S * scale)
             try:
                 started = time.process_time()
-                result = self._decoded(schema, frame)
+                result = self._decoded(schema, frame, fragment)
                 spent = time.process_time() - started
                 if spent > SLOWEST_S * scale / 3:
-                    spent = min(spent, self._measured_again(schema, frame))
+                    spent = min(spent, self._measured_again(schema, frame, fragment))
                 if spent > SLOWEST_S * scale:
                     raise Finding(schema.name, frame, f"decoding takes {spent * 1e3:.0f} ms")
                 tally.slowest_s = max(tally.slowest_s, spent / scale)
@@ -116,12 +143,19 @@ class Judge:
                         self.slow, (spent / scale, schema.name, frame.hex())
                     )
                 if tally.executed % PEAK_EVERY == 0:
-                    self._small(schema, frame)
+                    self._small(schema, frame, fragment)
                 if isinstance(result, ExiError):
-                    self._complete(schema, frame, result)
+                    self._complete(schema, frame, result, fragment)
+                    if not fragment:
+                        self._strict(schema, frame, None)
                     return False
                 tally.accepted += 1
-                self._behaves(schema, frame, result)
+                if isinstance(result, tuple):
+                    if encode_fragment(schema, *result) != frame:
+                        raise Finding(schema.name, frame, "a fragment that is encoded otherwise")
+                else:
+                    self._strict(schema, frame, result)
+                    self._behaves(schema, frame, result)
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
         except Hang:
@@ -132,25 +166,39 @@ class Judge:
             raise Finding(schema.name, frame, f"{type(error).__name__}: {error}") from error
         return True
 
-    def _decoded(self, schema: Schema, frame: bytes) -> Message | ExiError:
+    def _decoded(self, schema: Schema, frame: bytes, fragment: bool) -> Message | tuple[str, Node] | ExiError:
         try:
-            return self.decode(schema, frame)
+            return self.fragment(schema, frame) if fragment else self.decode(schema, frame)
         except ExiError as error:
             return error
 
-    def _measured_again(self, schema: Schema, frame: bytes) -> float:
+    def _strict(self, schema: Schema, frame: bytes, result: Message | None) -> None:
+        """Strict decoding gives the same message, and an error where the other tells of deviations or fails."""
+        if len(frame) > PER_BYTES:
+            return
+        try:
+            message = self.strictly(schema, frame)
+        except ExiError as error:
+            self._complete(schema, frame, error, False)
+            if result is not None and not result.deviations:
+                raise Finding(schema.name, frame, f"accepted without deviation, but not strictly: {error}") from None
+            return
+        if result is None or result.deviations or not (message == result and not message.deviations):
+            raise Finding(schema.name, frame, "strict decoding accepts what deviates")
+
+    def _measured_again(self, schema: Schema, frame: bytes, fragment: bool) -> float:
         """The best of seven, since other programs take from this one's time even where CPU time is counted."""
         best = float("inf")
         for _ in range(7):
             started = time.process_time()
-            self._decoded(schema, frame)
+            self._decoded(schema, frame, fragment)
             best = min(best, time.process_time() - started)
         return best
 
-    def _small(self, schema: Schema, frame: bytes) -> None:
+    def _small(self, schema: Schema, frame: bytes, fragment: bool) -> None:
         tracemalloc.start()
         try:
-            self._decoded(schema, frame)
+            self._decoded(schema, frame, fragment)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -158,14 +206,14 @@ class Judge:
         if peak > PEAK_BASE + PEAK_PER_BYTE * len(frame):
             raise Finding(schema.name, frame, f"{peak} bytes of memory for a frame of {len(frame)}")
 
-    def _complete(self, schema: Schema, frame: bytes, error: ExiError) -> None:
+    def _complete(self, schema: Schema, frame: bytes, error: ExiError, fragment: bool) -> None:
         """An error names schema, path, offset and reason."""
         size = 8 * len(frame)
         located = error.offset is not None and 0 <= error.offset <= size
         if error.schema != schema.name or not error.reason or not located or not str(error):
             raise Finding(schema.name, frame, f"incomplete error {error!r} (schema {error.schema}, bit {error.offset})")
         module = coders(schema)
-        if len(frame) < 2 or frame[0] != HEADER or len(frame) > DEFAULT_LIMIT:
+        if fragment or len(frame) < 2 or frame[0] != HEADER or len(frame) > DEFAULT_LIMIT:
             return
         code = int.from_bytes(frame[1:5].ljust(4, b"\0"), "big") >> 32 - module.DOCUMENT_BITS
         root = module.ROOT_DECODERS.get(code)
@@ -203,10 +251,19 @@ class Judge:
 
 
 class Growth:
-    """Whether a run holds more memory at its end than after its warm-up."""
+    """Whether judging frames leaves memory behind.
 
-    def __init__(self) -> None:
-        self.blocks, self.resident = self._now()
+    Some is kept once for all, and a run of any length begins with that. So a long run is judged from behind its
+    warm-up on, and every run by its last small frames: they are judged once more, which brings about what is kept of
+    them, and then again, which must leave nothing behind.
+    """
+
+    def __init__(self, judge: Judge, count: int) -> None:
+        """Of a run that `judge` does, of `count` frames."""
+        self._judge = judge
+        self._warm = max(count // 5, WARM_UP)
+        self._start: tuple[int, int] | None = None
+        self._last: deque[tuple[Schema, bytes, bool]] = deque(maxlen=REPLAYED)
 
     @staticmethod
     def _now() -> tuple[int, int]:
@@ -214,13 +271,36 @@ class Growth:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return sys.getallocatedblocks(), pages * resource.getpagesize()
 
-    def check(self, frames: int) -> int:
+    def judged(self, schema: Schema, frame: bytes, fragment: bool = False) -> None:
+        """Say that a frame has been judged."""
+        if len(frame) <= REPLAYED_LONGEST:
+            self._last.append((schema, frame, fragment))
+        if self._start is None and self._judge.tally.executed >= self._warm:
+            self._start = self._now()
+
+    def check(self) -> int:
         """How many blocks are held more; an error beyond what a run of any length may add."""
-        blocks, resident = self._now()
-        grown = blocks - self.blocks
-        if grown > GROWTH_BLOCKS or resident - self.resident > GROWTH_BYTES:
+        grown = 0
+        if self._start is not None:
+            blocks, resident = self._now()
+            grown = blocks - self._start[0]
+            self._hold(grown, resident - self._start[1], self._judge.tally.executed, GROWTH_BLOCKS)
+        judge = Judge(self._judge.patience)
+        frames = list(self._last)
+        blocks = resident = 0
+        for again in (False, True):
+            if again:
+                blocks, resident = self._now()
+            for frame in frames:
+                judge.judge(*frame)
+        last, size = self._now()
+        self._hold(last - blocks, size - resident, len(frames), REPLAY_BLOCKS)
+        return max(grown, last - blocks, 0)
+
+    @staticmethod
+    def _hold(blocks: int, resident: int, frames: int, most: int) -> None:
+        if blocks > most or resident > GROWTH_BYTES:
             raise AssertionError(
-                f"growth: {frames} frames left {grown} blocks and {resident - self.resident} bytes behind "
-                f"(at most {GROWTH_BLOCKS} and {GROWTH_BYTES})"
+                f"growth: {frames} frames left {blocks} blocks and {resident} bytes behind "
+                f"(at most {most} and {GROWTH_BYTES})"
             )
-        return max(grown, 0)

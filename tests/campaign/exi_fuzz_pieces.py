@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from evse_controller.exi.irregular import States
-from evse_controller.messages import Message, Node
+from evse_controller.messages import Message, Node, Schema
 from evse_controller.messages.base import Field, Kind
 from evse_controller.messages.codec import HEADER, coders
 
@@ -101,10 +101,14 @@ def uint(value: int) -> tuple[int, int]:
 
 
 class Writer:
-    """Writes one document; with `c_lists`, full lists end as the common C encoder ends them."""
+    """Writes one document; with `c_lists`, full lists end as the common C encoder ends them.
 
-    def __init__(self, c_lists: bool = False) -> None:
+    With `empties`, empty elements end by the second-level end element, as EXIficient ends them.
+    """
+
+    def __init__(self, c_lists: bool = False, empties: bool = False) -> None:
         self.c_lists = c_lists
+        self.empties = empties
         self.parts: list[str] = []
         self.pieces: list[Piece] = []
         self.size = 0
@@ -115,6 +119,18 @@ class Writer:
         self._put("bit", HEADER, 8, 0)
         self._put("code", module.ROOT_ENCODERS[type(message)][0], module.DOCUMENT_BITS, len(module.ROOT_ENCODERS))
         self._node(message)
+        return self._done()
+
+    def fragment(self, schema: Schema, element: str, node: Node) -> Document:
+        """The fragment of an element."""
+        module = coders(schema)
+        self._put("bit", HEADER, 8, 0)
+        self._put("code", module.FRAGMENT_CODERS[element][0], module.FRAGMENT_BITS, module.FRAGMENT_END)
+        self._node(node)
+        self._put("code", module.FRAGMENT_END, module.FRAGMENT_BITS, module.FRAGMENT_END)
+        return self._done()
+
+    def _done(self) -> Document:
         return Document(int("".join(self.parts), 2), self.size, self.pieces)
 
     def _put(self, role: str, value: int, width: int, count: int) -> None:
@@ -175,6 +191,9 @@ class Writer:
             self._node(value)
             return
         boxed = field.place in ("element", "substitution")
+        if boxed and self.empties and value in ("", b""):
+            self._put("code", 0b1000, 4, 1)
+            return
         if boxed:
             self._code(0, 1)
         self._simple(value, field.type)

@@ -220,6 +220,7 @@ def test_binary_does_not_go_to_a_terminal(capsys: pytest.CaptureFixture[str], mo
     (json.dumps(STOP) + '{"DC_NonsenseReq": 1}', 1, "message 2: ISO20_DC: 'DC_NonsenseReq' is no message"),
     ('{"DC_EVStatus": {}}', 2, "DC_EVStatus stands in several schemas"),
     ('{"a": \n  nonsense}', 2, "line 2 column 3: Expecting value"),
+    ('{"SessionStopRes": {"Header": {"TimeStamp": ' + "9" * 5000 + "}}}", 2, "a number of too many digits"),
     ('{"a": ' * 100_000, 2, "nested too deeply"),
     ('{"SessionStopReq": {}, "SessionStopRes": {}}', 1, "one element is expected"),
     ('{"error": "broken", "hex": "80"}', 1, "it was not decoded: broken"),

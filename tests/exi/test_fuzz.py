@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from evse_controller.messages import ExiError, Message, Schema, decode, encode
+from evse_controller.messages import ExiError, Message, Node, Schema, decode, encode
+from evse_controller.messages.fragments import decode_fragment
 from evse_controller.messages.generated.app_protocol import SupportedAppProtocolRes
 from tests.campaign import exi_fuzz, exi_fuzz_guided, exi_fuzz_oracle
 from tests.campaign.exi_fuzz_corpus import FILE, read_corpus, select, selector
+from tests.campaign.exi_fuzz_heavy import MOST, heavy_frame
 from tests.campaign.exi_fuzz_mutate import ObjectMutator
 from tests.campaign.exi_fuzz_oracle import Finding, Judge
 from tests.campaign.exi_fuzz_pieces import Writer
@@ -165,6 +167,7 @@ def test_without_a_defect_the_campaign_is_green(seeds: exi_fuzz.Seeds) -> None:
     assert tally.executed >= 2000
     assert 100 < tally.accepted < 1900
     assert tally.peak_bytes > 0
+    assert tally.grown_blocks < 100
 
 
 @pytest.mark.parametrize("planted", PLANTED)
@@ -186,9 +189,61 @@ def test_growth_turns_the_campaign_red(seeds: exi_fuzz.Seeds, monkeypatch: pytes
         return decode(schema, data)
 
     monkeypatch.setattr(exi_fuzz_oracle, "decode", grows)
+    # At the smallest scale the last frames tell, judged again; in a long run what comes behind the warm-up does too.
+    with pytest.raises(AssertionError, match=r"growth: \d{3} frames left \d+ blocks"):
+        exi_fuzz.share(seeds, 1000, "1")
+    monkeypatch.setattr(exi_fuzz_oracle, "WARM_UP", 1000)
     monkeypatch.setattr(exi_fuzz_oracle, "GROWTH_BLOCKS", 1000)
-    with pytest.raises(AssertionError, match="growth"):
+    with pytest.raises(AssertionError, match=r"growth: \d{4} frames left \d+ blocks"):
         exi_fuzz.share(seeds, 3000, "1")
+
+
+@pytest.mark.parametrize(("strictly", "what"), [
+    (decode, "strict decoding accepts what deviates"),
+    (lambda schema, data: decode(schema, data[:-1], strict=True), "accepted without deviation, but not strictly"),
+])
+def test_strict_decoding_that_differs_turns_the_campaign_red(
+    strictly: Decode, what: str, seeds: exi_fuzz.Seeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exi_fuzz_oracle, "strictly", strictly)
+    with pytest.raises(Finding, match=what):
+        exi_fuzz.share(seeds, 2000, "1")
+
+
+def test_a_defect_in_fragments_turns_the_campaign_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    def misread(schema: Schema, data: bytes) -> tuple[str, Node]:
+        element, node = decode_fragment(schema, data)
+        if hasattr(node, "id"):
+            node.id = "another"
+        return element, node
+
+    signed = exi_fuzz.Seeds([Schema.XMLDSIG])
+    judge = Judge()
+    for schema, frame in exi_fuzz.fragments(random.Random(1), signed):
+        judge.judge(schema, frame, fragment=True)
+    assert judge.tally.fragments == judge.tally.executed
+    assert 5 < judge.tally.accepted < judge.tally.fragments - 5
+    monkeypatch.setattr(exi_fuzz_oracle, "decode_fragment", misread)
+    monkeypatch.setattr(exi_fuzz, "FRAGMENTS", 1.0)
+    with pytest.raises(Finding, match="a fragment that is encoded otherwise"):
+        exi_fuzz.share(signed, 500, "1")
+
+
+def test_the_frames_that_cost_most_are_among_the_mutations() -> None:
+    """Many tolerable faults behind much content, so that a bound on the readings is what keeps them quick."""
+    signed = exi_fuzz.Seeds([Schema.ISO2])
+    rng = random.Random(1)
+    frames = [heavy_frame(rng, signed.messages[Schema.ISO2]) for _ in range(30)]
+    assert max(map(len, frames)) > 6000
+    assert all(len(frame) <= MOST for frame in frames)
+    cut = deviating = 0
+    for frame in frames:
+        try:
+            deviating += bool(decode(Schema.ISO2, frame).deviations)
+        except ExiError as error:
+            cut += error.reason.startswith("the data end")
+    assert cut > 5
+    assert deviating > 5
 
 
 def test_a_defect_in_a_worker_process_reaches_the_campaign(

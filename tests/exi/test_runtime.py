@@ -90,6 +90,15 @@ def test_a_string_that_ends_early_or_has_a_character_without_end() -> None:
         read_characters(put_uint(1, 1 + 2) << 32 | 0xFFFFFFFF, 40, 10)
 
 
+@pytest.mark.parametrize("value", [1 << 203, -(1 << 203) - 1])
+def test_integers_that_could_not_be_read_are_not_written(value: int) -> None:
+    with pytest.raises(ExiError, match="an integer of at most 203 bits"):
+        put_integer(1, value)
+    least = value - 1 if value > 0 else value + 1
+    x = put_integer(1, least)
+    assert read_integer(x, size(x)) == (least, 0)
+
+
 def test_bounds_come_before_allocation() -> None:
     x = put_uint(1, 2**34)
     with pytest.raises(ExiError, match="where 0 to 10 are allowed"):

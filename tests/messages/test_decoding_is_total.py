@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evse_controller.messages import ExiError, Message, Schema, decode, encode
+from evse_controller.messages.codec import NO_ROOT
 from evse_controller.messages.generated.app_protocol import AppProtocol, SupportedAppProtocolReq
 from evse_controller.messages.generated.common_messages import (
     ChargeProgress,
@@ -131,7 +132,7 @@ def test_the_size_limit_comes_first() -> None:
 @pytest.mark.parametrize(("data", "words"), [
     (b"\x80" * 101, "ISO20_DC, bit 0: 101 bytes where 100 are allowed"),
     (b"\x90\x00\x00", "ISO20_DC, bit 0: no EXI header (0x80) with a document behind it"),
-    (b"\x80\xfc", "ISO20_DC, bit 8: root element code 63 is no message of this schema"),
+    (b"\x80\xfc", f"ISO20_DC, bit 8: root element code 63 {NO_ROOT}"),
 ])
 def test_data_that_are_no_document_have_an_error_with_schema_and_place(data: bytes, words: str) -> None:
     with pytest.raises(ExiError) as caught:
@@ -192,3 +193,13 @@ def test_an_error_in_a_long_list_has_its_index_and_its_place() -> None:
         decode(Schema.ISO20_COMMON, data[:middle] + b"\xff" * 20 + data[middle + 20:])
     assert "EVPowerProfileEntry[10" in caught.value.path
     assert abs((caught.value.offset or 0) - 8 * middle) < 200
+
+
+@pytest.mark.parametrize(("schema", "data", "words"), [
+    (Schema.XMLDSIG, "80180504", "root element code 3 is no message of this schema, or an element that no document"),
+    (Schema.ISO20_DC, "809d406f0836f0f0f072f074", "or an element that no document begins with"),
+])
+def test_global_elements_that_are_no_documents(schema: Schema, data: str, words: str) -> None:
+    """DigestValue, whose type is simple, and Signature in a set of messages; as EXIficient writes them."""
+    with pytest.raises(ExiError, match=words):
+        decode(schema, bytes.fromhex(data))

@@ -1,11 +1,12 @@
 """The encoder refuses what the schema forbids and says where."""
 
+import time
 from typing import Any
 
 import pytest
 
-from evse_controller.messages import ExiError, Message, Schema, encode, from_json, schema_of
-from evse_controller.messages.generated import iso2
+from evse_controller.messages import ExiError, Message, Schema, decode, encode, from_json, schema_of
+from evse_controller.messages.generated import iso2, xmldsig
 from evse_controller.messages.generated.app_protocol import AppProtocol, SupportedAppProtocolReq
 from evse_controller.messages.generated.common_messages import (
     Authorization,
@@ -75,6 +76,11 @@ CASES: list[tuple[Message, str]] = [
     (DC_PreChargeRes(HEADER, ResponseCode.OK, RationalNumber(0, 40000)), "DC_PreChargeRes/EVSEPresentVoltage/Value"),
     (DC_PreChargeRes(HEADER, ResponseCode.OK, 400), "DC_PreChargeRes/EVSEPresentVoltage"),  # type: ignore[arg-type]
     (DC_ChargeLoopReq(HEADER, False, ZERO, ZERO), "DC_ChargeLoopReq/CLReqControlMode"),  # type: ignore[arg-type]
+    (header(time_stamp=10**5000), "SessionStopRes/Header/TimeStamp"),
+    (
+        xmldsig.X509Data(x509_issuer_serial=[xmldsig.X509IssuerSerial("x", 2**203)]),
+        "X509Data/X509IssuerSerial[0]/X509SerialNumber",
+    ),
     (DC_ChargeParameterDiscoveryReq(HEADER, None), "DC_ChargeParameterDiscoveryReq/DC_CPDReqEnergyTransferMode"),  # type: ignore[arg-type]
 ]
 
@@ -103,6 +109,55 @@ def test_a_class_without_a_root_element_is_refused() -> None:
     assert caught.value.schema == "ISO20_COMMON"
     with pytest.raises(ExiError, match="Message is the class of no element"):
         encode(Message())
+
+
+def test_a_global_element_without_content_that_is_supported_is_no_document() -> None:
+    with pytest.raises(ExiError, match="required content is missing, and foreign content not supported"):
+        encode(xmldsig.SignatureProperty(target="x"))
+    with pytest.raises(ExiError, match="KeyValue: element"):
+        encode(xmldsig.KeyValue(xmldsig.DSAKeyValue(y=b"x"), xmldsig.RSAKeyValue(b"x", b"x")))
+
+
+@pytest.mark.parametrize("serial", [2**203 - 1, -(2**203), 2**160, 0])
+def test_a_serial_number_that_is_encoded_is_decoded(serial: int) -> None:
+    message = xmldsig.X509Data(x509_issuer_serial=[xmldsig.X509IssuerSerial("x", serial)])
+    assert decode(Schema.XMLDSIG, encode(message), strict=True) == message
+
+
+@pytest.mark.parametrize("serial", [2**203, -(2**203) - 1, 1 << 400_000], ids=lambda value: str(value.bit_length()))
+def test_a_serial_number_that_could_not_be_decoded_is_refused(serial: int) -> None:
+    message = xmldsig.X509Data(x509_issuer_serial=[xmldsig.X509IssuerSerial("x", serial)])
+    started = time.process_time()
+    with pytest.raises(ExiError, match=r"is not an integer \(at most 203 bits\)") as caught:
+        encode(message)
+    assert time.process_time() - started < 0.1
+    assert caught.value.path == "X509Data/X509IssuerSerial[0]/X509SerialNumber"
+
+
+class Nameless:
+    def __repr__(self) -> str:
+        raise KeyError("no name")
+
+
+@pytest.mark.parametrize(("value", "shown"), [
+    (10**5000, "an integer of 16610 bits"), (-(10**5000), "an integer of 16610 bits"), (1 << 64, f"{1 << 64}"),
+    ("x" * 10**6, "'" + "x" * 56 + "..."), ([HEADER] * 4, "a list of 4"), (HEADER, "a MessageHeader"),
+    (Nameless(), "a Nameless"),
+], ids=lambda value: type(value).__name__)
+def test_the_reason_shows_a_wrong_value_whatever_it_is(value: Any, shown: str) -> None:
+    with pytest.raises(ExiError) as caught:
+        encode(header(time_stamp=value))
+    assert caught.value.path == "SessionStopRes/Header/TimeStamp"
+    assert caught.value.reason == f"{shown} is not an integer (0..18446744073709551615)"
+
+
+def test_a_message_that_contains_itself_is_refused_and_can_be_shown() -> None:
+    message = SessionStopRes(HEADER, ResponseCode.OK)
+    message.header = message  # type: ignore[assignment]
+    with pytest.raises(ExiError, match="a SessionStopRes is not a MessageHeader") as caught:
+        encode(message)
+    assert caught.value.path == "SessionStopRes/Header"
+    assert repr(message) == "SessionStopRes(header=..., response_code=OK)"
 
 
 @pytest.mark.parametrize("evse_id", ["DE*EVC", "x" * 38, ""])

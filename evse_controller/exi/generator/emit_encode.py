@@ -7,6 +7,7 @@ the terminal that comes next.
 
 from __future__ import annotations
 
+from evse_controller.exi.bits import BIG_GROUPS
 from evse_controller.exi.generator.emit_bits import PutRun
 from evse_controller.exi.generator.emit_classes import facets, type_name
 from evse_controller.exi.generator.emit_common import (
@@ -15,6 +16,7 @@ from evse_controller.exi.generator.emit_common import (
     Row,
     binary_limit,
     fixed_bits,
+    groups,
     is_fixed,
     is_unsigned,
     item_limit,
@@ -219,12 +221,16 @@ class EncoderEmitter:
             add(f'    raise invalid({value}, "a {type_name(kind)}")')
             run.variable(bits_for(len(kind.values)), value)
             return
-        limits = facets(kind) or "any size"
+        limits = facets(kind) or f"at most {7 * BIG_GROUPS} bits"
         condition = f"type({value}) is not int"
         if kind.low is not None and kind.high is not None:
             condition += f" or not {kind.low} <= {value} <= {kind.high}"
         elif kind.low is not None:
             condition += f" or {value} < {kind.low}"
+        elif kind.high is not None:
+            condition += f" or {value} > {kind.high}"
+        if groups(kind) == BIG_GROUPS:  # more than the decoder accepts
+            condition += f" or ({value} if {value} >= 0 else ~{value}) >> {7 * BIG_GROUPS}"
         add(f"if {condition}:")
         add(f'    raise invalid({value}, "an integer ({limits})")')
         if is_fixed(kind):

@@ -1280,8 +1280,8 @@ def encode_X509IssuerSerial(x: int, m: X509IssuerSerial) -> int:
         x = put_string(x << 2, m.x509_issuer_name, 4096)
         at = "X509SerialNumber"
         x509_serial_number = m.x509_serial_number
-        if type(x509_serial_number) is not int:
-            raise invalid(x509_serial_number, "an integer (any size)")
+        if type(x509_serial_number) is not int or (x509_serial_number if x509_serial_number >= 0 else ~x509_serial_number) >> 203:
+            raise invalid(x509_serial_number, "an integer (at most 203 bits)")
         x = x << 3
         x = put_uint(x << 1, x509_serial_number) if x509_serial_number >= 0 else put_uint(x << 1 | 1, -1 - x509_serial_number)
         return x << 2
