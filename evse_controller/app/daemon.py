@@ -55,12 +55,10 @@ def ntp_synchronised() -> bool:
 
 def load_protocols(ac: bool) -> None:
     """What a car's first messages need, imported before the first heartbeat: an import cannot yield to the loop."""
-    import evse_controller.secc.iso20.session
+    import evse_controller.secc.iso20.session  # noqa: F401
+    from evse_controller.secc.iso20.services import rows_of
 
-    if ac:
-        import evse_controller.messages.generated.ac
-    else:
-        import evse_controller.messages.generated.dc  # noqa: F401
+    rows_of(1 if ac else 2)
 
 
 class Daemon:

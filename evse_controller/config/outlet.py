@@ -15,7 +15,8 @@ DEVICE_ROLES = {DC: ("mcu", "power", "meter", "isolation"), AC: ("mcu", "meter")
 @dataclass(frozen=True, slots=True)
 class AcSection:
     """Mains of an AC outlet. `max_current_a`: per phase, the weakest of fuse, cable and contactor; voltages line to
-    neutral. `ac_export_authorised`: the site may be fed by the cars' own inverters (see `AcStationConfig`)."""
+    neutral. `ac_export_authorised`: the site may be fed by the cars' own inverters. `socket`: the driver brings the
+    cable, whose rating is read from its proximity contact (see `AcStationConfig`)."""
 
     max_current_a: float
     phases: int = 3
@@ -26,6 +27,7 @@ class AcSection:
     max_discharge_current_a: float = 0.0
     max_asymmetry_w: float | None = None
     power_ramp_w_per_s: float | None = None
+    socket: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.max_current_a <= 125:

