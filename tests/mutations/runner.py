@@ -5,7 +5,9 @@ An entry: `file`, `find` (must stand exactly once in the file), `replace`, `test
 
 from __future__ import annotations
 
+import compileall
 import os
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -50,7 +52,7 @@ def load(folder: Path | None = None) -> list[Mutation]:
 def _pytest(tree: Path, test: str) -> subprocess.CompletedProcess[str]:
     environment = dict(os.environ, PYTHONPATH=str(tree), PYTHONDONTWRITEBYTECODE="1")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", test],
+        [sys.executable, "-m", "pytest", "-n0", "-x", "-q", "--no-header", test],
         cwd=tree,
         env=environment,
         capture_output=True,
@@ -71,6 +73,8 @@ def run(mutations: Sequence[Mutation]) -> list[str]:
                 shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
             elif source.exists():
                 shutil.copy(source, tree / name)
+        # Compiled once, checked by the source's hash: a mutated file is compiled anew, whatever its size and time.
+        compileall.compile_dir(tree, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
         for test in sorted({m.test for m in mutations}):
             before = _pytest(tree, test)
             if before.returncode != 0:
