@@ -23,7 +23,7 @@ from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Notification
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.connection import Connection
-from evse_controller.secc.connection import Output as StationOutput
+from evse_controller.secc.output import Output as StationOutput
 from evse_controller.secc.reply import Transport
 from evse_controller.secc.surroundings import Peer
 from evse_controller.site import Direction

@@ -30,6 +30,7 @@ from evse_controller.model.snapshot import EvseSnapshot
 from evse_controller.secc import sap
 from evse_controller.secc.coding import FLAWED_BYTES, Coded, Work, weight
 from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.output import Output
 from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply, Session, Transport
 from evse_controller.secc.streams import Stream, stream_of
 from evse_controller.secc.surroundings import NOBODY, Surroundings
@@ -47,27 +48,6 @@ _ENDED = "Ended"
 _UNSENT = 64  # answers of one turn, far more than are ever on their way
 _TOLD = 8  # deviations of one request that are logged line by line
 _GoOn: TypeAlias = "Callable[[Coded, EvseSnapshot, float], Output]"
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One effect of a connection.
-
-    `data` is a whole V2GTP frame to send, None for nothing; `payload_type` and `message` describe it for the log.
-    `commands` go to the station before anything is sent. `close` set: close the socket now (after sending `data`).
-    `work`: run it, and give its result to `coded`; what follows from it comes then. `beside`: it belongs to a side
-    stream, so that `receive` may go on being called while its work is out.
-    """
-
-    data: bytes | None = None
-    payload_type: int | None = None
-    message: Message | None = None
-    request: Message | None = None
-    commands: tuple[Command, ...] = ()
-    event: MessageEvent | None = None
-    close: CloseReason | None = None
-    work: Work | None = None
-    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from evse_controller.model.commands import (
     SessionOpened,
 )
 from evse_controller.model.fault import Fault, FaultCode
-from evse_controller.secc.connection import Output
+from evse_controller.secc.output import Output
 from evse_controller.secc.reply import MessageEvent
 from evse_controller.store import Journal
 from hal.api import DcMeterReading

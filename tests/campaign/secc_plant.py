@@ -17,7 +17,7 @@ from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import EvseSnapshot, Step
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import Phase
-from evse_controller.secc.connection import Output
+from evse_controller.secc.output import Output
 from hal.sim.plant import Plant
 from tests.secc.ev import SCHEDULED, SNAPSHOT, header, loop
 from tests.secc.judge import ENERGY_STATES

@@ -25,8 +25,9 @@ from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot, Schedu
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Authorization, DcPresent, DcRatings, EvseSnapshot, MeterTotals, Step
 from evse_controller.secc.config import SeccConfig
-from evse_controller.secc.connection import Connection, Output
+from evse_controller.secc.connection import Connection
 from evse_controller.secc.iso20.session import Iso20Session
+from evse_controller.secc.output import Output
 from evse_controller.secc.reply import Reply, Transport
 from evse_controller.secc.streams import Stream
 from evse_controller.secc.surroundings import NOBODY, Surroundings

@@ -21,7 +21,8 @@ from evse_controller.messages.generated.common_types import DisplayParameters, R
 from evse_controller.model import commands as c
 from evse_controller.model.offer import PowerSlot
 from evse_controller.secc.config import SeccConfig
-from evse_controller.secc.connection import Connection, Output
+from evse_controller.secc.connection import Connection
+from evse_controller.secc.output import Output
 from evse_controller.secc.reply import CloseReason, Transport
 from evse_controller.secc.v2gtp import PAYLOAD_OF_SCHEMA, PayloadType, encode_frame
 from tests.campaign.secc_sequences import Wire

@@ -13,7 +13,8 @@ from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model import commands as c
 from evse_controller.secc.coding import Work, weight
 from evse_controller.secc.config import MAX_MESSAGE_LIMIT, SeccConfig
-from evse_controller.secc.connection import Connection, Output
+from evse_controller.secc.connection import Connection
+from evse_controller.secc.output import Output
 from evse_controller.secc.reply import CloseReason, Transport
 from evse_controller.secc.v2gtp import PayloadType, encode_frame
 from tests.campaign.secc_sequences import Wire

@@ -9,7 +9,7 @@ import pytest
 
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import Processing, ResponseCode
-from evse_controller.secc.connection import Output
+from evse_controller.secc.output import Output
 from evse_controller.secc.reply import CloseReason
 from evse_controller.secc.streams import Stream, stream_of
 from evse_controller.secc.v2gtp import PayloadType

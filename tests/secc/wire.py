@@ -14,7 +14,8 @@ from typing import Any
 from evse_controller.messages.base import Kind, Message, Node
 from evse_controller.messages.generated.common_types import RationalNumber, ResponseCode
 from evse_controller.secc.coding import Work
-from evse_controller.secc.connection import Connection, Output
+from evse_controller.secc.connection import Connection
+from evse_controller.secc.output import Output
 from evse_controller.secc.streams import Stream, stream_of
 from evse_controller.secc.v2gtp import PAYLOAD_OF_SCHEMA, PayloadType
 from tests.secc.ev import Bench, connection, frame, read

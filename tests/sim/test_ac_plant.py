@@ -101,7 +101,7 @@ def test_opened_contactor_ends_the_current_at_once() -> None:
     site.run(0.05)
     assert site.car.power_w == 0.0
     assert site.world.outlet_v == 0.0
-    assert site.broken == ["opened-under-load"]
+    assert site.broken == []  # an AC contactor may break what the charger takes
 
 
 @settings(max_examples=15, deadline=None)
