@@ -10,7 +10,7 @@ from evse_controller.energy.manager import EnergyManager
 from evse_controller.model.commands import EvAcLimits
 from evse_controller.model.power import PhasePower
 from evse_controller.model.snapshot import AcRatings
-from tests.energy.test_manager import DAY, EV, NEEDS, NOON, OUTLOOK, RATINGS, SCHEDULED, _finish, _manager
+from tests.energy.planning import DAY, EV, NEEDS, NOON, OUTLOOK, RATINGS, SCHEDULED, finish, manager_of
 
 THREE = PhasePower(7360.0, 7360.0, 7360.0)
 NOTHING = PhasePower(0.0, 0.0, 0.0)
@@ -20,10 +20,10 @@ WIDE = replace(OUTLOOK, import_limit_w=50_000.0, export_limit_w=50_000.0)
 
 
 def planned(needs: object, ev: EvAcLimits, bidirectional: bool = True, **config: float) -> EnergyManager:
-    manager = _manager(charge_efficiency=1.0, discharge_efficiency=1.0, **config)
+    manager = manager_of(charge_efficiency=1.0, discharge_efficiency=1.0, **config)
     manager.observe(WIDE, NOON, 0.0)
     manager.request(needs, ev, AC_RATINGS, bidirectional, NOON)  # type: ignore[arg-type]
-    _finish(manager)
+    finish(manager)
     assert manager.problem is None
     return manager
 
@@ -64,10 +64,10 @@ def test_without_a_bidirectional_service_or_a_stated_discharge_nothing_is_fed_ba
 
 def test_limits_of_the_other_kind_of_outlet_allow_nothing() -> None:
     for ev, ratings in ((AC_EV, RATINGS), (EV, AC_RATINGS)):
-        manager = _manager()
+        manager = manager_of()
         manager.observe(WIDE, NOON, 0.0)
         manager.request(NEEDS, ev, ratings, True, NOON)
-        _finish(manager)
+        finish(manager)
         assert manager.wish(DAY + 13 * 3600.0).setpoint_w in (0.0, None)
 
 
@@ -75,5 +75,5 @@ def test_the_loop_may_shrink_the_evs_limits() -> None:
     manager = planned(NEEDS, AC_EV)
     small = replace(AC_EV, max_charge_w=PhasePower(1380.0, 0.0, 0.0))
     manager.update(replace(NEEDS, target_wh=25_000.0), small, None, NOON + 5, 0.0)
-    _finish(manager)
+    finish(manager)
     assert manager.wish(NOON + 6).setpoint_w == pytest.approx(1380.0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from evse_controller.energy.ev_offer import EvAsk
 from evse_controller.energy.manager import EnergyManager
 from evse_controller.model.offer import EnergyOffer, OfferTuple, PowerProfile, PowerSlot, PriceSlot
-from tests.energy.test_manager import DAY, EV, NOON, OUTLOOK, RATINGS, SCHEDULED, _finish, _manager
+from tests.energy.planning import DAY, EV, NOON, OUTLOOK, RATINGS, SCHEDULED, finish, manager_of
 
 PEAK = DAY + 18 * 3600
 
@@ -24,10 +24,10 @@ def offer(power_w: float = -8000.0, price: float = 0.05, hours: int = 24, **chan
 
 
 def planned(ev_offer: EnergyOffer | None) -> EnergyManager:
-    manager = _manager()
+    manager = manager_of()
     manager.observe(OUTLOOK, NOON, 0.0)
     manager.request(SCHEDULED, EV, RATINGS, True, NOON, ev_offer=ev_offer)
-    _finish(manager)
+    finish(manager)
     return manager
 
 
@@ -116,10 +116,10 @@ def test_a_slot_takes_the_tightest_of_what_the_ev_says_within_it(
 def test_an_offer_that_is_not_repeated_in_a_renegotiation_holds_on() -> None:
     manager = planned(offer(power_w=-3000.0))
     manager.request(SCHEDULED, EV, RATINGS, True, NOON, renegotiation=True)
-    _finish(manager)
+    finish(manager)
     assert 0.0 < most(tuple_of(manager, 2).discharging) <= 3000.0
     manager.request(SCHEDULED, EV, RATINGS, True, NOON)
-    _finish(manager)
+    finish(manager)
     assert most(tuple_of(manager, 2).discharging) > 3000.0
 
 
@@ -128,7 +128,7 @@ def test_a_profile_by_an_older_offer_means_that_offer() -> None:
     old = manager.wish(NOON).offer
     assert old is not None
     manager.request(replace(SCHEDULED, target_wh=0.0), EV, RATINGS, True, NOON)
-    _finish(manager)
+    finish(manager)
     manager.accepted(PowerProfile(1, NOON, (), old.offer_id))
     cap = manager.wish(PEAK).discharge_cap
     assert cap is not None

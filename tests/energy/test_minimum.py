@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from evse_controller.energy.manager import EnergyManager
 from evse_controller.model.offer import OfferTuple, PowerProfile, PowerSlot
-from tests.energy.test_manager import (
+from tests.energy.planning import (
     EV,
     NOON,
     OUTLOOK,
     RATINGS,
     SCHEDULED,
-    _at,
-    _finish,
-    _manager,
-    _offer,
-    _planned,
+    at_second,
+    finish,
+    manager_of,
+    offer_of,
+    plan_for,
 )
 
 _NAN = float("nan")
@@ -31,14 +31,14 @@ def _short(minimum_wh: float) -> EnergyManager:
     needs = replace(
         SCHEDULED, minimum_wh=minimum_wh, v2x_minimum_wh=None, target_wh=max(20000.0, minimum_wh), maximum_wh=40000.0
     )
-    return _planned(needs, start_lead_s=360.0)
+    return plan_for(needs, start_lead_s=360.0)
 
 
 def _reaches_s(chosen: OfferTuple, level_wh: float, battery: float) -> float:
     """When full charging under the tuple's caps reaches the level, counted without the lead."""
     stored, second = 0.0, 360
     while stored < level_wh:
-        stored += _at(chosen, second, True) * battery * 60.0 / 3600.0
+        stored += at_second(chosen, second, True) * battery * 60.0 / 3600.0
         second += 60
         if second >= 18 * 3600:
             return second
@@ -50,7 +50,7 @@ def _reaches_s(chosen: OfferTuple, level_wh: float, battery: float) -> float:
 def test_no_offered_tuple_holds_discharge_before_its_own_charging_reached_the_minimum(minimum_wh: float) -> None:
     manager = _short(minimum_wh)
     some = False
-    for chosen in _offer(manager).tuples:
+    for chosen in offer_of(manager).tuples:
         reached_s = _reaches_s(chosen, minimum_wh, manager.config.battery_efficiency)
         start = 0
         for slot in chosen.discharging or (PowerSlot(0, 0.0),):
@@ -78,7 +78,7 @@ def test_accepted_discharge_ends_by_the_meter_where_the_drivers_minimum_begins(t
 
 
 def test_accepted_discharge_ends_at_the_minimum_soc() -> None:
-    manager = _planned(replace(SCHEDULED, minimum_soc=40.0))
+    manager = plan_for(replace(SCHEDULED, minimum_soc=40.0))
     manager.accepted(PowerProfile(2, NOON, ()))
     for soc, allowed in ((41.0, True), (40.0, False), (_NAN, False)):
         manager.update(None, EV, soc, NOON + 60.0, 0.0)
@@ -89,10 +89,10 @@ def test_accepted_discharge_ends_at_the_minimum_soc() -> None:
 
 def test_needs_or_meter_that_are_not_a_number_allow_no_discharge() -> None:
     for change in ({"minimum_wh": _NAN}, {"v2x_minimum_wh": _NAN}, {"minimum_wh": float("-inf")}):
-        manager = _planned(replace(SCHEDULED, **change))  # type: ignore[arg-type]
-        for chosen in _offer(manager).tuples:
+        manager = plan_for(replace(SCHEDULED, **change))  # type: ignore[arg-type]
+        for chosen in offer_of(manager).tuples:
             assert {slot.power_w for slot in chosen.discharging or ()} <= {0.0}
-    manager = _planned(SCHEDULED)
+    manager = plan_for(SCHEDULED)
     manager.accepted(PowerProfile(2, NOON, ()))
     manager.observe(OUTLOOK, NOON + 60.0, _NAN)
     cap = manager.wish(NOON + 60.0).discharge_cap
@@ -102,19 +102,19 @@ def test_needs_or_meter_that_are_not_a_number_allow_no_discharge() -> None:
 
 def test_a_scheduled_offer_waits_for_the_building_meter_but_not_for_ever() -> None:
     blind = replace(OUTLOOK, building_w=None)
-    manager = _manager()
+    manager = manager_of()
     manager.observe(blind, NOON, 0.0)
     manager.request(SCHEDULED, EV, RATINGS, True, NOON)
     assert manager.planning
-    _finish(manager)
+    finish(manager)
     assert manager.wish(NOON).offer is None, "the EV is told Ongoing"
     manager.observe(OUTLOOK, NOON + 40.0, 0.0)
-    _finish(manager)
-    offer = _offer(manager)
+    finish(manager)
+    offer = offer_of(manager)
     assert offer.anchor_utc_s == NOON + 40
     assert max(slot.power_w for slot in offer.tuples[0].charging) == 11000.0
 
-    without_meter = _manager()
+    without_meter = manager_of()
     without_meter.observe(blind, NOON, 0.0)
     without_meter.request(SCHEDULED, EV, RATINGS, True, NOON)
     for _ in range(98):
@@ -122,8 +122,8 @@ def test_a_scheduled_offer_waits_for_the_building_meter_but_not_for_ever() -> No
         assert without_meter.wish(NOON).offer is None
     for _ in range(2):
         without_meter.observe(blind, NOON, 0.0)
-        _finish(without_meter)
-    assert max(slot.power_w for slot in _offer(without_meter).tuples[0].charging) <= 4000.0
+        finish(without_meter)
+    assert max(slot.power_w for slot in offer_of(without_meter).tuples[0].charging) <= 4000.0
     without_meter.request(SCHEDULED, EV, RATINGS, True, NOON)
-    _finish(without_meter)
+    finish(without_meter)
     assert without_meter.wish(NOON).offer is not None, "a site without a meter is not waited for again"

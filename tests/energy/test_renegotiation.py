@@ -14,7 +14,7 @@ from evse_controller.energy.manager import EnergyManager
 from evse_controller.energy.prices import Tariff, flat_day_ahead
 from evse_controller.energy.renegotiation import Asking, ProfileKept
 from evse_controller.model.offer import EnergyNeeds, PowerProfile, PowerSlot
-from tests.energy.test_manager import DAY, EV, NEEDS, NOON, OUTLOOK, RATINGS, SCHEDULED, _finish, _manager, _planned
+from tests.energy.planning import DAY, EV, NEEDS, NOON, OUTLOOK, RATINGS, SCHEDULED, finish, manager_of, plan_for
 
 SLOT_S = 900.0
 CUT = replace(OUTLOOK, import_limit_w=8000.0)
@@ -22,7 +22,7 @@ CUT = replace(OUTLOOK, import_limit_w=8000.0)
 
 def charging(tuple_id: int = 2, profile: tuple[PowerSlot, ...] = ()) -> EnergyManager:
     """A car that follows a schedule since noon."""
-    manager = _planned(SCHEDULED)
+    manager = plan_for(SCHEDULED)
     manager.observe(OUTLOOK, NOON, 0.0)
     offer = manager.wish(NOON).offer
     assert offer is not None
@@ -32,7 +32,7 @@ def charging(tuple_id: int = 2, profile: tuple[PowerSlot, ...] = ()) -> EnergyMa
 
 def observe(manager: EnergyManager, utc_s: float, outlook: object = OUTLOOK, moved_wh: float = 0.0) -> str | None:
     manager.observe(outlook, utc_s, moved_wh)  # type: ignore[arg-type]
-    _finish(manager)
+    finish(manager)
     return None if manager.renegotiation is None else manager.renegotiation.reason
 
 
@@ -115,7 +115,7 @@ def test_accepting_the_new_schedule_ends_the_asking() -> None:
     assert not manager.renegotiate, "the EV is at it"
     old = manager.wish(NOON + 1010)
     assert old.charge_cap is not None, "the accepted schedule rules on"
-    _finish(manager)
+    finish(manager)
     offer = manager.wish(NOON + 1010).offer
     assert offer is not None
     manager.accepted(PowerProfile(1, NOON + 1010, (), offer.offer_id))
@@ -127,7 +127,7 @@ def test_what_the_ev_does_not_say_again_holds_on_less_what_was_delivered() -> No
     silent = EnergyNeeds(False, 12, None, None, None, None)
     observe(manager, NOON + 3600, OUTLOOK, 11_000.0)
     manager.request(silent, EV, RATINGS, True, NOON + 3600, 11_000.0, renegotiation=True)
-    _finish(manager)
+    finish(manager)
     assert manager.plan is not None
     assert manager.plan.energies_wh[-1] == pytest.approx(20_000.0 - 11_000.0 * 0.98, abs=1.0)
     offer = manager.wish(NOON + 3600).offer
@@ -140,13 +140,13 @@ def test_what_the_ev_says_again_counts_from_then() -> None:
     manager = charging(tuple_id=2)
     observe(manager, NOON + 3600, OUTLOOK, 11_000.0)
     manager.request(replace(SCHEDULED, target_wh=5_000.0), EV, RATINGS, True, NOON + 3600, 11_000.0, renegotiation=True)
-    _finish(manager)
+    finish(manager)
     assert manager.plan is not None
     assert manager.plan.energies_wh[-1] == pytest.approx(5_000.0, abs=1.0)
 
 
 def test_a_dynamic_plan_rules_until_the_new_one_is_there() -> None:
-    manager = _planned(NEEDS)
+    manager = plan_for(NEEDS)
     before = manager.wish(NOON).setpoint_w
     assert before
     manager.request(NEEDS, EV, RATINGS, True, NOON + 10, 0.0, renegotiation=True)
@@ -155,7 +155,7 @@ def test_a_dynamic_plan_rules_until_the_new_one_is_there() -> None:
 
 
 def test_the_local_schedule_holds_no_discharge_and_is_replaced_as_soon_as_a_plan_stands() -> None:
-    manager = _planned(SCHEDULED)
+    manager = plan_for(SCHEDULED)
     manager.observe(OUTLOOK, NOON, 0.0)
     manager.accepted(PowerProfile(1, NOON, (PowerSlot(86400, 11_000.0),), 0))
     wish = manager.wish(NOON)
@@ -166,12 +166,12 @@ def test_the_local_schedule_holds_no_discharge_and_is_replaced_as_soon_as_a_plan
 
 
 def test_a_plan_that_comes_after_the_local_schedule_replaces_it() -> None:
-    manager = _manager()
+    manager = manager_of()
     manager.observe(OUTLOOK, NOON, 0.0)
     manager.request(SCHEDULED, EV, RATINGS, True, NOON)
     manager.accepted(PowerProfile(1, NOON, (PowerSlot(86400, 11_000.0),), 0))
     assert not manager.renegotiate
-    _finish(manager)
+    finish(manager)
     assert manager.renegotiate
 
 
@@ -187,7 +187,7 @@ def test_an_ev_that_went_back_to_the_old_schedule_is_asked_again_after_the_gap()
 
 
 def test_an_offer_is_held_while_the_site_negotiates_but_not_for_ever() -> None:
-    manager = _planned(SCHEDULED)
+    manager = plan_for(SCHEDULED)
     manager.hold_offer("the back office negotiates")
     for _ in range(899):
         manager.observe(OUTLOOK, NOON + 1, 0.0)
@@ -197,11 +197,11 @@ def test_an_offer_is_held_while_the_site_negotiates_but_not_for_ever() -> None:
 
 
 def test_what_the_site_settled_on_is_in_the_offer_that_was_held() -> None:
-    manager = _planned(SCHEDULED)
+    manager = plan_for(SCHEDULED)
     manager.hold_offer("the back office negotiates")
     manager.observe(CUT, NOON + 1, 0.0)
     manager.hold_offer(None)
-    _finish(manager)
+    finish(manager)
     offer = manager.wish(NOON + 1).offer
     assert offer is not None
     assert max(slot.power_w for slot in offer.tuples[0].charging) <= 6000.0
@@ -210,7 +210,7 @@ def test_what_the_site_settled_on_is_in_the_offer_that_was_held() -> None:
 def test_a_minimum_soc_that_is_not_there_yet_is_charged_at_once() -> None:
     peak = DAY + 18 * 3600.0
     needs = replace(NEEDS, target_wh=-5000.0, minimum_soc=30.0)
-    manager = _planned(needs, utc_s=peak)
+    manager = plan_for(needs, utc_s=peak)
     for soc, sign in ((29.0, 1), (30.0, 0), (31.0, -1)):
         manager.update(needs, EV, soc, peak + 1, 0.0)
         power_w = manager.wish(peak + 1).setpoint_w or 0.0

@@ -19,8 +19,8 @@ from evse_controller.model.snapshot import Authorization
 from evse_controller.secc.config import SeccConfig
 from tests.identity.contracts import LabContracts
 from tests.identity.signer import Holder, holder, sign
+from tests.secc.contract_car import Car, around, car
 from tests.secc.ev import Bench, eim, header
-from tests.secc.test_pnc import Car, around, car
 
 CODES = {
     NoCertificate.NO_CERTIFICATE: ResponseCode.WARNING_NoCertificateAvailable,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import secrets
 from collections.abc import Callable
@@ -20,15 +19,12 @@ from evse_controller.model.contract import ContractAnswer, ContractChain, Verdic
 from evse_controller.model.snapshot import Authorization
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.session import Iso20Session
-from evse_controller.secc.reply import Reply
 from evse_controller.secc.surroundings import Peer, Surroundings
 from tests.identity.contracts import LabContracts
-from tests.identity.signer import Holder, holder, info_of, reference, sign, signature_over
-from tests.secc.ev import SNAPSHOT, Bench, eim, header, random_bytes
+from tests.identity.signer import holder
+from tests.secc.contract_car import EMAID, SUB, VEHICLE, Car, around, assert_not_granted, car, event_text
+from tests.secc.ev import SNAPSHOT, eim, header, random_bytes
 
-EMAID = "DEABCC123456789"
-VEHICLE = Peer(bytes(64), "WMIV1234567890ABCDEX")
-SUB = b"\x30\x03\x02\x01\x05"
 WARNINGS = {
     Verdict.EXPIRED: ResponseCode.WARNING_CertificateExpired,
     Verdict.NOT_YET_VALID: ResponseCode.WARNING_CertificateNotYetValid,
@@ -37,66 +33,6 @@ WARNINGS = {
     Verdict.PROVIDER_UNKNOWN: ResponseCode.WARNING_eMSPUnknown,
     Verdict.REFUSED: ResponseCode.WARNING_GeneralPnCAuthorizationError,
 }
-
-
-def around(contracts: LabContracts, peer: Peer = VEHICLE, p256: bool = False) -> Surroundings:
-    return Surroundings(peer=peer, signatures=XmlSignatures(p256), contracts=contracts)
-
-
-class Car(Bench):
-    """A bench whose EV has a contract. `challenge` is what the station gave it."""
-
-    challenge: bytes
-    contracts: LabContracts
-
-    def offered(self) -> cm.AuthorizationSetupRes:
-        self.to("AuthorizationSetup")
-        answer: cm.AuthorizationSetupRes = self.say(cm.AuthorizationSetupReq(header()))
-        if answer.pnc_asres_authorization_mode is not None:
-            self.challenge = answer.pnc_asres_authorization_mode.gen_challenge
-        return answer
-
-    def request(self, key: Holder, challenge: bytes | None = None) -> cm.AuthorizationReq:
-        """Not signed yet; with the header as it will be sent."""
-        chain = cm.ContractCertificateChain(key.certificate, cm.SubCertificates([SUB]))
-        mode = cm.PnC_AReqAuthorizationMode("id1", self.challenge if challenge is None else challenge, chain)
-        return cm.AuthorizationReq(header(), cm.Authorization.PnC, pnc_areq_authorization_mode=mode)
-
-    def signed(
-        self, key: Holder, challenge: bytes | None = None, by: Holder | None = None, grammar: Schema = Schema.XMLDSIG
-    ) -> cm.AuthorizationReq:
-        request = self.request(key, challenge)
-        assert request.pnc_areq_authorization_mode is not None
-        sign(request, "PnC_AReqAuthorizationMode", request.pnc_areq_authorization_mode, by or key, grammar)
-        return request
-
-
-def car(config: SeccConfig | None = None, p256: bool = False, **contracts: Any) -> Car:
-    """A car that has been offered Plug & Charge."""
-    lab = LabContracts(**contracts)
-    found = Car(config=config or SeccConfig(), around=around(lab, p256=p256))
-    found.set(authorization=Authorization.PENDING)
-    found.contracts = lab
-    found.offered()
-    return found
-
-
-def event_text(reply: Reply) -> str:
-    assert reply.event is not None
-    return reply.event.reason or ""
-
-
-def assert_not_granted(found: Car, code: ResponseCode) -> None:
-    """Neither a contract nor power nor a step forward; and EIM works as if nothing had been."""
-    assert found.commands_of(c.ContractAccepted) == []
-    assert found.session._data.contract_der is None
-    if code >= ResponseCode.FAILED:
-        assert found.state == "Ended"
-        return
-    assert found.state == "Authorization"
-    found.set(authorization=Authorization.ACCEPTED)
-    assert found.say(eim()).response_code is ResponseCode.OK
-    assert found.state == "ServiceDiscovery"
 
 
 def test_case_23_with_a_verifier_both_are_offered_and_the_challenge_comes() -> None:
@@ -209,107 +145,6 @@ def test_case_27_a_request_of_another_session_replayed_is_a_warning() -> None:
     assert_not_granted(second, code)
 
 
-def altered_body(found: Car) -> cm.AuthorizationReq:
-    request = found.signed(holder("P-521"))
-    assert request.pnc_areq_authorization_mode is not None
-    request.pnc_areq_authorization_mode.contract_certificate_chain.sub_certificates = cm.SubCertificates([b"\x30\x00"])
-    return request
-
-
-def altered_signature(found: Car) -> cm.AuthorizationReq:
-    request = found.signed(holder("P-521"))
-    assert request.header.signature is not None
-    value = request.header.signature.signature_value
-    value.value = value.value[:-1] + bytes([value.value[-1] ^ 1])
-    return request
-
-
-def wrong_key(found: Car) -> cm.AuthorizationReq:
-    return found.signed(holder("P-521"), by=holder("P-521", "somebody else"))
-
-
-def wrong_reference(found: Car) -> cm.AuthorizationReq:
-    return resigned(found, ["#id2"])
-
-
-def two_references(found: Car) -> cm.AuthorizationReq:
-    return resigned(found, ["#id1", "#id1"])
-
-
-def resigned(found: Car, uris: list[str], algorithm: str = "ecdsa-sha512") -> cm.AuthorizationReq:
-    request = found.request(holder("P-521"))
-    mode = request.pnc_areq_authorization_mode
-    assert mode is not None
-    sha512 = "http://www.w3.org/2001/04/xmlenc#sha512"
-    references = [reference("PnC_AReqAuthorizationMode", mode, uri, sha512) for uri in uris]
-    info = info_of(references, f"http://www.w3.org/2001/04/xmldsig-more#{algorithm}")
-    request.header.signature = signature_over(info, holder("P-521"))
-    return request
-
-
-def missing_signature(found: Car) -> cm.AuthorizationReq:
-    return found.request(holder("P-521"))
-
-
-def unknown_algorithm(found: Car) -> cm.AuthorizationReq:
-    return resigned(found, ["#id1"], "ecdsa-sha1")
-
-
-def lab_algorithm(found: Car) -> cm.AuthorizationReq:
-    return found.signed(holder("P-256"))
-
-
-def no_certificate(found: Car) -> cm.AuthorizationReq:
-    request = found.request(Holder("P-521", holder("P-521").private, b"\x30\x00"))
-    assert request.pnc_areq_authorization_mode is not None
-    sign(request, "PnC_AReqAuthorizationMode", request.pnc_areq_authorization_mode, holder("P-521"))
-    return request
-
-
-FORGED = [
-    altered_body,
-    altered_signature,
-    wrong_key,
-    wrong_reference,
-    two_references,
-    missing_signature,
-    unknown_algorithm,
-    lab_algorithm,
-    no_certificate,
-]
-
-
-@pytest.mark.parametrize("forged", FORGED, ids=lambda forged: forged.__name__)
-@pytest.mark.parametrize("fails", [False, True], ids=["warns", "fails"])
-def test_case_28_a_signature_that_does_not_hold_grants_nothing(
-    forged: Callable[[Car], cm.AuthorizationReq], fails: bool
-) -> None:
-    found = car(SeccConfig(invalid_signature_fails=fails))
-    reply = found.ask(forged(found))
-    answer: Any = reply.response
-    code = ResponseCode.FAILED_SignatureError if fails else ResponseCode.WARNING_GeneralPnCAuthorizationError
-    assert (answer.response_code, answer.evse_processing) == (code, Processing.Finished)
-    assert event_text(reply)
-    assert found.contracts.asked == []  # nobody is asked about a contract that was not proven
-    assert_not_granted(found, code)
-
-
-@pytest.mark.parametrize("forged", FORGED, ids=lambda forged: forged.__name__)
-def test_neither_challenge_nor_contract_is_ever_told(forged: Callable[[Car], cm.AuthorizationReq]) -> None:
-    found = car(answer=ContractAnswer(Verdict.ACCEPTED, EMAID))
-    found.session._data.auth.challenge = found.challenge = secrets.token_bytes(16)
-    replies = [found.ask(found.signed(holder("P-521"), bytes(16))), found.ask(forged(found))]
-    replies.append(found.ask(found.signed(holder("P-521"))))
-    shown = [repr(reply.event) for reply in replies]
-    shown += [repr(reply.response) for reply in replies]
-    shown += [repr(command) for command in found.commands] + [repr(found.session._data)]
-    for text in shown:
-        assert found.challenge.hex() not in text.lower()
-        assert base64.b64encode(found.challenge).decode() not in text
-        assert repr(found.challenge)[2:-1] not in text
-        assert EMAID not in text
-
-
 @pytest.mark.parametrize("length", [0, 15, 17, 200])
 def test_a_challenge_that_breaks_its_schema_is_invalid_and_not_told(
     monkeypatch: pytest.MonkeyPatch, length: int
@@ -353,15 +188,6 @@ def test_while_the_verifier_decides_the_car_repeats_its_request() -> None:
     assert found.state == "ServiceDiscovery"
 
 
-def test_a_forged_repetition_does_not_ride_on_the_first_request() -> None:
-    found = car(answer=None)
-    found.say(found.signed(holder("P-521")))
-    found.contracts.answer = ContractAnswer(Verdict.ACCEPTED, EMAID)
-    code = found.after(1.0).say(altered_signature(found)).response_code
-    assert code is ResponseCode.WARNING_GeneralPnCAuthorizationError
-    assert_not_granted(found, code)
-
-
 @pytest.mark.parametrize(("waited_s", "over"), [(54.9, False), (55.0, True)])
 def test_case_31_a_verifier_that_never_decides_is_a_warning_in_time(waited_s: float, over: bool) -> None:
     found = car(answer=None)
@@ -379,38 +205,6 @@ def test_each_try_has_its_own_time() -> None:
     found.after(55.0).say(found.signed(holder("P-521")))
     assert found.after(1.0).say(found.signed(holder("P-521"))).evse_processing is Processing.Ongoing
     assert found.after(54.0).say(found.signed(holder("P-521"))).evse_processing is Processing.Ongoing
-
-
-@pytest.mark.parametrize("leaf", [b"", bytes(1601), bytes(100_000)], ids=["none", "1601 octets", "huge"])
-def test_a_leaf_of_an_impossible_size_is_read_by_nobody(leaf: bytes) -> None:
-    """The codec may serve what breaks its schema, so the message comes here as if it had decoded."""
-    found = car()
-    request = found.signed(holder("P-521"))
-    assert request.pnc_areq_authorization_mode is not None
-    request.pnc_areq_authorization_mode.contract_certificate_chain.certificate = leaf
-    assert_no_chain(found, request)
-
-
-HUGE = {"4": [b"\x30"] * 4, "1000": [b"\x30"] * 1000, "1601 octets": [bytes(1601)], "empty": [b""]}
-
-
-@pytest.mark.parametrize("subs", HUGE.values(), ids=HUGE.keys())
-def test_a_huge_chain_is_read_by_nobody(subs: list[bytes]) -> None:
-    found = car()
-    request = found.signed(holder("P-521"))
-    assert request.pnc_areq_authorization_mode is not None
-    request.pnc_areq_authorization_mode.contract_certificate_chain.sub_certificates = cm.SubCertificates(subs)
-    assert_no_chain(found, request)
-
-
-def assert_no_chain(found: Car, request: cm.AuthorizationReq) -> None:
-    request.header.session_id = found.session_id
-    reply = found.session.handle(request, found.snapshot, found.now_s)
-    found.commands += reply.commands
-    answer: Any = reply.response
-    assert answer.response_code is ResponseCode.WARNING_CertificateValidationError
-    assert found.contracts.asked == []
-    assert_not_granted(found, answer.response_code)
 
 
 def test_case_26_selected_service_and_its_block_must_go_together() -> None:
