@@ -25,8 +25,3 @@ class Permit:
 
     def valid(self, now_s: float) -> bool:
         return self.issued_at_s <= now_s < self.expires_at_s
-
-
-def no_permit(now_s: float, source: str, reason: str) -> Permit:
-    """A valid permit that permits nothing; its reason is what the technician reads."""
-    return Permit(now_s, now_s + 0.25, False, 0.0, 0.0, 0.0, False, source, reason)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from evse_controller.model.fault import Fault, FaultCode, Severity
+from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.permit import Permit
 from evse_controller.safety import ac_envelope as envelope
 from evse_controller.safety import thresholds as t
 from evse_controller.safety.ac_inputs import AcInputs
 from evse_controller.safety.ac_phase import AC_PHASES, AcPhase
 from evse_controller.safety.envelope import ruling
-from evse_controller.safety.evaluate import Finding, Held, stale_s
+from evse_controller.safety.findings import Finding, Held, emergency_denies, lasting, no_permit, stale_s
 from evse_controller.safety.inputs import NamedLimit, Verdict
 from hal.api import AcPhaseReading, Contact
 
@@ -34,11 +34,8 @@ AC_HOLD_S: dict[str, float] = {
 def evaluate_ac(inputs: AcInputs, now_s: float) -> Verdict:
     """Judge one control step. Pure: the same inputs and time always give the same verdict."""
     faults = [Fault(code, source, cause, now_s) for check in CHECKS for code, source, cause in check(inputs, now_s)]
-    watch: dict[str, float] = {}
-    for name, code, source, cause in _held(inputs):
-        since = watch[name] = inputs.watch.get(name, now_s)
-        if now_s - since >= AC_HOLD_S[name]:
-            faults.append(Fault(code, source, cause, since))
+    lasted, watch = lasting(_held(inputs), inputs.watch, AC_HOLD_S, now_s)
+    faults += lasted
     denied = envelope.export_denied(inputs, now_s)
     charge = envelope.charge_limits(inputs, now_s)
     discharge = envelope.discharge_limits(inputs, now_s, denied)
@@ -64,13 +61,12 @@ def _permit(
     discharge_rules: NamedLimit,
     denied: str | None,
 ) -> Permit:
-    expires = now_s + t.PERMIT_LIFE_S
-    for fault in (*faults, *inputs.latched):
-        if fault.kind.severity is Severity.EMERGENCY:
-            return Permit(now_s, expires, False, 0.0, 0.0, 0.0, False, fault.source, fault.cause)
+    nothing = emergency_denies((*faults, *inputs.latched), now_s)
+    if nothing is not None:
+        return nothing
     if not AC_PHASES[inputs.phase].contactor or inputs.mcu is None or inputs.meter is None:
-        reason = f"phase {inputs.phase.value} keeps the contactor open"
-        return Permit(now_s, expires, False, 0.0, 0.0, 0.0, False, "station", reason)
+        return no_permit(now_s, "station", f"phase {inputs.phase.value} keeps the contactor open")
+    expires = now_s + t.PERMIT_LIFE_S
     closed = inputs.mcu.pilot.ready and envelope.rated_a(inputs) > 0.0
     volts = t.MAINS_MOST_SHARE * inputs.plate.nominal_voltage_v
     if inputs.phase is not AcPhase.ENERGY or not closed:

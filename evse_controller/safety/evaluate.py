@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from evse_controller.model.fault import Fault, FaultCode, Severity
+from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.permit import Permit
 from evse_controller.safety import envelope
 from evse_controller.safety import thresholds as t
+from evse_controller.safety.findings import Finding, Held, emergency_denies, lasting, no_permit, stale_s
 from evse_controller.safety.inputs import Inputs, NamedLimit, Verdict
 from evse_controller.safety.phase import PHASES, Phase
 from hal.api import Contact, IsolationState, PowerMode
-
-Finding = tuple[FaultCode, str, str]
-"""Code, source (device or room), cause in one sentence with figures."""
 
 HOLD_S: dict[str, float] = {
     "current-limit": t.OVER_CURRENT_HOLD_S,
@@ -27,8 +25,6 @@ HOLD_S: dict[str, float] = {
 }
 """Conditions that must last before they are a fault. Everything else acts in the step that sees it."""
 
-Held = tuple[str, FaultCode, str, str]
-
 
 def evaluate(inputs: Inputs, now_s: float) -> Verdict:
     """Judge one control step. Pure: the same inputs and time always give the same verdict."""
@@ -38,16 +34,12 @@ def evaluate(inputs: Inputs, now_s: float) -> Verdict:
     discharge = envelope.discharge_limits(inputs, now_s, denied)
     charge_rules = envelope.ruling(charge, now_s)
     discharge_rules = envelope.ruling(discharge, now_s)
-    watch: dict[str, float] = {}
-    for name, code, source, cause in _held(inputs, charge_rules[1].value, discharge_rules[1].value):
-        since = inputs.watch.get(name, now_s)
-        watch[name] = since
-        if now_s - since >= HOLD_S[name]:
-            faults.append(Fault(code, source, cause, since))
-    verdict_faults = tuple(faults)
+    held = _held(inputs, charge_rules[1].value, discharge_rules[1].value)
+    lasted, watch = lasting(held, inputs.watch, HOLD_S, now_s)
+    faults += lasted
     return Verdict(
-        permit=_permit(inputs, now_s, verdict_faults, charge_rules, discharge_rules, denied),
-        faults=verdict_faults,
+        permit=_permit(inputs, now_s, tuple(faults), charge_rules, discharge_rules, denied),
+        faults=tuple(faults),
         charge=charge,
         discharge=discharge,
         charge_rules=charge_rules,
@@ -66,14 +58,13 @@ def _permit(
     discharge_rules: NamedLimit,
     denied: str | None,
 ) -> Permit:
-    expires = now_s + t.PERMIT_LIFE_S
-    for fault in (*faults, *inputs.latched):
-        if fault.kind.severity is Severity.EMERGENCY:
-            return Permit(now_s, expires, False, 0.0, 0.0, 0.0, False, fault.source, fault.cause)
+    nothing = emergency_denies((*faults, *inputs.latched), now_s)
+    if nothing is not None:
+        return nothing
     rule = PHASES[inputs.phase]
     if not rule.contactors or inputs.mcu is None:
-        reason = f"phase {inputs.phase.value} keeps the contactors open"
-        return Permit(now_s, expires, False, 0.0, 0.0, 0.0, False, "station", reason)
+        return no_permit(now_s, "station", f"phase {inputs.phase.value} keeps the contactors open")
+    expires = now_s + t.PERMIT_LIFE_S
     contactors = inputs.mcu.pilot.ready  # an EV that goes to B gets open contactors at once (E.3)
     if inputs.phase in (Phase.RAMP_DOWN, Phase.HOLD):
         reason = f"phase {inputs.phase.value}: no current"
@@ -97,13 +88,6 @@ def _permit(
         source=limit.source,
         reason=f"{name}: {limit.reason}",
     )
-
-
-def stale_s(at_s: float | None, started_s: float, deadline_s: float, now_s: float) -> float | None:
-    """Age in s when it is beyond its deadline, else None. A device that never answered is as old as the station;
-    a stamp from the future is a contradiction and counts as stale."""
-    age = now_s - (started_s if at_s is None else at_s)
-    return age if age > deadline_s or age < -0.001 or math.isnan(age) else None
 
 
 def _at_s(reading: object) -> float | None:
