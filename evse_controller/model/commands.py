@@ -199,7 +199,7 @@ class PausedSession:
     """What must survive until the EV comes back, also a restart of the process. It holds no secret of the EV.
 
     `binding`: SHA-512 over session id and SHA-512 of the vehicle's leaf certificate [V2G20-2630]. `offered` are the
-    (service id, parameter set id) pairs of this session, `selected` the one in force.
+    (service id, parameter set id) pairs of this session; `value_added` are those of the value-added services chosen.
     """
 
     session_id: str
@@ -210,6 +210,7 @@ class PausedSession:
     parameter_set_id: int
     offered: tuple[tuple[int, int], ...]
     paused_utc_s: float
+    value_added: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,6 +304,11 @@ class Journal:
 def _paused(text: str) -> PausedSession | None:
     try:
         data = json.loads(text)
-        return PausedSession(**data | {"offered": tuple((int(a), int(b)) for a, b in data["offered"])})
+        pairs = {
+            name: tuple((int(a), int(b)) for a, b in data[name])
+            for name in ("offered", "value_added")
+            if name != "value_added" or name in data  # rows of older versions do not say
+        }
+        return PausedSession(**data | pairs)
     except (ValueError, TypeError, KeyError):
         return None

@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from evse_controller.messages.generated import common_messages as cm
-from evse_controller.messages.generated.common_types import EvseNotification, ResponseCode
+from evse_controller.messages.generated import dc
+from evse_controller.messages.generated.common_types import EvseNotification, Processing, ResponseCode
+from evse_controller.messages.rational import rational_nearest as n
 from evse_controller.model import commands as c
 from evse_controller.model.snapshot import Notification, Step
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.pause import binding
+from evse_controller.secc.streams import Stream
 from evse_controller.secc.surroundings import Peer, Surroundings
+from evse_controller.secc.value_added import Internet, ParkingStatus
 from tests.secc.ev import (
     DC_BPT,
     DYNAMIC,
@@ -26,6 +30,7 @@ from tests.secc.ev import (
     loop,
     power_delivery,
     profile,
+    selection,
     stop,
 )
 
@@ -192,6 +197,73 @@ def test_another_protocol_does_not_join() -> None:
     old = paused(shelf)
     shelf.contexts = {key: replace(kept, protocol="ISO 15118-20 AC") for key, kept in shelf.contexts.items()}
     assert back(shelf, old)[1].response_code is ResponseCode.OK_NewSessionEstablished
+
+
+VAS = SeccConfig(parking=ParkingStatus(space=7), internet=Internet())
+
+
+def parked(shelf: Shelf) -> Bench:
+    """A session with two value-added services that the EV has paused."""
+    bench = bench_of(shelf, config=VAS).to("ServiceDetail")
+    for service in (65, 66, DC_BPT):
+        bench.say(cm.ServiceDetailReq(header(), service))
+    assert bench.say(selection(DC_BPT, SCHEDULED, (66, 2), (65, 4))).response_code is ResponseCode.OK
+    ready(bench).say(power_delivery(plan=profile(1, (3600, 0.0))))
+    bench.to("SessionStop").say(stop(PAUSE))
+    shelf.carry_out(bench)
+    return bench
+
+
+def test_value_added_services_go_on_with_the_session() -> None:
+    shelf = Shelf()
+    old = parked(shelf)
+    (kept,) = shelf.contexts.values()
+    assert kept.value_added == ((66, 2), (65, 4))
+    bench, answer = back(shelf, old, config=VAS)
+    assert answer.response_code is ResponseCode.OK_OldSessionJoined
+    assert bench.commands_of(c.ServiceSelected) == old.commands_of(c.ServiceSelected)
+    away = cm.VehicleCheckOutReq(header(), cm.EvCheckOutStatus.CheckOut, 0)
+    assert bench.say(away, Stream.PARKING).response_code is ResponseCode.OK
+    # and may be chosen again with another service of this session
+    bench.say(stop(cm.ChargingSession.ServiceRenegotiation))
+    bench.to("ServiceDetail").say(cm.ServiceDetailReq(header(), DC_BPT))
+    assert bench.say(selection(DC_BPT, DYNAMIC, (66, 2))).response_code is ResponseCode.OK
+
+
+def test_a_value_added_service_that_is_offered_no_more_does_not_stop_the_energy() -> None:
+    shelf = Shelf()
+    bench, answer = back(shelf, parked(shelf), config=replace(VAS, parking=None))
+    assert answer.response_code is ResponseCode.OK_OldSessionJoined
+    assert bench.commands_of(c.ServiceSelected)[0].value_added == ((65, 4),)
+
+
+# What a pause does not spare [V2G20-2122]: the outlet was dead meanwhile
+
+
+@pytest.mark.parametrize(
+    ("state", "request_"),
+    [
+        ("CableCheck", dc.DC_PreChargeReq(header(), Processing.Finished, n(400.0), n(400.0))),
+        ("CableCheck", power_delivery()),
+        ("CableCheck", loop()),
+        ("PowerDelivery", loop()),
+    ],
+    ids=["pre-charge", "start", "loop", "loop after pre-charge"],
+)
+def test_a_resumed_session_skips_neither_cable_check_nor_pre_charge(state: str, request_: Any) -> None:
+    shelf = Shelf()
+    bench, _ = back(shelf, paused(shelf))
+    bench.to(state)
+    assert bench.say(request_).response_code is ResponseCode.FAILED_SequenceError
+    assert bench.commands_of(c.EnergyStart) == []
+
+
+def test_a_resumed_session_is_not_started_on_the_pre_charge_of_the_old_one() -> None:
+    shelf = Shelf()
+    bench, _ = back(shelf, paused(shelf))
+    bench.to("PreCharge").set(precharge=Step.DONE)  # what a stale picture of the outlet may say
+    assert bench.say(power_delivery()).response_code is ResponseCode.FAILED_PowerDeliveryNotApplied
+    assert bench.commands_of(c.EnergyStart) == []
 
 
 def test_the_binding_is_over_session_and_certificate() -> None:

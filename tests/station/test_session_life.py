@@ -15,6 +15,7 @@ from evse_controller.model.commands import (
     EnergyStart,
     EnergyStop,
     LoopUpdate,
+    PreChargeRequested,
     ScheduleRequested,
     ServiceReleased,
     SessionEnded,
@@ -282,6 +283,25 @@ def test_resumed_session_keeps_its_energy_account_and_another_does_not() -> None
         assert bench.devices.duty == 5.0
         assert bench.snapshot.meter is not None
         assert bench.snapshot.meter.charged_wh == wh
+
+
+def test_resumed_session_needs_a_new_cable_check_and_pre_charge_before_energy() -> None:
+    bench = paused()
+    bench.tell(RESUMED)
+    bench.pilot = PilotState.C
+    bench.steps(2)
+    assert (bench.snapshot.cable_check, bench.snapshot.precharge) == (Step.IDLE, Step.IDLE)
+    bench.tell(LIMITS, PreChargeRequested(400.0, 400.0), EnergyStart(None), LOOP)
+    for _ in range(100):
+        bench.steps(1)
+        assert not bench.devices.wanted_contactors
+        assert not bench.snapshot.energy_ready
+    bench.tell(CableCheckRequested())  # voids the start that nothing had prepared
+    bench.steps(1)
+    assert (bench.snapshot.cable_check, bench.snapshot.precharge) == (Step.RUNNING, Step.IDLE)
+    for _ in range(400):
+        bench.steps(1)
+        assert bench.phase not in ("precharge", "energy")
 
 
 def test_account_of_a_paused_session_survives_a_restart() -> None:

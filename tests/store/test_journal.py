@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -140,7 +140,7 @@ def test_the_event_log_rotates_and_keeps_so_many_files(tmp_path: Path) -> None:
 
 def paused(session_id: str = "00000000000000AB", paused_utc_s: float = 1.7e9) -> PausedSession:
     offered = ((2, 1), (6, 2))
-    return PausedSession(session_id, "ab" * 64, "EV1", "ISO 15118-20 DC", 6, 2, offered, paused_utc_s)
+    return PausedSession(session_id, "ab" * 64, "EV1", "ISO 15118-20 DC", 6, 2, offered, paused_utc_s, ((65, 4),))
 
 
 def test_a_paused_session_is_on_the_disk_when_keeping_it_returns(tmp_path: Path) -> None:
@@ -170,6 +170,14 @@ def test_only_so_many_paused_sessions_are_kept_and_the_newest_come_first(tmp_pat
     kept = journal.paused()
     assert len(kept) == 16
     assert kept[0].session_id == f"{19:016X}"
+
+
+def test_a_paused_session_of_an_older_version_has_no_value_added_services(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    old = {key: value for key, value in asdict(paused()).items() if key != "value_added"}
+    journal.keep_paused(paused())
+    journal._db.execute("UPDATE paused_session SET context=?", (json.dumps(old),))
+    assert journal.paused() == [replace(paused(), value_added=())]
 
 
 def test_a_paused_session_in_a_form_that_is_not_ours_counts_as_lost(tmp_path: Path) -> None:

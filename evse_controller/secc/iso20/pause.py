@@ -14,7 +14,7 @@ from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import ContextKept, ControlMode, PausedSession
 from evse_controller.model.offer import PowerProfile
 from evse_controller.model.snapshot import Notification
-from evse_controller.secc.iso20.catalogue import offered_set
+from evse_controller.secc.iso20.catalogue import offered_set, value_added_services
 from evse_controller.secc.iso20.data import NO_SESSION_ID, OfferedSet, SentTuple
 from evse_controller.secc.iso20.ending import pause_fault
 from evse_controller.secc.iso20.states import Refused, Turn
@@ -43,6 +43,7 @@ def keep(turn: Turn) -> Refused | None:
                 parameter_set_id=data.selection.parameter_set_id,
                 offered=tuple(sorted(data.offered)),
                 paused_utc_s=turn.snapshot.utc_s,
+                value_added=data.value_added,
             )
         )
     )
@@ -64,6 +65,8 @@ def join(turn: Turn, request: SessionSetupReq) -> PausedSession | None:
     if selected is None:
         return None  # the outlet has changed meanwhile and does not offer this any more
     turn.data.offered, turn.data.selected = offered, selected
+    turn.data.value_added = _extra(turn, paused)
+    turn.data.offered_extra.update(turn.data.value_added)
     return paused
 
 
@@ -71,6 +74,12 @@ def _offers(turn: Turn, paused: PausedSession) -> dict[tuple[int, int], OfferedS
     """What of the paused session's offers still stands, with what it means by today's configuration."""
     found = ((pair, offered_set(turn.config, turn.snapshot, *pair)) for pair in paused.offered)
     return {pair: entry for pair, entry in found if entry is not None}
+
+
+def _extra(turn: Turn, paused: PausedSession) -> tuple[tuple[int, int], ...]:
+    """The value-added services that were chosen, as far as they are still offered: without one energy flows on."""
+    known = {(service.service_id, each) for service in value_added_services(turn.config) for each in service.sets}
+    return tuple(pair for pair in paused.value_added if pair in known)
 
 
 def _untimely(turn: Turn) -> str | None:
