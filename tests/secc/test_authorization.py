@@ -64,6 +64,36 @@ def test_second_rejection_is_told_too() -> None:
     assert bench.after(0.5).say(eim()).response_code is ResponseCode.WARNING_EIMAuthorizationFailure
 
 
+@pytest.mark.parametrize(("begun_s", "failed"), [(299.5, False), (300.0, True)])
+def test_tries_do_not_follow_each_other_for_ever(begun_s: float, failed: bool) -> None:
+    """A driver may look for the right card for five minutes; a vehicle that insists is let go."""
+    bench = Bench().to("Authorization")
+    bench.set(authorization=Authorization.REJECTED)
+    bench.say(eim())
+    assert bench.after(begun_s - 0.5).say(eim()).evse_processing is Processing.Ongoing_WaitingForCustomerInteraction
+    answer = bench.after(0.5).say(eim())
+    assert answer.response_code is (ResponseCode.FAILED if failed else ResponseCode.WARNING_EIMAuthorizationFailure)
+    assert (bench.state == "Ended") is failed
+
+
+def test_an_acceptance_is_never_too_late_and_a_last_try_has_its_whole_time() -> None:
+    bench = Bench().to("Authorization")
+    bench.set(authorization=Authorization.REJECTED)
+    bench.say(eim())
+    bench.after(290.0).set(authorization=Authorization.PENDING)
+    bench.say(eim())
+    assert bench.after(50.0).say(eim()).response_code is ResponseCode.OK
+    bench.set(authorization=Authorization.ACCEPTED)
+    assert bench.say(eim()).response_code is ResponseCode.OK
+    assert bench.state == "ServiceDiscovery"
+
+
+def test_a_choice_that_was_not_offered_is_not_repeated_for_ever() -> None:
+    bench = Bench().to("Authorization")
+    assert bench.say(pnc()).response_code is ResponseCode.WARNING_AuthorizationSelectionInvalid
+    assert bench.after(300.0).say(pnc()).response_code is ResponseCode.FAILED
+
+
 def test_case_26_pnc_is_refused_with_a_warning_and_eim_works_then() -> None:
     bench = Bench().to("Authorization")
     answer = bench.say(pnc())

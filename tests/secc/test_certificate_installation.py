@@ -217,6 +217,13 @@ def test_while_the_back_office_works_it_is_ongoing_and_empty(waited_s: float, ov
     assert_goes_on(found)
 
 
+def test_certificates_are_not_asked_for_for_ever() -> None:
+    found = car(installs=True, installation=NoInstallation(NoCertificate.NO_CONTRACT, ""))
+    assert found.say(signed(holder("P-521"))).response_code is ResponseCode.WARNING_NoContractMatchingPCIDFound
+    assert found.after(300.0).say(signed(holder("P-521"))).response_code is ResponseCode.FAILED
+    assert found.state == "Ended"
+
+
 def test_first_the_certificate_then_the_contract() -> None:
     found = car(installs=True, installation=from_the_back_office())
     assert found.say(signed(holder("P-521", "OEM"))).response_code is ResponseCode.OK

@@ -10,7 +10,7 @@ class AuthData:
     """`challenge`: set while Plug & Charge is offered, the secret of this session. `installs`: certificates can be got.
 
     `eim_asked_s`, `contract_asked_s`, `install_asked_s`: since when each is being decided. `retry`: an EIM refusal was
-    told, what is asked now is another try.
+    told, what is asked now is another try. `begun_s`: first request that was to authorise the session.
     """
 
     challenge: bytes | None = field(default=None, repr=False)
@@ -19,3 +19,4 @@ class AuthData:
     retry: bool = False
     contract_asked_s: float | None = None
     install_asked_s: float | None = None
+    begun_s: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evse_controller.messages.base import Message
 from evse_controller.messages.generated.common_messages import (
     Authorization,
     AuthorizationReq,
@@ -17,7 +18,7 @@ from evse_controller.model.commands import AuthorizationRequested
 from evse_controller.model.snapshot import Authorization as Decision
 from evse_controller.secc.contracts import ContractVerifier
 from evse_controller.secc.iso20.plug_and_charge import plug_and_charge
-from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
+from evse_controller.secc.iso20.states import Accepted, Answer, Handler, Refused, State, Turn
 from evse_controller.secc.iso20.timers import SNAPSHOT_SETTLE_S
 from evse_controller.secc.surroundings import Surroundings
 
@@ -79,6 +80,27 @@ def authorization(turn: Turn, request: AuthorizationReq) -> Answer:
         turn.header(), ResponseCode.WARNING_AuthorizationSelectionInvalid, Processing.Finished
     )
     return Accepted(response, State.AUTHORIZATION, "this authorization service is not offered [V2G20-2209]")
+
+
+def in_time(handler: Handler) -> Handler:
+    """A try that came to nothing may be followed by another, but not for ever [V2G20-2219].
+
+    The count is by time: a driver who looks for the right card is slow, a vehicle that insists is not.
+    """
+
+    def bounded(turn: Turn, request: Message) -> Answer:
+        auth, most_s = turn.data.auth, turn.config.timers.authorization_s
+        if auth.begun_s is None:
+            auth.begun_s = turn.now_s
+        answer = handler(turn, request)
+        if not isinstance(answer, Accepted) or answer.next_state is not State.AUTHORIZATION:
+            return answer
+        over = getattr(answer.response, "evse_processing", Processing.Finished) is Processing.Finished
+        if over and turn.now_s - auth.begun_s >= most_s:
+            return Refused(ResponseCode.FAILED, f"{answer.reason}; not authorized within {most_s:g} s")
+        return answer
+
+    return bounded
 
 
 def _eim(turn: Turn) -> Answer:

@@ -32,6 +32,7 @@ class Timers:
     sequence_s: float = 60.0  # V2G_SECC_Sequence_Timeout [V2G20-443]
     loop_sequence_s: float = 0.5  # the same inside the charge loop [V2G20-1500], [V2G20-1502]
     ongoing_s: float = 55.0  # V2G_SECC_Ongoing_Performance_Time: Authorization, ScheduleExchange
+    authorization_s: float = 300.0  # own choice: after this time no try to be authorized follows another
     local_schedule_s: float = 50.0  # own choice: a local schedule answers before the Ongoing time is over
     ev_ongoing_s: float = 60.0  # V2G_EVCC_Ongoing_Timeout: as long may the EV poll PowerDelivery, WeldingDetection
     cable_check_total_s: float = 34.0  # own choice: a refusal is out by 35 s even to an EV that polls once a second
