@@ -83,7 +83,7 @@ class Connection:
         self.transport = transport
         self._random_bytes = random_bytes
         self._reader = FrameReader(max_payload=config.max_message_bytes)
-        self._waiting: deque[Frame] = deque()
+        self._waiting: deque[tuple[Frame, str]] = deque()  # each with the state that it had arrived in
         self.large_bytes = large_bytes
         self._around = around
         self._held: tuple[int, Message] | None = None
@@ -144,7 +144,7 @@ class Connection:
         outputs = self.on_timer(now_s, snapshot)
         if outputs:
             return outputs
-        self._waiting += self._reader.feed(data)
+        self._waiting += ((frame, self.state_name) for frame in self._reader.feed(data))
         return self._serve(snapshot, now_s)
 
     def coded(self, work: Work, result: Coded, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
@@ -211,30 +211,30 @@ class Connection:
     def _serve(self, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
         """The requests that have arrived, up to the first that must be waited for or that ends it all."""
         outputs: list[Output] = []
-        while (frame := self._next()) is not None:
-            outputs.append(self._frame(frame, snapshot, now_s))
+        while (waiting := self._next()) is not None:
+            outputs.append(self._frame(*waiting, snapshot, now_s))
         if self._reader.broken is not None and not self._jobs and not self._over:
             outputs.append(self._end(CloseReason.FRAME_TOO_LONG, self._reader.broken, now_s))
         return outputs
 
-    def _next(self) -> Frame | None:
+    def _next(self) -> tuple[Frame, str] | None:
         """The oldest frame whose stream has no request outstanding."""
         if self._over or self._held is not None or Stream.MAIN in self._jobs:
             return None
-        for index, frame in enumerate(self._waiting):
-            if stream_of(frame.payload_type) not in self._jobs:
+        for index, waiting in enumerate(self._waiting):
+            if stream_of(waiting[0].payload_type) not in self._jobs:
                 del self._waiting[index]
-                return frame
+                return waiting
         return None
 
-    def _frame(self, frame: Frame, snapshot: EvseSnapshot, now_s: float) -> Output:
+    def _frame(self, frame: Frame, came_in: str, snapshot: EvseSnapshot, now_s: float) -> Output:
         if self._session is None:
             if frame.payload_type != PayloadType.APP_PROTOCOL:
                 return self._end(CloseReason.UNEXPECTED_MESSAGE, f"payload type {frame.payload_type:#06x} first", now_s)
             schema = Schema.APP_PROTOCOL
         else:
             schema = schema_of(frame.payload_type)
-        go_on = self._negotiate if self._session is None else partial(self._ask, frame.payload_type)
+        go_on = self._negotiate if self._session is None else partial(self._ask, frame.payload_type, came_in=came_in)
         read = partial(decode, schema, frame.payload, self.config.max_message_bytes)
         strict = self.config.refuse_deviations
         work = Work(partial(read, strict))
@@ -258,13 +258,15 @@ class Connection:
         self._jobs[stream] = _Job(stream, work, go_on, deadline_s)
         return Output(commands=commands, work=work, beside=stream is not Stream.MAIN)
 
-    def _ask(self, payload_type: int, request: Coded, snapshot: EvseSnapshot, now_s: float) -> Output:
+    def _ask(
+        self, payload_type: int, request: Coded, snapshot: EvseSnapshot, now_s: float, came_in: str | None = None
+    ) -> Output:
         """The session's answer to a request."""
         assert self._session is not None
         if not isinstance(request, Message):
             reply = self._session.handle_undecodable(payload_type, str(request), now_s)
             return self._output(reply, payload_type, None, snapshot, now_s)
-        reply = self._session.handle(request, snapshot, now_s, stream_of(payload_type))
+        reply = self._session.handle(request, snapshot, now_s, stream_of(payload_type), came_in)
         return self._told(reply, payload_type, request, snapshot, now_s)
 
     def _told(

@@ -94,8 +94,14 @@ class Session(Protocol):
         """The answer to the last request is being waited for; `on_timer` goes on with it."""
 
     def handle(
-        self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream = Stream.MAIN
-    ) -> Reply: ...
+        self,
+        message: Message,
+        snapshot: EvseSnapshot,
+        now_s: float,
+        stream: Stream = Stream.MAIN,
+        came_in: str | None = None,
+    ) -> Reply:
+        """The answer to a request. `came_in`: `state_name` when it arrived, if it may have waited since."""
 
     def handle_undecodable(self, payload_type: int, error: str, now_s: float) -> Reply: ...
 

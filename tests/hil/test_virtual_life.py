@@ -221,12 +221,29 @@ def test_a_pause_that_nobody_allowed_ends_safely(bench: MakeBench, mode: Control
     assert not house.outlet.station.asleep
 
 
-def test_a_vehicle_that_ignores_a_pause_is_stopped_when_its_time_is_over(bench: MakeBench) -> None:
-    house = charging(bench(replace(DYNAMIC, deviations=frozenset({Deviation.IGNORE_NOTIFICATION}))))
-    house.ask(Notification.PAUSE, max_delay_s=5)
+def ignored(house: VirtualBench, act: Callable[[], object]) -> None:
+    """The vehicle heeds nothing: power is taken first, then the session ends by FAILED, and nobody ever left."""
+    act()
     house.until(lambda: not house.samples[-1].closed, 40.0)
     assert abs(house.samples[-1].current_a) < 1.0
-    leave(house)
+    house.until(lambda: house.evcc.finished, 5.0)
+    assert "FAILED" in str(house.evcc.failure), house.story()
+    house.until(lambda: house.outlet.at_rest, 40.0)
+    assert house.outlet.station.status().stopping is None  # the next car is welcome
+
+
+@BOTH
+def test_a_vehicle_that_ignores_a_pause_is_stopped_when_its_time_is_over(bench: MakeBench, mode: ControlMode) -> None:
+    deaf = replace(CHARGING, control_mode=mode, deviations=frozenset({Deviation.IGNORE_NOTIFICATION}))
+    house = charging(bench(deaf))
+    ignored(house, lambda: house.ask(Notification.PAUSE, max_delay_s=5))
+
+
+@BOTH
+def test_a_vehicle_that_ignores_terminate_is_stopped_when_its_time_is_over(bench: MakeBench, mode: ControlMode) -> None:
+    deaf = replace(CHARGING, control_mode=mode, deviations=frozenset({Deviation.IGNORE_NOTIFICATION}))
+    house = charging(bench(deaf))
+    ignored(house, lambda: house.outlet.station.request_stop("a technician", house.now_s))
 
 
 # -- what else is asked ----------------------------------------------------------------------------------------------

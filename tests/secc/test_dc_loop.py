@@ -174,10 +174,9 @@ def test_meter_info_asked_for_of_a_meter_that_never_spoke_fails_and_unasked_is_l
     assert len(bench.commands_of(c.LoopUpdate)) == 1
 
 
-@pytest.mark.parametrize("why", [{"emergency": "over-voltage"}, {"notification": Notification.TERMINATE}])
-def test_case_59_station_stop_is_told_in_the_loop_and_the_ev_leaves_orderly(why: dict[str, Any]) -> None:
+def test_case_59_station_stop_is_told_in_the_loop_and_the_ev_leaves_orderly() -> None:
     bench = looping()
-    bench.set(**why)
+    bench.set(notification=Notification.TERMINATE)
     status = bench.say(loop()).evse_status
     assert (status.evse_notification, status.notification_max_delay) == (EvseNotification.Terminate, 0)
     assert bench.say(power_delivery(ChargeProgress.Stop)).evse_status.evse_notification is EvseNotification.Terminate

@@ -9,21 +9,34 @@ import pytest
 
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import Processing, ResponseCode
+from evse_controller.model.commands import MeterConfirmed
+from evse_controller.model.snapshot import Notification
 from evse_controller.secc.output import Output
 from evse_controller.secc.reply import CloseReason
 from evse_controller.secc.streams import Stream, stream_of
 from evse_controller.secc.v2gtp import PayloadType
-from tests.secc.ev import NS_DC, SCHEDULED, frame, header, loop, power_delivery, read, sap_request, schedule_request
+from tests.secc.ev import (
+    DYNAMIC,
+    NS_DC,
+    SCHEDULED,
+    frame,
+    header,
+    loop,
+    power_delivery,
+    read,
+    sap_request,
+    schedule_request,
+)
 from tests.secc.wire import Wire
 
 BESIDE = PayloadType.SCHEDULE_RENEGOTIATION
 
 
-def looping(large_bytes: int | None = None) -> Wire:
-    bench = Wire(chance=random.Random(1), control_mode=SCHEDULED)
+def looping(large_bytes: int | None = None, mode: int = SCHEDULED) -> Wire:
+    bench = Wire(chance=random.Random(1), control_mode=mode)
     bench.feed(frame(sap_request((NS_DC, 1, 0, 1, 1))))
     bench.to("ChargeLoop")
-    bench.ask(loop())
+    bench.ask(loop(mode))
     bench.link.large_bytes = large_bytes
     return bench
 
@@ -121,6 +134,69 @@ def test_nothing_follows_on_a_side_stream_once_the_session_is_over() -> None:
     assert bench.state == "Ended"
     assert asked.work is not None
     assert bench.link.coded(asked.work, asked.work.run(), bench.snapshot, bench.now_s) == []
+
+
+LEAVING: dict[str, Any] = {
+    "WeldingDetection": power_delivery(cm.ChargeProgress.Stop),
+    "Standby": power_delivery(cm.ChargeProgress.Standby),
+    "ScheduleRenegotiation": power_delivery(cm.ChargeProgress.ScheduleRenegotiation),
+    "ServiceDiscovery": cm.SessionStopReq(header(), cm.ChargingSession.ServiceRenegotiation),
+}
+
+
+@pytest.mark.parametrize("mode", [SCHEDULED, DYNAMIC])
+@pytest.mark.parametrize("state", LEAVING)
+def test_a_schedule_asked_for_in_time_is_refused_mildly_when_the_loop_was_left_meanwhile(
+    state: str, mode: int
+) -> None:
+    """It was legal when it was sent: a WARNING on its stream, no new schedule, and the session goes on."""
+    bench = looping(large_bytes=16, mode=mode)
+    (asked,) = send(bench, schedule_request(mode), BESIDE)
+    assert asked.work is not None
+    bench.link.large_bytes = None
+    send(bench, LEAVING[state])
+    assert bench.state == state
+    (output,) = bench.link.coded(asked.work, asked.work.run(), bench.snapshot, bench.now_s)
+    answer = read(output)
+    assert (output.payload_type, output.commands, output.close) == (BESIDE, (), None)
+    assert answer.response_code is ResponseCode.WARNING_ScheduleRenegotiationFailed
+    assert answer.evse_processing is Processing.Finished
+    assert (answer.dynamic_se_res_control_mode is not None) is (mode == DYNAMIC)
+    assert bench.state == state
+    # What is sent from now on is not in time.
+    (output,) = send(bench, schedule_request(mode), BESIDE)
+    assert read(output).response_code is ResponseCode.FAILED_SequenceError
+
+
+def test_a_schedule_request_that_waited_behind_its_own_stream_was_in_time_too() -> None:
+    bench = looping(large_bytes=16)
+    (asked,) = send(bench, schedule_request(SCHEDULED), BESIDE)
+    assert send(bench, schedule_request(SCHEDULED), BESIDE) == []
+    bench.link.large_bytes = None
+    send(bench, power_delivery(cm.ChargeProgress.Stop))
+    assert asked.work is not None
+    answers = bench.link.coded(asked.work, asked.work.run(), bench.snapshot, bench.now_s)
+    assert [read(output).response_code.name for output in answers] == ["WARNING_ScheduleRenegotiationFailed"] * 2
+
+
+def test_a_confirmation_that_was_in_time_counts_although_the_service_was_left_meanwhile() -> None:
+    bench = looping()
+    bench.set(notification=Notification.METERING_CONFIRMATION, notification_max_delay_s=60)
+    reading = bench.ask(loop()).response.meter_info
+    bench.set(notification=None)
+    signed = cm.SignedMeteringData(
+        "id1", bench.session_id, reading, scheduled_smdt_control_mode=cm.Scheduled_SMDTControlMode(1)
+    )
+    bench.link.large_bytes = 16
+    request = cm.MeteringConfirmationReq(header(), signed)
+    (asked,) = send(bench, request, PayloadType.METERING_CONFIRMATION)
+    assert asked.work is not None
+    bench.link.large_bytes = None
+    send(bench, LEAVING["ServiceDiscovery"])
+    assert bench.state == "ServiceDiscovery"
+    (output,) = bench.link.coded(asked.work, asked.work.run(), bench.snapshot, bench.now_s)
+    assert read(output).response_code is ResponseCode.OK
+    assert [type(command) for command in output.commands] == [MeterConfirmed]
 
 
 @pytest.mark.parametrize("payload_type", [0x8101, 0x8102, 0x8104])

@@ -153,10 +153,9 @@ def test_exit_standby_is_told_in_it_and_nowhere_else() -> None:
     assert (status.evse_notification, status.notification_max_delay) == (EvseNotification.ExitStandby, 30)
 
 
-@pytest.mark.parametrize("why", [{"emergency": "pilot lost"}, {"notification": Notification.TERMINATE}])
-def test_a_station_that_wants_to_end_says_so_and_starts_nothing(why: dict[str, object]) -> None:
+def test_a_station_that_wants_to_end_says_so_and_starts_nothing() -> None:
     bench = in_standby()
-    bench.set(**why)
+    bench.set(notification=Notification.TERMINATE)
     assert bench.say(power_delivery(STANDBY)).evse_status.evse_notification is EvseNotification.Terminate
     answer = bench.say(power_delivery(START))
     assert answer.evse_status.evse_notification is EvseNotification.Terminate

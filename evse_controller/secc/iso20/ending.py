@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from evse_controller.messages.base import Message
+from evse_controller.messages.generated.common_messages import ChargeProgress, PowerDeliveryReq
 from evse_controller.messages.generated.common_types import EvseNotification, EVSEStatus
 from evse_controller.model.snapshot import EvseSnapshot, Notification
 from evse_controller.secc.iso20.data import Told
@@ -18,6 +20,10 @@ _WORDS = {
     Notification.METERING_CONFIRMATION: EvseNotification.MeteringConfirmation,
 }
 _LONGEST_S = 0xFFFF
+# With these the EV is leaving already.
+_LEAVING = frozenset({"DC_WeldingDetectionReq", "SessionStopReq"})
+# To these the EVSE answers with EVSEStatus, or may wait for the next request that it can answer so.
+_TOLD_OTHERWISE = frozenset({"PowerDeliveryReq", "AC_ChargeLoopReq", "DC_ChargeLoopReq", "MeteringConfirmationReq"})
 
 
 def station_ends(snapshot: EvseSnapshot) -> str | None:
@@ -25,6 +31,21 @@ def station_ends(snapshot: EvseSnapshot) -> str | None:
     if snapshot.emergency is not None:
         return f"emergency: {snapshot.emergency}"
     return "the station ends the session" if snapshot.notification is Notification.TERMINATE else None
+
+
+def refused_for_good(message: Message, snapshot: EvseSnapshot) -> str | None:
+    """Why this request is not served any more because the station ends the session, None if it is served.
+
+    Where the EV can be told by EVSEStatus it is asked to leave, as long as it may still leave in good order. Once power
+    was taken away by force, asking is over: everything but leaving is refused, so that no session outlives its energy.
+    """
+    if message.ELEMENT in _LEAVING:
+        return None
+    if isinstance(message, PowerDeliveryReq) and message.charge_progress is ChargeProgress.Stop:
+        return None
+    if snapshot.emergency is None and message.ELEMENT in _TOLD_OTHERWISE:
+        return None
+    return station_ends(snapshot)
 
 
 def evse_status(turn: Turn) -> EVSEStatus | None:

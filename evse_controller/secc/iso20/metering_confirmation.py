@@ -15,9 +15,14 @@ from evse_controller.secc.iso20.states import Accepted, Answer, Refused, Turn
 
 def metering_confirmation(turn: Turn, request: MeteringConfirmationReq) -> Answer:
     """Only a reading that was told, and only when its confirmation was asked for [V2G20-1083]."""
-    data, signed = turn.data, request.signed_metering_data
-    if Notification.METERING_CONFIRMATION not in data.told_ever:
+    if Notification.METERING_CONFIRMATION not in turn.data.told_ever:
         return Refused(ResponseCode.FAILED_SequenceError, "no confirmation of a meter reading was asked for")
+    return confirmation_overtaken(turn, request)
+
+
+def confirmation_overtaken(turn: Turn, request: MeteringConfirmationReq) -> Answer:
+    """The service was left meanwhile, and with it what was asked for; the reading is that of the session."""
+    data, signed = turn.data, request.signed_metering_data
     if signed.session_id != data.session_id:
         return Refused(ResponseCode.FAILED, "the confirmed reading names another session")
     if signed.meter_info not in data.meter_told:

@@ -9,8 +9,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evse_controller.messages.generated.common_messages import ScheduleExchangeReq
+from evse_controller.messages.generated.common_messages import (
+    Scheduled_SEResControlMode,
+    ScheduleExchangeReq,
+    ScheduleExchangeRes,
+)
+from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.secc.iso20.data import Renegotiation
+from evse_controller.secc.iso20.fillers import refusal
 from evse_controller.secc.iso20.schedule import exchange
 from evse_controller.secc.iso20.states import Accepted, Answer, Handler, Refused, State, Turn
 
@@ -58,6 +64,15 @@ def exchange_beside(turn: Turn, request: ScheduleExchangeReq) -> Answer:
     elif exchanged.finished:
         _told(turn)
     return Accepted(exchanged.response, turn.state, exchanged.reason)
+
+
+def exchange_overtaken(turn: Turn, request: ScheduleExchangeReq) -> Answer:
+    """Side stream, but the loop was left while the request was being read: nothing is planned, what held holds."""
+    response = refusal(request, ResponseCode.WARNING_ScheduleRenegotiationFailed, turn.header())
+    assert isinstance(response, ScheduleExchangeRes)
+    if response.scheduled_se_res_control_mode is not None and turn.data.schedule_sent:
+        response.scheduled_se_res_control_mode = Scheduled_SEResControlMode(turn.data.schedule_sent)
+    return Accepted(response, turn.state, "the loop was left meanwhile; no new schedule")
 
 
 def begin(turn: Turn) -> None:

@@ -17,25 +17,15 @@ from evse_controller.model.snapshot import EvseSnapshot
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20 import services, table_common
 from evse_controller.secc.iso20.data import SessionData
-from evse_controller.secc.iso20.ending import station_ends
+from evse_controller.secc.iso20.ending import refused_for_good
 from evse_controller.secc.iso20.fillers import UnpairedMessage, refusal
-from evse_controller.secc.iso20.states import Accepted, Pending, Refused, Rows, State, Turn, response_header
+from evse_controller.secc.iso20.states import Accepted, On, Pending, Refused, Rows, State, Turn, response_header
 from evse_controller.secc.iso20.timers import performance_s
 from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply
 from evse_controller.secc.streams import Stream
 from evse_controller.secc.surroundings import NOBODY, Surroundings
 
-# To these the EVSE answers with EVSEStatus, or the EV is leaving already; elsewhere it can only say that by refusing.
-_TOLD_OTHERWISE = frozenset(
-    {
-        "PowerDeliveryReq",
-        "AC_ChargeLoopReq",
-        "DC_ChargeLoopReq",
-        "MeteringConfirmationReq",
-        "DC_WeldingDetectionReq",
-        "SessionStopReq",
-    }
-)
+_STATES = {state.value: state for state in State}
 _COMMON_ROWS = Rows(table_common.TABLE)
 
 
@@ -87,24 +77,32 @@ class Iso20Session:
         """A request has been heard whose answer waits for hardware; `on_timer` goes on with it."""
         return self._held is not None
 
-    def handle(self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream = Stream.MAIN) -> Reply:
+    def handle(
+        self,
+        message: Message,
+        snapshot: EvseSnapshot,
+        now_s: float,
+        stream: Stream = Stream.MAIN,
+        came_in: str | None = None,
+    ) -> Reply:
         """Answers one decoded message. Each request gets exactly one response of its paired type.
 
         No response at all: after the end of the session, or for a message that is no request (which ends it).
+        `came_in`: name of the state in which it had arrived, where reading it took its time; None: the present one.
         """
         if self._state is State.ENDED:
             return self._silent(message.ELEMENT, CloseReason.UNEXPECTED_MESSAGE, (), "the session is over")
-        reply = self._answer(message, snapshot, now_s, stream)
+        reply = self._answer(message, snapshot, now_s, stream, came_in)
         if stream is Stream.MAIN or reply.event is None:
             return reply
         return replace(reply, event=replace(reply.event, stream=stream))
 
-    def _answer(self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream) -> Reply:
-        refused = None if message is self._held else self._check(message, snapshot, stream)
-        if refused is not None:
-            return self._refuse(message, refused, snapshot, now_s, [])
-        row = self._rows.find(self._state, type(message), stream)
-        assert row is not None  # _check found it
+    def _answer(
+        self, message: Message, snapshot: EvseSnapshot, now_s: float, stream: Stream, came_in: str | None = None
+    ) -> Reply:
+        row = self._check(message, snapshot, stream, came_in)
+        if isinstance(row, Refused):
+            return self._refuse(message, row, snapshot, now_s, [])
         if isinstance(message, SessionSetupReq):
             # From here on it is known who speaks, and what that vehicle is known to do.
             self._config = self._config.for_vehicle(message.evccid, self._around.peer.common_name)
@@ -182,25 +180,34 @@ class Iso20Session:
             return None
         return self._give_up("-", CloseReason.ABORTED, EndKind.FAILED, reason)
 
-    def _check(self, message: Message, snapshot: EvseSnapshot, stream: Stream) -> Refused | None:
+    def _check(
+        self, message: Message, snapshot: EvseSnapshot, stream: Stream, came_in: str | None
+    ) -> On | Refused:
         """Session id, then state, then whether the station wants to end where the EV cannot be told otherwise."""
         if self._data.established and not isinstance(message, SessionSetupReq):
             header = getattr(message, "header", None)
             if header is not None and header.session_id != self._data.session_id:
                 return Refused(ResponseCode.FAILED_UnknownSession, "session id is not the one of this session")
-        if self._held is not None and stream is Stream.MAIN:
+        if self._held is not None and message is not self._held and stream is Stream.MAIN:
             return Refused(ResponseCode.FAILED_SequenceError, f"{self._held.ELEMENT} is not answered yet")
-        if self._rows.find(self._state, type(message), stream) is None:
+        row = self._rows.find(self._state, type(message), stream) or self._overtaken(type(message), stream, came_in)
+        if row is None:
             allowed = ", ".join(request.ELEMENT for request in self._rows.allowed(self._state, stream)) or "nothing"
             beside = "" if stream is Stream.MAIN else f" on the side stream for {stream.value}"
             return Refused(
                 ResponseCode.FAILED_SequenceError,
                 f"not allowed in {self._state.value}, which waits for {allowed}{beside}",
             )
-        if stream is not Stream.MAIN or message.ELEMENT in _TOLD_OTHERWISE:
+        ending = refused_for_good(message, snapshot) if stream is Stream.MAIN else None
+        return row if ending is None else Refused(ResponseCode.FAILED, ending)
+
+    def _overtaken(self, request: type[Message], stream: Stream, came_in: str | None) -> On | None:
+        """A side request was in time, and the main stream went on while it was being read: no fault of the EV."""
+        before = _STATES.get(came_in or "")
+        row = None if before is None else self._rows.find(before, request, stream)
+        if row is None or row.overtaken is None:
             return None
-        ending = station_ends(snapshot)
-        return None if ending is None else Refused(ResponseCode.FAILED, ending)
+        return On(request, row.overtaken, (self._state,), stream)
 
     def _accept(self, message: Message, answer: Accepted, now_s: float, commands: list[Command]) -> Reply:
         before, response = self._state, answer.response

@@ -107,13 +107,15 @@ Handler = Callable[[Turn, Any], Answer]
 class On:
     """One row: in this state, this request goes to this handler, which may lead to these states (usual one first).
 
-    A row of a side stream answers beside the main one, and leads nowhere but to the state that it stands in.
+    A row of a side stream answers beside the main one, and leads nowhere but to the state that it stands in. It may say
+    what is answered when the main stream has left that state since the request came: `overtaken`.
     """
 
     request: type[Message]
     handler: Handler
     then: tuple[State, ...]
     stream: Stream = Stream.MAIN
+    overtaken: Handler | None = None
 
 
 Table = Mapping[State, tuple[On, ...]]

@@ -12,7 +12,7 @@ from evse_controller.secc.iso20.ac_parameters import charge_parameter_discovery
 from evse_controller.secc.iso20.ac_power import nothing_first, once_closed
 from evse_controller.secc.iso20.parking import parking
 from evse_controller.secc.iso20.power_delivery import PowerDelivery
-from evse_controller.secc.iso20.renegotiation import exchange_again, exchange_beside, first_exchange
+from evse_controller.secc.iso20.renegotiation import exchange_again, exchange_beside, exchange_overtaken, first_exchange
 from evse_controller.secc.iso20.states import On, State, Table
 from evse_controller.secc.iso20.table_common import STOP, meter_confirmed
 from evse_controller.secc.streams import Stream
@@ -57,7 +57,7 @@ TABLE: Table = {
                 State.CHARGE_LOOP,  # it was told beside the loop and holds now; every WARNING
             ),
         ),
-        On(ScheduleExchangeReq, exchange_beside, (State.CHARGE_LOOP,), Stream.SCHEDULE),
+        On(ScheduleExchangeReq, exchange_beside, (State.CHARGE_LOOP,), Stream.SCHEDULE, exchange_overtaken),
         *meter_confirmed(State.CHARGE_LOOP),
         *parking(State.CHARGE_LOOP),
         STOP,  # EVs do it; energy is stopped first

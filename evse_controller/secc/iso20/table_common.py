@@ -18,9 +18,9 @@ from evse_controller.messages.generated.common_messages import (
     SessionSetupReq,
     SessionStopReq,
 )
-from evse_controller.secc.iso20.authorization import authorization, authorization_setup
+from evse_controller.secc.iso20.authorization import authorization, authorization_setup, in_time
 from evse_controller.secc.iso20.certificate_installation import certificate_installation
-from evse_controller.secc.iso20.metering_confirmation import metering_confirmation
+from evse_controller.secc.iso20.metering_confirmation import confirmation_overtaken, metering_confirmation
 from evse_controller.secc.iso20.selection import service_detail, service_discovery, service_selection
 from evse_controller.secc.iso20.setup import session_setup
 from evse_controller.secc.iso20.states import On, State, Table
@@ -35,7 +35,7 @@ STOP = On(SessionStopReq, session_stop, (State.ENDED, State.SERVICE_DISCOVERY))
 def meter_confirmed(state: State) -> tuple[On, On]:
     """A reading that was told may be confirmed beside anything; EVs without side streams do it on the main one."""
     return (
-        On(MeteringConfirmationReq, metering_confirmation, (state,), Stream.METERING),
+        On(MeteringConfirmationReq, metering_confirmation, (state,), Stream.METERING, confirmation_overtaken),
         On(MeteringConfirmationReq, metering_confirmation, (state,)),
     )
 
@@ -51,9 +51,9 @@ TABLE: Table = {
     ),
     State.AUTHORIZATION: (
         # Ongoing and every WARNING stay here.
-        On(AuthorizationReq, authorization, (State.SERVICE_DISCOVERY, State.AUTHORIZATION)),
+        On(AuthorizationReq, in_time(authorization), (State.SERVICE_DISCOVERY, State.AUTHORIZATION)),
         # When it was offered: with contracts, beside Plug & Charge.
-        On(CertificateInstallationReq, certificate_installation, (State.AUTHORIZATION,)),
+        On(CertificateInstallationReq, in_time(certificate_installation), (State.AUTHORIZATION,)),
         STOP_EARLY,
     ),
     State.SERVICE_DISCOVERY: (

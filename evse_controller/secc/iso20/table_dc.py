@@ -19,7 +19,7 @@ from evse_controller.secc.iso20.dc_parameters import charge_parameter_discovery
 from evse_controller.secc.iso20.dc_steps import cable_check, pre_charge, pre_charge_fault, welding_detection
 from evse_controller.secc.iso20.parking import parking
 from evse_controller.secc.iso20.power_delivery import PowerDelivery
-from evse_controller.secc.iso20.renegotiation import exchange_again, exchange_beside, first_exchange
+from evse_controller.secc.iso20.renegotiation import exchange_again, exchange_beside, exchange_overtaken, first_exchange
 from evse_controller.secc.iso20.states import On, State, Table
 from evse_controller.secc.iso20.table_common import STOP, meter_confirmed
 from evse_controller.secc.streams import Stream
@@ -77,7 +77,7 @@ TABLE: Table = {
                 State.CHARGE_LOOP,  # it was told beside the loop and holds now; every WARNING
             ),
         ),
-        On(ScheduleExchangeReq, exchange_beside, (State.CHARGE_LOOP,), Stream.SCHEDULE),
+        On(ScheduleExchangeReq, exchange_beside, (State.CHARGE_LOOP,), Stream.SCHEDULE, exchange_overtaken),
         *meter_confirmed(State.CHARGE_LOOP),
         STOP,  # EVs do it; energy is stopped first
         *parking(State.CHARGE_LOOP),
