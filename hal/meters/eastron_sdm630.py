@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from hal import modbus_rtu
 from hal.api import AcMeterReading
 from hal.meters.eastron_sdm630_outlet import EastronSdm630Outlet
+from hal.meters.modbus_meter import ModbusMeter
 from hal.modbus import ModbusBus, ModbusOptions, Transaction, shared_bus, take_options
 from hal.options import Options
 
@@ -27,7 +28,7 @@ _POWER_PERIOD_S = 0.3
 _ENERGY_PERIOD_S = 1.0
 
 
-class EastronSdm630:
+class EastronSdm630(ModbusMeter[AcMeterReading]):
     """`reading().at_s` is when the power arrived; the registers in it are at most about a second older."""
 
     def __init__(
@@ -40,38 +41,12 @@ class EastronSdm630:
         meter_id: str | None = None,
         timeout_s: float = 0.2,
     ) -> None:
-        self._name = name
-        self._bus = bus
-        self._client = bus.client(unit, timeout_s)
-        self._reversed = reversed_
-        self._meter_id = meter_id or name
+        super().__init__(name, bus, unit, reversed_=reversed_, meter_id=meter_id, timeout_s=timeout_s)
         self._power: Transaction | None = None
         self._energy: Transaction | None = None
         self._next_power_s = 0.0
         self._next_energy_s = 0.0
         self._registers_wh: tuple[float, float] | None = None
-        self._reading: AcMeterReading | None = None
-        self._note: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def meter_id(self) -> str:
-        return self._meter_id
-
-    def open(self) -> None:
-        self._bus.open(self._name)
-
-    def close(self) -> None:
-        self._bus.close(self._name)
-
-    def reading(self) -> AcMeterReading | None:
-        return self._reading
-
-    def problem(self) -> str | None:
-        return self._bus.problem() or self._client.problem() or self._note
 
     def poll(self, now_s: float) -> None:
         self._bus.poll(now_s)

@@ -14,6 +14,7 @@ import math
 
 from hal import modbus_rtu
 from hal.api import AcOutletReading, AcPhaseReading
+from hal.meters.modbus_meter import ModbusMeter
 from hal.modbus import ModbusBus, Transaction
 
 PHASES, PHASE_REGISTERS = 0, 18
@@ -23,7 +24,7 @@ _TOTALS_PERIOD_S = 1.0
 _TOTALS_LATE_S = 2.0
 
 
-class EastronSdm630Outlet:
+class EastronSdm630Outlet(ModbusMeter[AcOutletReading]):
     """`hal.api.AcOutletMeter`. A reading has all its phases, and registers that are at most 2 s older, or is none."""
 
     def __init__(
@@ -39,40 +40,14 @@ class EastronSdm630Outlet:
     ) -> None:
         if phases not in (1, 3):
             raise ValueError(f"{name}: phases must be 1 or 3")
-        self._name = name
-        self._bus = bus
-        self._client = bus.client(unit, timeout_s)
+        super().__init__(name, bus, unit, reversed_=reversed_, meter_id=meter_id, timeout_s=timeout_s)
         self._phases = phases
-        self._sign = -1.0 if reversed_ else 1.0
-        self._meter_id = meter_id or name
         self._phase_read: Transaction | None = None
         self._totals_read: Transaction | None = None
         self._next_phases_s = 0.0
         self._next_totals_s = 0.0
         self._totals: tuple[float, float, float] | None = None
         self._totals_at_s = 0.0
-        self._reading: AcOutletReading | None = None
-        self._note: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def meter_id(self) -> str:
-        return self._meter_id
-
-    def open(self) -> None:
-        self._bus.open(self._name)
-
-    def close(self) -> None:
-        self._bus.close(self._name)
-
-    def reading(self) -> AcOutletReading | None:
-        return self._reading
-
-    def problem(self) -> str | None:
-        return self._bus.problem() or self._client.problem() or self._note
 
     def poll(self, now_s: float) -> None:
         self._bus.poll(now_s)
@@ -98,7 +73,7 @@ class EastronSdm630Outlet:
         if not (math.isfinite(import_kwh) and math.isfinite(export_kwh)):
             self._note = f"meter gives no energy: {import_kwh}, {export_kwh} kWh"
             return
-        if self._sign < 0:
+        if self._reversed:
             import_kwh, export_kwh = export_kwh, import_kwh
         self._totals = (import_kwh * 1000.0, export_kwh * 1000.0, frequency_hz)
         self._totals_at_s = transaction.at_s
@@ -115,9 +90,10 @@ class EastronSdm630Outlet:
             self._note = f"meter gives no measurement: {rows}"
             return
         import_wh, export_wh, frequency_hz = self._totals
+        sign = -1.0 if self._reversed else 1.0
         self._reading = AcOutletReading(
             at_s=transaction.at_s,
-            phases=tuple(self._phase(volts, amps, watts * self._sign) for volts, amps, watts in rows),
+            phases=tuple(self._phase(volts, amps, watts * sign) for volts, amps, watts in rows),
             import_wh=import_wh,
             export_wh=export_wh,
             frequency_hz=frequency_hz if math.isfinite(frequency_hz) and frequency_hz > 0 else None,
