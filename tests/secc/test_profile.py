@@ -258,19 +258,73 @@ def test_beyond_the_profile_the_schedule_alone_rules(into_s: float) -> None:
     assert list(verdicts(watch_of(), 50_000.0, 120.0)) == [Verdict.KEPT]
 
 
-def test_an_ev_that_comes_back_to_its_plan_begins_anew() -> None:
+def pulsed(watch: ProfileWatch, period_s: float, over_s: float, seconds: float, powers: tuple[float, float]) -> Verdict:
+    """The last verdict over an EV that does powers[0] for `over_s` of each period and powers[1] for the rest."""
+    verdict, worst = Verdict.KEPT, list(Verdict)
+    for step in range(round(seconds * 10)):
+        power_w = powers[0] if step / 10 % period_s < over_s else powers[1]
+        verdict = max(verdict, watch.judge(power_w, UTC_S + 60, 1000.0 + step / 10, 1e6, 1e6), key=worst.index)
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("over_s", "powers"),
+    [
+        (4.9, (20_000.0, 5_000.0)),  # one good sample in five seconds
+        (2.5, (20_000.0, 5_000.0)),
+        (0.5, (60_000.0, 5_000.0)),
+        (2.5, (20_000.0, -20_000.0)),  # one wrong does not make up for another
+        (3.0, (8_000.0, 5_000.0)),  # nor does room on the other side
+        (4.0, (-11_000.0, 5_000.0)),
+    ],
+)
+def test_a_profile_is_not_kept_by_moments_in_order(over_s: float, powers: tuple[float, float]) -> None:
+    assert pulsed(watch_of((3600, 5000.0)), 5.0, over_s, 3000.0, powers) is Verdict.BROKEN
+
+
+@pytest.mark.parametrize(("over_s", "powers"), [(0.5, (6_000.0, 5_000.0)), (4.0, (6_000.0, 500.0))])
+def test_what_was_taken_too_much_is_made_up_for_by_taking_less(over_s: float, powers: tuple[float, float]) -> None:
+    assert pulsed(watch_of((3600, 5000.0)), 5.0, over_s, 3000.0, powers) is not Verdict.BROKEN
+
+
+def test_an_ev_that_comes_back_to_its_plan_long_enough_begins_anew() -> None:
     watch = watch_of((3600, 10_000.0))
-    for minute in range(10):
-        for second in range(60):
-            power_w = 12_000.0 if second < 50 else 10_000.0
-            verdict = watch.judge(power_w, UTC_S + 60, 1000.0 + minute * 60 + second, 1e6, 1e6)
-            assert verdict is (Verdict.WARNED if 5 <= second < 50 else Verdict.KEPT)
+    for second in range(10_000):
+        over = second % 1000 < 50
+        verdict = watch.judge(11_000.0 if over else 10_000.0, UTC_S + 60, 1000.0 + second, 1e6, 1e6)
+        assert verdict is not Verdict.BROKEN
+    assert verdict is Verdict.KEPT
 
 
-def test_a_loop_that_was_left_begins_anew() -> None:
+def test_a_hold_forgives_no_violation_and_counts_for_none() -> None:
     watch = watch_of((3600, 10_000.0))
     assert watch.judge(12_000.0, UTC_S + 60, 1000.0, 1e6, 1e6) is Verdict.KEPT
     assert watch.judge(12_000.0, UTC_S + 60, 1100.0, 1e6, 1e6) is Verdict.KEPT
+    for count in range(100):
+        for step in range(40):
+            verdict = watch.judge(12_000.0, UTC_S + 60, 2000.0 + count * 60 + step / 10, 1e6, 1e6)
+            if verdict is Verdict.BROKEN:
+                assert 8 <= count <= 16
+                return
+    pytest.fail("standby now and then lets an EV take what it wants")
+
+
+def test_a_hold_makes_up_for_nothing() -> None:
+    watch = watch_of((3600, 10_000.0))
+    verdicts(watch, 12_000.0, 60.0)
+    assert watch.judge(0.0, UTC_S + 60, 1160.0, 1e6, 1e6) is Verdict.WARNED
+    assert Verdict.BROKEN in [watch.judge(12_000.0, UTC_S + 60, 1160.0 + step / 4, 1e6, 1e6) for step in range(24)]
+
+
+def test_a_new_profile_forgives_no_violation() -> None:
+    watch = watch_of((3600, 10_000.0))
+    verdicts(watch, 12_000.0, 60.0)
+    plan = PowerProfile(1, int(UTC_S), (PowerSlot(3600, 9_000.0),), 8)
+    anew = ProfileWatch(plan, None, TIMES, watch)
+    now_s = 1060.0
+    while anew.judge(12_000.0, UTC_S + 60, now_s, 1e6, 1e6) is not Verdict.BROKEN:
+        now_s += 0.25
+    assert now_s <= 1066.0
 
 
 @settings(max_examples=100, deadline=None)
@@ -343,3 +397,13 @@ def test_the_tolerance_of_the_chosen_tuple_counts() -> None:
 
 def test_dynamic_control_follows_set_points_and_no_profile() -> None:
     assert codes(looping(30_000.0, DYNAMIC), 70.0, DYNAMIC) == [ResponseCode.OK]
+
+
+def test_renegotiation_and_service_renegotiation_forgive_no_violation() -> None:
+    bench = looping(12_000.0)
+    assert codes(bench, 60.0) == [ResponseCode.OK, WARNING]
+    bench._hold("Renegotiated")
+    bench.say(power_delivery(plan=profile(1, (3600, 10_000.0))))
+    assert codes(bench, 8.0) == [WARNING, FAILED]
+    bench.session._data.release_service()
+    assert bench.session._data.watch is not None

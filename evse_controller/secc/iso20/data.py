@@ -184,5 +184,6 @@ OF_SESSION = frozenset(
         "offered_extra",
         "meter",
         "meter_told",
+        "watch",  # what was taken beyond a profile is not forgiven by changing the service
     }
 )

@@ -91,7 +91,7 @@ def watch(turn: Turn, power_w: float) -> ResponseCode | Refused:
         return ResponseCode.OK
     if data.watch is None or data.watch.profile is not profile:
         tolerance_w = None if data.chosen is None else data.chosen.tolerance_w
-        data.watch = ProfileWatch(profile, tolerance_w, turn.config.profile_watch)
+        data.watch = ProfileWatch(profile, tolerance_w, turn.config.profile_watch, data.watch)
     verdict = data.watch.judge(power_w, turn.snapshot.utc_s, turn.now_s, *_room(turn))
     if verdict is Verdict.BROKEN:
         return Refused(ResponseCode.FAILED_EVPowerProfileViolation, data.watch.reason)
