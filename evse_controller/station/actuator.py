@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from evse_controller.model.permit import Permit
 from evse_controller.safety import thresholds as t
+from evse_controller.station.permitted import Permitted
 from hal.api import (
     Contact,
     DcMeterReading,
@@ -45,22 +46,18 @@ MODE_REPEAT_S = 0.5
 """A mode that is not read back is written again this often, so that it does not crowd the module bus."""
 
 
-class Actuator:
+class Actuator(Permitted):
     """Applies a Demand inside a Permit to power supply and contactors; drives the isolation monitor."""
 
     def __init__(self, mcu: SafetyMcu, supply: PowerSupply, isolation: IsolationMonitor) -> None:
-        self._mcu = mcu
+        super().__init__(mcu)
         self._supply = supply
         self._isolation = isolation
-        self._permit: Permit | None = None
         self._switched_on = False
-        self.contactors = False
-        self.contactors_since_s = 0.0
         self.mode = PowerMode.CHARGE
         self.mode_written_s = -MODE_REPEAT_S
         self.measuring = False
         self.measuring_since_s: float | None = None
-        self.refusal: str | None = None
         self.output_voltage_v = 0.0
         self.output_current_a = 0.0
 
@@ -84,13 +81,8 @@ class Actuator:
         meter: DcMeterReading | None,
     ) -> None:
         """Bring the outputs to `demand` as far as `permit` allows. Contactor changes leave with the next `beat`."""
-        self._permit = permit
-        self.refusal = None
-        if permit is None or not permit.valid(now_s):
-            self.all_off(now_s, "no valid permit")
-            return
-        if not permit.contactors and self.contactors:
-            self.all_off(now_s, f"permit withdrawn: {permit.reason}")
+        permit = self._heed(permit, now_s)
+        if permit is None:
             return
         if power is None or not permit.contactors:
             if self._switched_on or (power is not None and power.on):
@@ -98,35 +90,6 @@ class Actuator:
         else:
             self._output(demand, permit, now_s, power, meter)
         self._contacts(demand, permit, now_s, mcu, power, meter)
-
-    def expire(self, now_s: float) -> bool:
-        """Everything off when the last permit ran out while the outlet is energised. True when it had to act."""
-        if not self.energised or (self._permit is not None and self._permit.valid(now_s)):
-            return False
-        self.all_off(now_s, "permit expired")
-        return True
-
-    def all_off(self, now_s: float, reason: str) -> None:
-        """Stop frame first, then the contactors at once, without waiting for anything.
-
-        Opening them takes one control frame now. With contactors already open there is none: a board that gets
-        nothing but the frames of failing steps must find its heartbeat missing.
-        """
-        self._stop(now_s)
-        self._mcu.set_contactors(False)
-        if self.contactors:
-            self.contactors = False
-            self.contactors_since_s = now_s
-            self._mcu.beat(now_s)
-        self.refusal = reason
-
-    def beat(self, now_s: float) -> None:
-        """The heartbeat of a completed step; nothing else may call the board's `beat` to keep contactors closed."""
-        self._mcu.beat(now_s)
-
-    def set_duty(self, duty_percent: float | None) -> None:
-        """Pilot duty in %, None = oscillator off."""
-        self._mcu.set_duty(duty_percent)
 
     def write_grid_profile(self, country_code: int) -> None:
         """Write the commissioned profile, only while the modules are off."""
@@ -216,10 +179,7 @@ class Actuator:
         if not wanted and self.contactors and (meter is None or abs(meter.current_a) >= t.ZERO_CURRENT_A):
             self.refusal = "contactors wait for zero current"
             return
-        if wanted != self.contactors:
-            self.contactors = wanted
-            self.contactors_since_s = now_s
-        self._mcu.set_contactors(self.contactors)
+        self._command(wanted, now_s)
 
 
 def _why_not_close(mcu: McuReading | None, power: PowerReading | None, meter: DcMeterReading | None) -> str | None:

@@ -114,7 +114,7 @@ def _ac_end(rig: AcRig) -> None:
     rig.plant.inlet.unplug()
     rig.run(2.0)
     assert welded or not rig.closed, "contactor closed without a car"
-    assert not rig.station._actuator.contactor
+    assert not rig.station._actuator.contactors
     silent = {("mcu", "silent"), ("mcu", "noise"), ("meter", "silent"), ("meter", "corrupt")} & set(rig.plant.faults)
     if rig.plant.faults and not silent and not rig.station.faults and not welded:
         rig.plant.clear()

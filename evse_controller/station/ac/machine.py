@@ -117,8 +117,8 @@ class AcStation(AcPhaseMachine):
             soc=session.soc,
             charged_wh=charged_wh,
             discharged_wh=discharged_wh,
-            contactor_commanded=actuator.contactor,
-            contactor_since_s=max(actuator.contactor_since_s, self._started_s or 0.0),
+            contactor_commanded=actuator.contactors,
+            contactor_since_s=max(actuator.contactors_since_s, self._started_s or 0.0),
             stopping=self._stopping is not None,
             latched=self._book.active,
             watch=self._watch,
@@ -131,7 +131,7 @@ class AcStation(AcPhaseMachine):
     ) -> None:
         session, meter = self._newest, view.fresh
         stopping = self._stopping is not None or self._book.emergency is not None
-        closed = self._actuator.contactor and view.contact is Contact.CLOSED
+        closed = self._actuator.contactors and view.contact is Contact.CLOSED
         ratings = self.config.ratings(None if view.mcu is None else view.mcu.cable_a)
         present = report.present(self.config, session, verdict, wish, stopping, meter)
         target_w = present.target_w.total_w
@@ -153,7 +153,7 @@ class AcStation(AcPhaseMachine):
             precharge=Step.IDLE,
             energy_ready=self._phase is AcPhase.ENERGY and closed,
             stop_done=session.stop_wanted is not None
-            and not self._actuator.contactor
+            and not self._actuator.contactors
             and view.contact is Contact.OPEN,
             present_voltage_v=volts,
             present_current_a=amps,

@@ -139,7 +139,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
         session = self._session
         if self._must_stop(view):
             return AcPhase.RAMP_DOWN
-        if self._actuator.contactor and view.contact is Contact.CLOSED:
+        if self._actuator.contactors and view.contact is Contact.CLOSED:
             session.contactor = Step.DONE
             return AcPhase.ENERGY
         waited_s = view.now_s - session.started_s
@@ -151,7 +151,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
 
     def _from_energy(self, view: AcView) -> AcPhase | Failure | None:
         session = self._session
-        if self._must_stop(view) or not self._actuator.contactor:
+        if self._must_stop(view) or not self._actuator.contactors:
             return AcPhase.RAMP_DOWN
         if session.held is not None:
             return AcPhase.HOLD
@@ -162,12 +162,12 @@ class AcPhaseMachine(OutletBase[AcContext]):
         return None
 
     def _from_hold(self, view: AcView) -> AcPhase | None:
-        if self._must_stop(view) or not self._actuator.contactor:
+        if self._must_stop(view) or not self._actuator.contactors:
             return AcPhase.RAMP_DOWN
         return AcPhase.ENERGY if self._session.held is None else None
 
     def _from_ramp_down(self, view: AcView) -> AcPhase | None:
-        open_now = not self._actuator.contactor and view.contact is Contact.OPEN
+        open_now = not self._actuator.contactors and view.contact is Contact.OPEN
         return AcPhase.CONNECTED if open_now else None
 
     def _from_emergency(self, view: AcView) -> AcPhase | None:
@@ -181,8 +181,8 @@ class AcPhaseMachine(OutletBase[AcContext]):
         if self._phase is AcPhase.CLOSING:
             return view.pilot.ready
         if self._phase in (AcPhase.ENERGY, AcPhase.HOLD):
-            return self._actuator.contactor  # what something opened is not closed again without Start
+            return self._actuator.contactors  # what something opened is not closed again without Start
         if self._phase is AcPhase.RAMP_DOWN and self._zero is not None:
             waited = view.now_s - self._phase_since_s >= t.AC_OPEN_S
-            return self._actuator.contactor and not waited and not self._zero.measured(view)
+            return self._actuator.contactors and not waited and not self._zero.measured(view)
         return False
