@@ -160,3 +160,23 @@ def test_a_paused_ac_vehicle_wakes_the_station_by_its_pilot(bench: MakeBench) ->
     assert house.plant.inlet.plugged
     assert house.outlet.snapshot().pilot is PilotState.B
 
+
+
+@pytest.mark.parametrize("mode", list(ControlMode))
+@pytest.mark.parametrize("asked", ["pause", "stop"])
+def test_an_ac_vehicle_that_heeds_nothing_loses_its_power_and_then_its_session(
+    bench: MakeBench, mode: ControlMode, asked: str
+) -> None:
+    deaf = replace(CHARGING, control_mode=mode, deviations=frozenset({Deviation.IGNORE_NOTIFICATION}))
+    house = bench(deaf, CHEAP)
+    house.arrive()
+    house.until(lambda: house.samples[-1].power_w > 9_000.0, 60.0)
+    if asked == "pause":
+        house.ask(Notification.PAUSE, max_delay_s=5)
+    else:
+        house.outlet.station.request_stop("a technician", house.now_s)
+    house.until(lambda: not house.samples[-1].closed, 40.0)
+    house.until(lambda: house.evcc.finished, 5.0)
+    assert "FAILED" in str(house.evcc.failure), house.story()
+    house.until(lambda: house.outlet.at_rest, 40.0)
+    assert house.outlet.station.status().stopping is None

@@ -261,7 +261,8 @@ def test_a_resumed_session_skips_neither_cable_check_nor_pre_charge(state: str, 
 def test_a_resumed_session_is_not_started_on_the_pre_charge_of_the_old_one() -> None:
     shelf = Shelf()
     bench, _ = back(shelf, paused(shelf))
-    bench.to("PreCharge").set(precharge=Step.DONE)  # what a stale picture of the outlet may say
+    bench.to("PreCharge")
+    bench.set(precharge=Step.DONE, present_voltage_v=0.0)  # what a stale picture of the outlet may say
     assert bench.say(power_delivery()).response_code is ResponseCode.FAILED_PowerDeliveryNotApplied
     assert bench.commands_of(c.EnergyStart) == []
 
