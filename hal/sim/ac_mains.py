@@ -78,11 +78,7 @@ class AcMains:
         terminal_w = (ocv_v + amps * r_ohm) * amps
         world.ac_power_w = power_w
         world.grid_power_w = world.building_power_w + power_w
-        if world.grid_power_w >= 0:
-            total.grid_import_wh += world.grid_power_w * hours
-        else:
-            total.grid_export_wh -= world.grid_power_w * hours
-        total.building_wh += world.building_power_w * hours
+        total.at_grid(world.grid_power_w, world.building_power_w, hours)
         total.ac_wh += power_w * hours
         total.dc_wh += terminal_w * hours
         total.converter_loss_wh += (power_w - terminal_w) * hours

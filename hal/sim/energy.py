@@ -32,6 +32,14 @@ class EnergyTotals:
     cells_wh: float = 0.0
     commutation_wh: float = 0.0
 
+    def at_grid(self, grid_w: float, building_w: float, hours: float) -> None:
+        """What the grid connection and the building counted in this time."""
+        if grid_w >= 0:
+            self.grid_import_wh += grid_w * hours
+        else:
+            self.grid_export_wh -= grid_w * hours
+        self.building_wh += building_w * hours
+
     def plus(self, other: EnergyTotals, factor: float) -> EnergyTotals:
         """This plus `factor` times `other`, a new object."""
         return EnergyTotals(*(getattr(self, f.name) + factor * getattr(other, f.name) for f in fields(self)))

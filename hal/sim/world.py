@@ -286,11 +286,7 @@ class World:
         self.ac_power_w = ac_power
         self.grid_power_w = self.building_power_w + ac_power
         ev_a = self.ev_current_a
-        if self.grid_power_w >= 0:
-            total.grid_import_wh += self.grid_power_w * hours
-        else:
-            total.grid_export_wh -= self.grid_power_w * hours
-        total.building_wh += self.building_power_w * hours
+        total.at_grid(self.grid_power_w, self.building_power_w, hours)
         total.ac_wh += ac_power * hours
         total.dc_wh += dc_power * hours
         total.converter_loss_wh += (ac_power - dc_power) * hours
