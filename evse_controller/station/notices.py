@@ -33,7 +33,7 @@ ORDER = (
 """One at a time is told, the first of these that is asked. TERMINATE comes before all and is `request_stop`."""
 
 HEEDED_BY: dict[Notification, tuple[type, ...]] = {
-    Notification.PAUSE: (EnergyStop, EnergyHold),
+    Notification.PAUSE: (EnergyStop,),  # a hold is over as soon as the EV likes: it is no pause
     Notification.SERVICE_RENEGOTIATION: (EnergyStop, ServiceReleased),
     Notification.SCHEDULE_RENEGOTIATION: (EnergyStop, EnergyHold),
     Notification.EXIT_STANDBY: (EnergyStart, EnergyStop),

@@ -85,6 +85,37 @@ def test_power_delivery_tells_it_too() -> None:
     assert status.evse_notification is EvseNotification.ServiceRenegotiation
 
 
+@pytest.mark.parametrize(
+    ("progress", "wanted", "told"),
+    [
+        (ChargeProgress.Stop, Notification.SCHEDULE_RENEGOTIATION, None),
+        (ChargeProgress.Standby, Notification.SCHEDULE_RENEGOTIATION, None),
+        (ChargeProgress.ScheduleRenegotiation, Notification.SCHEDULE_RENEGOTIATION, None),
+        (ChargeProgress.Stop, Notification.EXIT_STANDBY, None),
+        (ChargeProgress.Standby, Notification.EXIT_STANDBY, EvseNotification.ExitStandby),
+        (ChargeProgress.Stop, Notification.SERVICE_RENEGOTIATION, EvseNotification.ServiceRenegotiation),
+    ],
+)
+def test_what_is_told_is_judged_by_the_state_that_the_answer_leads_to(
+    progress: ChargeProgress, wanted: Notification, told: EvseNotification | None
+) -> None:
+    bench = looping()
+    bench.set(notification=wanted, notification_max_delay_s=60)
+    status = bench.say(power_delivery(progress)).evse_status
+    assert (None if status is None else status.evse_notification) is told
+
+
+def test_the_answer_that_leads_back_to_the_loop_tells_what_the_loop_serves() -> None:
+    bench = looping()
+    bench.say(power_delivery(ChargeProgress.Standby))
+    bench.set(notification=Notification.SCHEDULE_RENEGOTIATION, notification_max_delay_s=60)
+    status = bench.say(power_delivery(ChargeProgress.Start)).evse_status
+    assert status.evse_notification is EvseNotification.ScheduleRenegotiation
+    bench.say(power_delivery(ChargeProgress.Standby))
+    bench.set(notification=Notification.EXIT_STANDBY)
+    assert bench.say(power_delivery(ChargeProgress.Start)).evse_status is None
+
+
 @pytest.mark.parametrize("state", ["AuthorizationSetup", "ServiceDetail", "ScheduleRenegotiation"])
 @pytest.mark.parametrize("notification", [n for n in Notification if n is not Notification.TERMINATE])
 def test_where_the_schema_has_no_voice_only_an_end_is_told(state: str, notification: Notification) -> None:

@@ -13,6 +13,7 @@ from evse_controller.messages.generated import dc
 from evse_controller.messages.generated.common_types import EvseNotification, Processing, ResponseCode
 from evse_controller.messages.rational import rational_nearest as n
 from evse_controller.model import commands as c
+from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Notification, Step
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.pause import binding
@@ -30,6 +31,7 @@ from tests.secc.ev import (
     loop,
     power_delivery,
     profile,
+    schedule_request,
     selection,
     stop,
 )
@@ -362,6 +364,56 @@ def test_a_refused_pause_out_of_the_loop_stops_energy_too() -> None:
 
 
 # Asked for by the station
+
+
+def asked(mode: int, for_s: float, since_s: float) -> Bench:
+    """In the loop, where a pause was asked for `for_s` seconds, and was not any more for `since_s`."""
+    bench = planned((3600, 1000.0)) if mode == SCHEDULED else bench_of(Shelf(), control_mode=mode).to("ChargeLoop")
+    for notification, seconds in ((Notification.PAUSE, for_s), (None, since_s)):
+        bench.set(notification=notification, notification_max_delay_s=60)
+        for _ in range(round(seconds * 4) + 1):
+            bench.after(0.25)
+            bench.say(loop(mode))
+    return bench
+
+
+@pytest.mark.parametrize("mode", [SCHEDULED, DYNAMIC])
+@pytest.mark.parametrize(("since_s", "allowed"), [(5.0, True), (9.5, True), (11.0, False), (50.0, False)])
+def test_a_notice_that_was_withdrawn_allows_no_pause_but_to_an_ev_on_its_way(
+    mode: int, since_s: float, allowed: bool
+) -> None:
+    bench = asked(mode, 2.0, since_s)
+    bench.say(power_delivery(cm.ChargeProgress.Stop))
+    bench.set(pilot=PilotState.B)
+    bench.after(30.0).to("SessionStop")
+    assert bench.say(stop(PAUSE)).response_code is (ResponseCode.OK if allowed else NOT_ALLOWED)
+
+
+def test_a_notice_that_stands_for_long_allows_a_pause_all_the_time() -> None:
+    bench = asked(DYNAMIC, 120.0, -1.0)
+    assert bench.say(stop(PAUSE)).response_code is ResponseCode.OK
+
+
+def test_a_notice_that_was_heeded_by_stopping_is_not_withdrawn() -> None:
+    """The station takes it back as soon as energy has stopped."""
+    bench = asked(DYNAMIC, 2.0, -1.0)
+    bench.set(notification=None)
+    bench.say(power_delivery(cm.ChargeProgress.Stop))
+    bench.set(pilot=PilotState.B)
+    bench.after(40.0).to("SessionStop")
+    assert bench.say(stop(PAUSE)).response_code is ResponseCode.OK
+
+
+def test_go_to_pause_holds_until_the_ev_is_told_otherwise() -> None:
+    bench = bench_of(Shelf(), control_mode=DYNAMIC).to("ScheduleExchange")
+    bench.set(notification=Notification.PAUSE, notification_max_delay_s=60)
+    assert bench.say(schedule_request(DYNAMIC)).go_to_pause
+    bench.set(notification=None)
+    bench.to("ChargeLoop")
+    for _ in range(60):
+        bench.after(0.25)
+        bench.say(loop(DYNAMIC))
+    assert bench.say(stop(PAUSE)).response_code is NOT_ALLOWED
 
 
 def test_case_59_the_time_to_pause_is_counted_down() -> None:

@@ -148,9 +148,10 @@ def test_exit_standby_is_told_in_it_and_nowhere_else() -> None:
     bench = Bench().to("ChargeLoop")
     bench.set(notification=Notification.EXIT_STANDBY, notification_max_delay_s=30)
     assert bench.say(loop()).evse_status is None
-    bench.say(power_delivery(STANDBY))
-    status = bench.after(1.0).say(power_delivery(STANDBY)).evse_status
-    assert (status.evse_notification, status.notification_max_delay) == (EvseNotification.ExitStandby, 30)
+    for left_s in (30, 29):
+        status = bench.say(power_delivery(STANDBY)).evse_status
+        assert (status.evse_notification, status.notification_max_delay) == (EvseNotification.ExitStandby, left_s)
+        bench.after(1.0)
 
 
 def test_a_station_that_wants_to_end_says_so_and_starts_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_an_ev_that_can_get_nothing_for_long_is_told_to_sleep(
     bench.after(0.1).set(offer=offer)
     answer = bench.say(schedule_request(SCHEDULED))
     assert answer.go_to_pause is (True if pause else None)
-    assert bench.session._data.go_to_pause is pause
+    assert bench.session._data.pause_until_s == (math.inf if pause else None)
 
 
 @pytest.mark.parametrize("mode", [SCHEDULED, DYNAMIC])

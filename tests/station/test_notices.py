@@ -7,6 +7,9 @@ import pytest
 from evse_controller.model.commands import (
     ContextDropped,
     EndKind,
+    EnergyHold,
+    EnergyStart,
+    EnergyStop,
     MeterConfirmed,
     ScheduleRequested,
     SessionEnded,
@@ -46,6 +49,29 @@ def test_ev_that_does_not_pause_in_time_is_stopped() -> None:
     bench.tell(SessionEnded(EndKind.FAILED, "told"))
     bench.steps(20)
     assert bench.snapshot.emergency is None
+
+
+def test_standby_does_not_heed_a_pause() -> None:
+    bench = Bench()
+    bench.to_energy()
+    bench.station.notify(Notification.PAUSE, 1.0, "no power for hours", bench.now_s)
+    bench.steps(2)
+    bench.tell(EnergyHold("standby"))
+    bench.steps(2)
+    bench.tell(EnergyStart(None))
+    bench.steps(1)
+    assert bench.snapshot.notification is Notification.PAUSE
+    bench.steps(60)
+    assert bench.snapshot.notification is Notification.TERMINATE
+
+
+def test_stopping_heeds_a_pause() -> None:
+    bench = Bench()
+    bench.to_energy()
+    bench.station.notify(Notification.PAUSE, 1.0, "no power for hours", bench.now_s)
+    bench.tell(EnergyStop("stop"))
+    bench.steps(60)
+    assert bench.station.status().stopping is None
 
 
 def test_notice_ends_when_it_is_heeded_or_withdrawn_and_terminate_comes_first() -> None:

@@ -72,7 +72,7 @@ def charge_loop(turn: Turn, request: ac.AC_ChargeLoopReq) -> Answer:
         turn.header(),
         code,
         _told(turn, present),
-        evse_status=evse_status(turn),
+        evse_status=evse_status(turn, State.CHARGE_LOOP),
         meter_info=meter_info,
     )
     return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot))

@@ -45,7 +45,7 @@ def _contactor(turn: Turn, held: Accepted) -> Answer:
     if step is Step.DONE:
         response = held.response
         assert isinstance(response, PowerDeliveryRes)
-        response.header, response.evse_status = turn.header(), evse_status(turn)
+        response.header, response.evse_status = turn.header(), evse_status(turn, held.next_state)
         return held
     # A failure that stood there before we asked belongs to another try.
     fresh = step is not memory.contactor_before or waited_s >= SNAPSHOT_SETTLE_S

@@ -113,7 +113,9 @@ class SessionData:
     in force and `profile` the EV's plan as accepted with it. `start_asked_s`: first PowerDeliveryReq that has not led
     to a loop yet. `loops`: since the service was selected; `loops_since_start`: since energy was started or started
     again. `meter` is the last reading of a charge loop, `meter_told` the last ones that the EV has seen. `told`: the
-    notification that stands; `told_ever`: all of this service. `contract_der`: leaf of the contract that authorised
+    notification that stands; `told_ever`: all of this service. `pause_until_s`: until then the EV may pause because we
+    asked for it, infinite while the newest answer that could say so did. `meter_confirmed`: readings that the EV
+    confirmed since it was last asked to. `contract_der`: leaf of the contract that authorised
     the session, None for EIM. `offered_extra` and `value_added` are pairs of value-added services: sent, and chosen.
     """
 
@@ -133,7 +135,7 @@ class SessionData:
     tuples: dict[int, SentTuple] = field(default_factory=dict)
     schedule_sent: list[ScheduleTuple] = field(default_factory=list)
     renegotiation: Renegotiation | None = None
-    go_to_pause: bool = False
+    pause_until_s: float | None = None
     start_asked_s: float | None = None
     pending_start: PowerDeliveryReq | None = None
     profile: PowerProfile | None = None
@@ -144,6 +146,7 @@ class SessionData:
     loops_since_start: int = 0
     meter: MeterTotals | None = None
     meter_told: deque[MeterInfo] = field(default_factory=lambda: deque(maxlen=_READINGS))
+    meter_confirmed: list[MeterInfo] = field(default_factory=list)
     told: Told | None = None
     told_ever: set[Notification] = field(default_factory=set)
     stopped_s: float | None = None
@@ -184,6 +187,7 @@ OF_SESSION = frozenset(
         "offered_extra",
         "meter",
         "meter_told",
+        "meter_confirmed",
         "watch",  # what was taken beyond a profile is not forgiven by changing the service
     }
 )

@@ -74,7 +74,7 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
         evse_current_limit_achieved=present.current_limited,
         evse_voltage_limit_achieved=present.voltage_limited,
         cl_res_control_mode=_limits(turn, memory.rated),
-        evse_status=evse_status(turn),
+        evse_status=evse_status(turn, State.CHARGE_LOOP),
     )
     return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot))
 

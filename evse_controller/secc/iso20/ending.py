@@ -25,6 +25,8 @@ _LEAVING = frozenset({"DC_WeldingDetectionReq", "SessionStopReq"})
 # To these the EVSE answers with EVSEStatus, or may wait for the next request that it can answer so.
 _TOLD_OTHERWISE = frozenset({"PowerDeliveryReq", "AC_ChargeLoopReq", "DC_ChargeLoopReq", "MeteringConfirmationReq"})
 
+_STOPPED = frozenset({State.WELDING_DETECTION, State.SESSION_STOP})
+
 
 def station_ends(snapshot: EvseSnapshot) -> str | None:
     """Why the station wants this session to end, None if it does not."""
@@ -48,21 +50,29 @@ def refused_for_good(message: Message, snapshot: EvseSnapshot) -> str | None:
     return station_ends(snapshot)
 
 
-def evse_status(turn: Turn) -> EVSEStatus | None:
-    """What is told to the EV; nothing is said that this station would not serve when the EV obeys it.
+def evse_status(turn: Turn, then: State) -> EVSEStatus | None:
+    """What is told to the EV; nothing is said that would be refused in the state `then`, to which this answer leads.
 
     Terminate at once; anything else within a time that is counted down from when it was first told [V2G20-3318].
     """
     data, snapshot = turn.data, turn.snapshot
     if station_ends(snapshot) is not None:
+        pause_withdrawn(turn, then)
         return EVSEStatus(0, EvseNotification.Terminate)
     wanted = snapshot.notification
-    if wanted is None or not _served(turn, wanted):
+    if wanted is None or not _served(turn, wanted, then):
+        pause_withdrawn(turn, then)
         data.told = None
         return None
     if data.told is None or data.told.notification is not wanted:
         data.told = Told(wanted, turn.now_s, min(snapshot.notification_max_delay_s, _LONGEST_S))
         data.told_ever.add(wanted)
+        if wanted is Notification.METERING_CONFIRMATION:
+            data.meter_confirmed.clear()
+    if wanted is Notification.PAUSE:
+        data.pause_until_s = math.inf
+    else:
+        pause_withdrawn(turn, then)
     left_s = data.told.max_delay_s - (turn.now_s - data.told.since_s)
     # The station may count, too, and may get impatient: the EV is told what is left, never more.
     return EVSEStatus(max(0, min(math.ceil(left_s), snapshot.notification_max_delay_s)), _WORDS[wanted])
@@ -77,16 +87,24 @@ def pause_fault(turn: Turn) -> str | None:
     return None
 
 
-def _served(turn: Turn, wanted: Notification) -> bool:
+def pause_withdrawn(turn: Turn, then: State) -> None:
+    """This answer asks for no pause: what an earlier one asked for holds for a short while, in which the EV may be on
+    its way. Once it has stopped energy it is on its way, and nobody can tell it anything else."""
+    data = turn.data
+    if data.pause_until_s == math.inf and then not in _STOPPED:
+        data.pause_until_s = turn.now_s + turn.config.timers.pause_grace_s
+
+
+def _served(turn: Turn, wanted: Notification, then: State) -> bool:
     if wanted.value not in turn.config.notifications:
         return False  # EVs in the field end their session at a notification that they do not know
     match wanted:
         case Notification.PAUSE:
             return pause_fault(turn) is None
         case Notification.EXIT_STANDBY:
-            return turn.state is State.STANDBY
+            return then is State.STANDBY
         case Notification.SCHEDULE_RENEGOTIATION:
-            return turn.state is State.CHARGE_LOOP and turn.data.renegotiation is None
+            return then is State.CHARGE_LOOP and turn.data.renegotiation is None
         case Notification.SERVICE_RENEGOTIATION:
             return turn.config.service_renegotiation
         case Notification.METERING_CONFIRMATION:

@@ -13,7 +13,6 @@ from evse_controller.messages.generated.common_messages import SessionSetupReq
 from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import ContextKept, ControlMode, PausedSession
 from evse_controller.model.offer import PowerProfile
-from evse_controller.model.snapshot import Notification
 from evse_controller.secc.iso20.catalogue import offered_set, value_added_services
 from evse_controller.secc.iso20.data import NO_SESSION_ID, OfferedSet, SentTuple
 from evse_controller.secc.iso20.ending import pause_fault
@@ -85,10 +84,11 @@ def _extra(turn: Turn, paused: PausedSession) -> tuple[tuple[int, int], ...]:
 def _untimely(turn: Turn) -> str | None:
     """Why a pause is not due: Scheduled mode needs a planned 0 W, Dynamic mode our own word for it."""
     data = turn.data
-    if data.go_to_pause or Notification.PAUSE in data.told_ever:
+    leaving_s = turn.now_s if data.stopped_s is None else data.stopped_s
+    if data.pause_until_s is not None and leaving_s <= data.pause_until_s:
         return None
     if data.selection.control_mode is ControlMode.DYNAMIC:
-        return "in dynamic control the station says when to pause, and it did not"
+        return "in dynamic control the station says when to pause, and it does not"
     if data.profile is None:
         return "nothing was planned yet that could be paused"
     power_w = _planned_w(data.profile, data.chosen, turn.snapshot.utc_s)

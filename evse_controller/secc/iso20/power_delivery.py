@@ -237,4 +237,4 @@ def _too_late(turn: Turn) -> Refused | None:
 def _answer(
     turn: Turn, then: State, code: ResponseCode = ResponseCode.OK, reason: str | None = None
 ) -> Accepted:
-    return Accepted(PowerDeliveryRes(turn.header(), code, evse_status(turn)), then, reason)
+    return Accepted(PowerDeliveryRes(turn.header(), code, evse_status(turn, then)), then, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from evse_controller.model.offer import OfferTuple, PowerSlot, ScheduleOffer
 from evse_controller.model.snapshot import Notification
 from evse_controller.secc.iso20 import tuples
 from evse_controller.secc.iso20.dynamic import tell_wishes
-from evse_controller.secc.iso20.ending import pause_fault
+from evse_controller.secc.iso20.ending import pause_fault, pause_withdrawn
 from evse_controller.secc.iso20.ev_offer import ev_offer
 from evse_controller.secc.iso20.fillers import placeholder_schedule
 from evse_controller.secc.iso20.needs import needs_of
@@ -126,7 +127,9 @@ def _may_pause(turn: Turn, response: cm.ScheduleExchangeRes, offered: Sequence[O
     if after_s is not None and offered:
         asleep = asleep or min(_idle_s(entry) for entry in offered) >= after_s
     if asleep and pause_fault(turn) is None:
-        response.go_to_pause = turn.data.go_to_pause = True
+        response.go_to_pause, turn.data.pause_until_s = True, math.inf
+    else:
+        pause_withdrawn(turn, turn.state)
 
 
 def _idle_s(entry: OfferTuple) -> int:

@@ -37,6 +37,7 @@ class Timers:
     ev_ongoing_s: float = 60.0  # V2G_EVCC_Ongoing_Timeout: as long may the EV poll PowerDelivery, WeldingDetection
     cable_check_total_s: float = 34.0  # own choice: a refusal is out by 35 s even to an EV that polls once a second
     pre_charge_total_s: float = 10.0  # V2G_EVCC_PreCharge_Timeout
+    pause_grace_s: float = 10.0  # own choice: after a notice to pause was withdrawn an EV on its way may still pause
     contactor_s: float = 1.4  # own choice: an AC outlet's contactor, so that PowerDeliveryRes is out by 1.5 s
     pilot_s: float = 1.5  # time in which the pilot must follow the message
     close_after_stop_s: float = 5.0  # the EV closes TCP; we do it after this time
