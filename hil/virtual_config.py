@@ -65,6 +65,7 @@ bidirectional = true
 max_current_a = 32
 max_discharge_current_a = 32
 ac_export_authorised = true
+socket = {socket}
 [outlet.mcu]
 driver = "charge-som-uart"
 port = "{ports}/mcu"
@@ -156,6 +157,7 @@ def write_config(folder: Path, settings: BenchSettings) -> Path:
     path.write_text(bench_toml(
         folder, '"lab-tcp"', extra, folder, settings.import_w, settings.export_w,
         ac=settings.plant.kind == "ac", mcs=settings.mcs,
+        socket=settings.plant.ac.cable_a > 0,
     ))
     return path
 
@@ -168,11 +170,12 @@ def price_file(folder: Path, prices: tuple[tuple[float, float], ...]) -> None:
 
 def bench_toml(
     folder: Path, lab: str, extra: str, ports: Path, import_w: float = 28_000.0, export_w: float = 10_000.0,
-    *, ac: bool = False, mcs: bool = False,
+    *, ac: bool = False, mcs: bool = False, socket: bool = False,
 ) -> str:
     """The daemon's file for a bench: state in `folder`, devices under `ports`; `extra` holds [net] and so on."""
     return (_HEAD + (_AC_OUTLET if ac else _DC_OUTLET) + _HOUSE).format(
-        folder=folder, lab=lab, extra=extra, ports=ports, import_w=import_w, export_w=export_w, mcs=str(mcs).lower()
+        folder=folder, lab=lab, extra=extra, ports=ports, import_w=import_w, export_w=export_w, mcs=str(mcs).lower(),
+        socket=str(socket).lower(),
     )
 
 

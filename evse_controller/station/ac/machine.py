@@ -57,6 +57,7 @@ class AcStation(AcPhaseMachine):
             self._started_s = self._phase_since_s = now_s
         self._now_s, self._driver = now_s, driver
         view = AcView(now_s, self._devices.mcu.reading(), self._devices.meter.reading())
+        self._cable_a = None if view.mcu is None else view.mcu.cable_a
         self._newest.account(view.meter)
         self._cleared(self._book.expire(now_s, view.pilot is PilotState.A))
         self._escalate()
@@ -132,8 +133,8 @@ class AcStation(AcPhaseMachine):
         session, meter = self._newest, view.fresh
         stopping = self._stopping is not None or self._book.emergency is not None
         closed = self._actuator.contactors and view.contact is Contact.CLOSED
-        ratings = self.config.ratings(None if view.mcu is None else view.mcu.cable_a)
-        present = report.present(self.config, session, verdict, wish, stopping, meter)
+        ratings = self._ratings
+        present = report.present(self.config, ratings, session, verdict, wish, stopping, meter)
         target_w = present.target_w.total_w
         if self._phase in SERVING:
             self._told.tell(*report.told_w(session, verdict, target_w), view.now_s)

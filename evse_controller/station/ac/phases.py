@@ -22,7 +22,7 @@ from collections.abc import Callable
 from evse_controller.model.commands import Command
 from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.pilot import PilotState
-from evse_controller.model.snapshot import Step
+from evse_controller.model.snapshot import AcRatings, Step
 from evse_controller.safety import AcPhase
 from evse_controller.safety import thresholds as t
 from evse_controller.station.ac import context
@@ -52,6 +52,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
         self._phase_since_s = 0.0
         self._zero: ZeroPhases | None = None
         self._told = ToldLimits()
+        self._cable_a: float | None = None
         self._transitions: dict[AcPhase, Callable[[AcView], AcPhase | Failure | None]] = {
             AcPhase.IDLE: self._from_idle,
             AcPhase.CONNECTED: self._from_connected,
@@ -89,6 +90,11 @@ class AcPhaseMachine(OutletBase[AcContext]):
     def _emergency(self) -> None:
         self._enter(AcPhase.EMERGENCY)
 
+    @property
+    def _ratings(self) -> AcRatings:
+        """Of the outlet with the cable that is plugged in."""
+        return self.config.ratings(self._cable_a)
+
     # -- transitions -----------------------------------------------------------------------------------------
 
     def _enter(self, phase: AcPhase) -> None:
@@ -97,7 +103,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
         self._event("phase", f"{self._phase.value} -> {phase.value}", to=phase.value)
         self._phase, self._phase_since_s = phase, self._now_s
         if phase is AcPhase.CLOSING:
-            rated_w = self.config.ratings().max_charge_w.total_w
+            rated_w = self._ratings.max_charge_w.total_w
             self._told.restart(rated_w, 0.0, self._now_s)  # until its first loop the EV knows its schedule only
         if phase in (AcPhase.RAMP_DOWN, AcPhase.EMERGENCY):
             self._session.fail_steps()

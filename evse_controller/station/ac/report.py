@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from evse_controller.model.commands import ControlMode
 from evse_controller.model.power import PhasePower
-from evse_controller.model.snapshot import AcPresent, Authorization, DcPresent, DcRatings, EvseSnapshot
+from evse_controller.model.snapshot import AcPresent, AcRatings, Authorization, DcPresent, DcRatings, EvseSnapshot
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import Verdict
 from evse_controller.safety.envelope import ruling
@@ -41,8 +41,8 @@ def measured(config: AcStationConfig, session: AcContext, meter: AcOutletReading
 
 
 def present(
-    config: AcStationConfig, session: AcContext, verdict: Verdict, wish: EnergyWish, stopping: bool,
-    meter: AcOutletReading | None,
+    config: AcStationConfig, ratings: AcRatings, session: AcContext, verdict: Verdict, wish: EnergyWish,
+    stopping: bool, meter: AcOutletReading | None,
 ) -> AcPresent:
     """The loop's limits: everything on our side (site, schedule, ratings, export gate), never above the ratings.
 
@@ -50,13 +50,13 @@ def present(
     comes from the Permit and is zero whenever that permits nothing.
     """
     skip = NOT_OURS if stopping else (*NOT_OURS, "phase")
-    now_s, ratings = verdict.permit.issued_at_s, config.ratings()
+    now_s = verdict.permit.issued_at_s
     charge = ruling(tuple(item for item in verdict.charge if item[0] not in skip), now_s)[1].value
     discharge = ruling(tuple(item for item in verdict.discharge if item[0] not in skip), now_s)[1].value
     return AcPresent(
         max_charge_w=spread(config, session, min(charge, ratings.max_charge_w.total_w)),
         max_discharge_w=spread(config, session, min(discharge, ratings.max_discharge_w.total_w)),
-        target_w=spread(config, session, target_w(config, session, verdict, wish, meter)),
+        target_w=spread(config, session, target_w(ratings, session, verdict, wish, meter)),
         measured_w=measured(config, session, meter),
     )
 
@@ -70,7 +70,7 @@ def permitted_w(verdict: Verdict) -> tuple[float, float]:
 
 
 def target_w(
-    config: AcStationConfig, session: AcContext, verdict: Verdict, wish: EnergyWish, meter: AcOutletReading | None
+    ratings: AcRatings, session: AcContext, verdict: Verdict, wish: EnergyWish, meter: AcOutletReading | None
 ) -> float:
     """Signed power that the EV is asked for, all phases together.
 
@@ -82,12 +82,12 @@ def target_w(
         flows_w = 0.0 if meter is None else meter.power_w
         return -discharge_w if flows_w < -DEADBAND_W else charge_w
     wanted_w = max(-discharge_w, min(charge_w, wish.setpoint_w or 0.0))
-    return wanted_w if abs(wanted_w) >= _least_w(config, session, wanted_w) else 0.0
+    return wanted_w if abs(wanted_w) >= _least_w(ratings, session, wanted_w) else 0.0
 
 
-def _least_w(config: AcStationConfig, session: AcContext, wanted_w: float) -> float:
+def _least_w(ratings: AcRatings, session: AcContext, wanted_w: float) -> float:
     """What EV and outlet can do at least in the direction of `wanted_w`; a smaller target would be none to follow."""
-    ratings, ev = config.ratings(), session.ev
+    ev = session.ev
     if wanted_w >= 0:
         return max(ratings.min_charge_w.total_w, 0.0 if ev is None else ev.min_charge_w.total_w)
     least = None if ev is None else ev.min_discharge_w
