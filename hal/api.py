@@ -10,6 +10,9 @@ Errors: `open` raises DeviceError when the device cannot be reached at all. Afte
 silent or faulty device shows as a reading that grows old (`reading()` keeps its old `at_s`) and as `problem()` text.
 The caller must treat a stale protection input as an emergency stop, a stale site input as the failsafe share.
 
+Every driver class names the class of its readings in `READING`; one whose readings are not those that its table needs
+is refused when the configuration is checked, not when the outlet works.
+
 Sign convention: positive = towards the EV (import from the grid), negative = from the EV.
 """
 
@@ -235,6 +238,11 @@ class AcOutletMeter(Driver, Protocol):
 
     @property
     def meter_id(self) -> str: ...
+
+    @property
+    def phases(self) -> int:
+        """How many phases each reading has."""
+        ...
 
     def reading(self) -> AcOutletReading | None: ...
 

@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"evsectl: {args.file}: {error.strerror}", file=sys.stderr)
         return 2
     except (ConfigError, DriverError) as error:
-        problems = error.problems if isinstance(error, ConfigError) else [f"{args.file}: {error}"]
+        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
         if args.json:
             print(json.dumps({"ok": False, "file": args.file, "problems": problems}))
         else:

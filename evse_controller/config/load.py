@@ -25,11 +25,13 @@ _EVSEID = re.compile(r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}$")
 
 @dataclass(frozen=True, slots=True)
 class DeviceConfig:
-    """A device by role: which driver, and the options it checks itself. `key` names it in messages."""
+    """A device by role: which driver, and the options it checks itself. `key` names it in messages, `lines` says where
+    it ("") and each of its keys stand in the file."""
 
     key: str
     driver: str
     options: Mapping[str, Any]
+    lines: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,4 +302,5 @@ def _bound_token(table: Table) -> tuple[str, tuple[str, ...]]:
 
 def _device(table: Table) -> DeviceConfig:
     driver = table.text("driver")
-    return DeviceConfig(table.name, driver, table.rest("driver"))
+    options = table.rest("driver")
+    return DeviceConfig(table.name, driver, options, {key: table.line(key) for key in ("", "driver", *options)})

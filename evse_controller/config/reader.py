@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,19 @@ def _numbered(dotted: str, array: bool, newest: dict[str, int]) -> str:
     return name
 
 
+def _not_finite(key: str, value: Any) -> Iterator[str]:
+    """Where NaN, inf, or a whole number that no float holds stands. Nothing that is compared with one is a limit, so no
+    number of a file may be one, whatever it is for."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _not_finite(f"{key}.{name}" if key else name, item)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _not_finite(f"{key}[{number}]" if isinstance(item, dict) else key, item)
+    elif (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and abs(value) >= 2**63):
+        yield key
+
+
 class Document:
     """One parsed file that collects problems while its tables are read."""
 
@@ -68,17 +82,24 @@ class Document:
             ) from error
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # also a whole number of more digits than Python reads
             raise ConfigError([f"{path}: not TOML: {error}"]) from error
         self._lines = _lines_of_keys(text)
+        for key in _not_finite("", self.data):
+            self.complain(key, "must be a finite number")
+        if self.problems:
+            raise ConfigError(self.problems)
+
+    def line(self, key: str) -> int:
+        """Where `key` stands, or the nearest table around it."""
+        line = self._lines.get(key)
+        while line is None and "." in key:
+            key = key.rpartition(".")[0]
+            line = self._lines.get(key)
+        return line or 1
 
     def complain(self, key: str, what: str) -> None:
-        line = self._lines.get(key)
-        probe = key
-        while line is None and "." in probe:
-            probe = probe.rpartition(".")[0]
-            line = self._lines.get(probe)
-        self.problems.append(f"{self.path}:{line or 1}: {key}: {what}")
+        self.problems.append(f"{self.path}:{self.line(key)}: {key}: {what}")
 
     def root(self) -> Table:
         return Table(self, "", self.data)
@@ -107,6 +128,9 @@ class Table:
     def complain(self, key: str, what: str) -> None:
         """`key` empty: the whole table."""
         self._document.complain(self._full(key), what)
+
+    def line(self, key: str) -> int:
+        return self._document.line(self._full(key))
 
     def know(self, keys: Iterable[str]) -> None:
         """These may stand here, whether anybody reads them or not."""

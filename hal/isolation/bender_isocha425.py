@@ -43,6 +43,8 @@ class BenderIsoCha425:
     does not start, does not end, or ends in a device error has failed.
     """
 
+    READING = IsolationReading
+
     def __init__(
         self,
         name: str,

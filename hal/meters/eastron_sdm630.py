@@ -31,6 +31,8 @@ _ENERGY_PERIOD_S = 1.0
 class EastronSdm630(ModbusMeter[AcMeterReading]):
     """`reading().at_s` is when the power arrived; the registers in it are at most about a second older."""
 
+    READING = AcMeterReading
+
     def __init__(
         self,
         name: str,

@@ -27,6 +27,8 @@ _TOTALS_LATE_S = 2.0
 class EastronSdm630Outlet(ModbusMeter[AcOutletReading]):
     """`hal.api.AcOutletMeter`. A reading has all its phases, and registers that are at most 2 s older, or is none."""
 
+    READING = AcOutletReading
+
     def __init__(
         self,
         name: str,
@@ -48,6 +50,10 @@ class EastronSdm630Outlet(ModbusMeter[AcOutletReading]):
         self._next_totals_s = 0.0
         self._totals: tuple[float, float, float] | None = None
         self._totals_at_s = 0.0
+
+    @property
+    def phases(self) -> int:
+        return self._phases
 
     def poll(self, now_s: float) -> None:
         self._bus.poll(now_s)

@@ -109,6 +109,8 @@ def charge_control(pwm: bool, duty_percent: float, contactors: int) -> int:
 class ChargeSomMcu:
     """The board behind `hal.api.SafetyMcu`. `contactors` are the board's contactor numbers of the DC pair."""
 
+    READING = McuReading
+
     def __init__(
         self, name: str, make_channel: Callable[[], ByteChannel], contactors: tuple[int, ...] = (0, 1)
     ) -> None:

@@ -56,6 +56,8 @@ class InfyBeg:
     was on and goes off by itself is not switched on again: `switch(False)` and `switch(True)` start anew.
     """
 
+    READING = PowerReading
+
     def __init__(
         self,
         name: str,

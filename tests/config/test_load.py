@@ -92,3 +92,20 @@ def test_config_check_exits_1_and_prints_each_problem(tmp_path: Path, capsys: py
     assert "sit: unknown key; did you mean 'site'" in capsys.readouterr().err
     assert main(["config", "check", str(EXAMPLE)]) == 0
     assert main(["config", "check", str(tmp_path / "none.toml")]) == 2
+
+
+@pytest.mark.parametrize("wrong", ["nan", "inf", "-inf", "1e400", "1" + "0" * 400])
+def test_no_number_of_a_file_is_anything_but_finite(tmp_path: Path, wrong: str) -> None:
+    (problem,) = broken(tmp_path, "import_limit_w = 24000", f"import_limit_w = {wrong}")
+    assert problem.endswith(f":{line_of('import_limit_w = 24000')}: site.import_limit_w: must be a finite number")
+    path = tmp_path / "ac.toml"
+    text = AC_EXAMPLE.read_text(encoding="utf-8")
+    text = text.replace("# max_asymmetry_w = 4600", f"max_asymmetry_w = {wrong} #")
+    text = text.replace("# power_ramp_w_per_s = 5000", f"power_ramp_w_per_s = {wrong} #")
+    path.write_text(f"{text}\n[pricing]\n[[pricing.taxes]]\ntax_id = 1\nrate_percent = {wrong}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [problem.split(": ")[1] for problem in caught.value.problems] == [
+        "outlet.ac.max_asymmetry_w", "outlet.ac.power_ramp_w_per_s", "pricing.taxes[0].rate_percent",
+    ]
+    assert all(int(problem.removeprefix(f"{path}:").split(":")[0]) > 20 for problem in caught.value.problems)
