@@ -46,6 +46,7 @@ from evse_controller.secc.v2gtp import (
 _SAP = "SupportedAppProtocol"
 _ENDED = "Ended"
 _UNSENT = 64  # answers of one turn, far more than are ever on their way
+_AHEAD = 8  # requests that wait behind others: each stream may have one outstanding, and more is no EV's way
 _TOLD = 8  # deviations of one request that are logged line by line
 _GoOn: TypeAlias = "Callable[[Coded, EvseSnapshot, float], Output]"
 
@@ -136,16 +137,20 @@ class Connection:
         """Bytes from the EV, however split; one output per complete request, in the order of each stream.
 
         While work is out, what `data` completes on its stream waits for its end: unless the work is for a side
-        stream, the shell had better not read on.
+        stream, the shell had better not read on. An EV that asks on and on without its answers is let go.
         """
         if self._over:
             return []
         # A request that comes too late is no request, even if the shell reads it before its timer fires.
         outputs = self.on_timer(now_s, snapshot)
-        if outputs:
+        if self._over:
             return outputs
         self._waiting += ((frame, self.state_name) for frame in self._reader.feed(data))
-        return self._serve(snapshot, now_s)
+        outputs += self._serve(snapshot, now_s)
+        if len(self._waiting) > _AHEAD and not self._over:
+            ahead = f"{len(self._waiting)} requests sent ahead of the answers to those before them"
+            outputs.append(self._end(CloseReason.UNEXPECTED_MESSAGE, ahead, now_s))
+        return outputs
 
     def coded(self, work: Work, result: Coded, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
         """`work` is done. Nothing follows from work that a close or a deadline made pointless."""
@@ -153,10 +158,10 @@ class Connection:
         if job is None:
             return []
         outputs = self.on_timer(now_s, snapshot)
-        if outputs:
+        if self._over:
             return outputs
         del self._jobs[job.stream]
-        return [job.go_on(result, snapshot, now_s), *self._serve(snapshot, now_s)]
+        return [*outputs, job.go_on(result, snapshot, now_s), *self._serve(snapshot, now_s)]
 
     def on_sent(self, now_s: float) -> None:
         """The oldest response not yet sent left at `now_s`: sequence timers start now, not when it was computed."""
@@ -273,7 +278,10 @@ class Connection:
         self, reply: Reply, payload_type: int, request: Message, snapshot: EvseSnapshot, now_s: float
     ) -> Output:
         """An answer with what is to be logged of its request; one that is not ready holds the request."""
-        self._held = (payload_type, request) if self._session is not None and self._session.pending else None
+        if self._session is None or not self._session.pending:
+            self._held = None
+        elif stream_of(payload_type) is Stream.MAIN:  # only there an answer may have to wait for hardware
+            self._held = (payload_type, request)
         if request.deviations and reply.event is not None:
             reply = replace(reply, event=replace(reply.event, deviations=_deviations(request)))
         return self._output(reply, payload_type, request, snapshot, now_s)
