@@ -50,6 +50,8 @@ _STARTS = (
     *("ChargeLoop",) * 5,
     *BESIDE_THE_LOOP,
 )
+
+
 @dataclass
 class Life:
     """One EV over all its connections, and what the store keeps for it."""

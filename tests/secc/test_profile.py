@@ -22,6 +22,8 @@ from tests.secc.ev import OFFER, Bench, power_delivery, profile
 
 CONFIRMED = cm.PowerToleranceAcceptance.PowerToleranceConfirmed
 NOT_CONFIRMED = cm.PowerToleranceAcceptance.PowerToleranceNotConfirmed
+
+
 def ready(config: SeccConfig | None = None, **kinds: Any) -> Bench:
     bench = Bench(config or SeccConfig(), **kinds).to("PowerDelivery")
     bench.set(precharge=Step.DONE)

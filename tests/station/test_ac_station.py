@@ -147,9 +147,6 @@ def test_contactor_waits_for_open_feedback_and_zero_current() -> None:
     assert mcu.log[-2:] == ["open", "beat"]
 
 
-# -- energy and what the EV is told --------------------------------------------------------------------------------
-
-
 # -- ends -------------------------------------------------------------------------------------------------------
 
 

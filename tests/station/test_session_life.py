@@ -328,9 +328,6 @@ def test_pause_is_allowed_by_configuration_and_only_in_health() -> None:
     assert not bench.snapshot.pause_allowed
 
 
-# -- notices ----------------------------------------------------------------------------------------------------
-
-
 # -- what the session knows ----------------------------------------------------------------------------------------
 
 
