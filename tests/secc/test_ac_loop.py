@@ -101,6 +101,50 @@ def test_case_55_limits_of_the_ev_shrink_in_one_loop_and_recover_up_to_its_own_c
     assert last(bench).limits.max_discharge_w == PhasePower(0.0)
 
 
+HUGE = 1e30
+SENSELESS: list[dict[str, float]] = [
+    {"ev_maximum_charge_power": -3.0},
+    {"ev_minimum_charge_power": 9e6},
+    {"ev_maximum_charge_power": HUGE},
+    {"ev_maximum_discharge_power": -5.0},
+    {"ev_maximum_discharge_power": HUGE},
+]
+
+
+def saying(bench: AcBench, changes: dict[str, float]) -> Any:
+    """The answer to a loop with these limits; HUGE is the largest number that the schema can say."""
+    known: Any = {name: value for name, value in changes.items() if value != HUGE}
+    request = loop(bench.control_mode, bench.bidirectional, **known)
+    for name, number in changes.items():
+        if number == HUGE:
+            setattr(request.cl_req_control_mode, name, RationalNumber(127, 32767))
+    return bench.after(0.25).say(request)
+
+
+@pytest.mark.parametrize("changes", SENSELESS, ids=str)
+def test_a_limit_that_makes_no_sense_widens_nothing_and_ends_no_session(changes: dict[str, float]) -> None:
+    bench = looping()
+    shrunk = {"ev_maximum_charge_power": 3_000.0, "ev_maximum_discharge_power": 1_000.0}
+    saying(bench, shrunk)
+    before = last(bench).limits
+    assert saying(bench, shrunk | changes).response_code is ResponseCode.OK
+    after = last(bench).limits
+    assert after.max_charge_w.total_w <= before.max_charge_w.total_w
+    assert after.min_charge_w.total_w <= after.max_charge_w.total_w
+    assert after.max_discharge_w is not None
+    assert before.max_discharge_w is not None
+    assert after.max_discharge_w.total_w <= before.max_discharge_w.total_w
+
+
+@pytest.mark.parametrize("changes", SENSELESS, ids=str)
+def test_a_limit_that_makes_no_sense_is_refused_where_deviations_are(changes: dict[str, float]) -> None:
+    bench = AcBench(replace(AcBench().config, refuse_deviations=True), service=AC_BPT, control_mode=DYNAMIC)
+    bench.to("ChargeLoop")
+    bench.set(ac_present=PRESENT)
+    assert ask(bench).response_code is ResponseCode.OK
+    assert saying(bench, changes).response_code is ResponseCode.FAILED_WrongChargeParameter
+
+
 def test_scheduled_limits_that_are_left_out_keep_their_last_value() -> None:
     bench = looping(SCHEDULED)
     ask(bench, ev_maximum_charge_power=2000.0, ev_maximum_charge_power_l2=1000.0, ev_maximum_charge_power_l3=9999.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evse_controller.messages.generated.common_messages import ChargeProgress
-from evse_controller.messages.generated.common_types import DisplayParameters, EvseNotification, ResponseCode
+from evse_controller.messages.generated.common_types import (
+    DisplayParameters,
+    EvseNotification,
+    RationalNumber,
+    ResponseCode,
+)
 from evse_controller.messages.rational import rational_value as value
 from evse_controller.model import commands as c
 from evse_controller.model.snapshot import DcPresent, Notification
@@ -70,6 +75,64 @@ def test_limits_of_the_ev_are_refreshed_and_bound_its_own_target() -> None:
     assert update(bench, ev_maximum_charge_current=20.0, ev_target_current=100.0).target_current_a == 20
     assert update(bench, ev_target_current=100.0).limits.max_charge_current_a == 20
     assert update(bench, ev_maximum_charge_current=-3.0, ev_target_current=100.0).target_current_a == 0
+
+
+HUGE = 1e30
+SENSELESS: list[dict[str, float]] = [
+    {"ev_maximum_voltage": -5.0},
+    {"ev_minimum_voltage": 900.0},
+    {"ev_maximum_voltage": 200.0},
+    {"ev_maximum_charge_power": -1000.0},
+    {"ev_minimum_charge_power": 3e7},
+    {"ev_maximum_charge_current": -1.0},
+    {"ev_minimum_discharge_power": 3e7},
+    {"ev_maximum_discharge_power": -1.0},
+    {"ev_maximum_discharge_current": -1.0},
+    *({f"ev_maximum_{what}": HUGE} for what in ("voltage", "charge_current", "charge_power", "discharge_power")),
+]
+
+
+def saying(changes: dict[str, float], **others: float) -> Any:
+    """A loop request with these limits; HUGE is the largest number that the schema can say."""
+    request = loop(**{name: value for name, value in {**others, **changes}.items() if value != HUGE})
+    for name, number in changes.items():
+        if number == HUGE:
+            setattr(request.cl_req_control_mode, name, RationalNumber(127, 32767))
+    return request
+
+
+@pytest.mark.parametrize("changes", SENSELESS, ids=str)
+def test_a_limit_that_makes_no_sense_widens_nothing_and_ends_no_session(changes: dict[str, float]) -> None:
+    """protocol.md D.7"""
+    bench = looping()
+    shrunk = {
+        "ev_maximum_charge_current": 20.0,
+        "ev_maximum_charge_power": 8_000.0,
+        "ev_maximum_discharge_power": 2_000.0,
+        "ev_maximum_voltage": 420.0,
+        "ev_minimum_charge_power": 100.0,
+    }
+    before = update(bench, **shrunk).limits
+    assert bench.say(saying(changes, **shrunk | {"ev_target_current": 500.0})).response_code is ResponseCode.OK
+    after = bench.commands_of(c.LoopUpdate)[-1].limits
+    assert bench.commands_of(c.LoopUpdate)[-1].target_current_a <= 20
+    for entry in fields(c.EvDcLimits):
+        old, new = getattr(before, entry.name), getattr(after, entry.name)
+        assert new <= old if "min" not in entry.name else new <= 100 or entry.name == "min_voltage_v", entry.name
+    assert (after.max_voltage_v, after.min_voltage_v) == (before.max_voltage_v, before.min_voltage_v)
+    assert after.min_charge_power_w <= after.max_charge_power_w
+
+
+def test_a_maximum_below_the_minimum_is_what_a_full_battery_says() -> None:
+    seen = update(looping(), ev_minimum_charge_power=1_000.0, ev_maximum_charge_power=500.0).limits
+    assert (seen.min_charge_power_w, seen.max_charge_power_w) == (500.0, 500.0)
+
+
+@pytest.mark.parametrize("changes", SENSELESS, ids=str)
+def test_a_limit_that_makes_no_sense_is_refused_where_deviations_are(changes: dict[str, float]) -> None:
+    bench = Bench(SeccConfig(refuse_deviations=True)).to("ChargeLoop")
+    assert bench.say(loop()).response_code is ResponseCode.OK
+    assert bench.say(saying(changes)).response_code is ResponseCode.FAILED_WrongChargeParameter
 
 
 @pytest.mark.parametrize(("accepted", "target_a"), [(True, -40.0), (False, 0.0)])

@@ -1,7 +1,8 @@
 """AC_ChargeLoop: the vehicle's own converter makes the power; it is told how much, many times a minute.
 
 The answer's variant mirrors the request's. A target is signed, minus discharges, and never leaves what
-ChargeParameterDiscovery said or what the EV can do [V2G20-2654].
+ChargeParameterDiscovery said or what the EV can do [V2G20-2654]. Limits of the EV that make no sense widen nothing, as
+in the loop of DC.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from evse_controller.model.commands import AcLoopUpdate, ControlMode, EvAcLimits
 from evse_controller.model.power import PhasePower
 from evse_controller.model.snapshot import AcPresent, Step
 from evse_controller.secc.iso20.ac_data import NO_POWER
-from evse_controller.secc.iso20.ac_phases import at_most, each, inside, parts, rational_inwards, stated, wire
+from evse_controller.secc.iso20.ac_phases import at_most, each, inside, parts, physical, rational_inwards, stated, wire
 from evse_controller.secc.iso20.data import SentSlot
 from evse_controller.secc.iso20.dynamic import tell_wishes
 from evse_controller.secc.iso20.ending import evse_status, station_ends
@@ -64,7 +65,10 @@ def charge_loop(turn: Turn, request: ac.AC_ChargeLoopReq) -> Answer:
     if isinstance(code, Refused):
         return code
     assert memory.negotiated is not None
-    memory.limits = _refreshed(memory.negotiated, memory.limits, mode, turn.config.accept_negative_discharge_limits)
+    negative = turn.config.accept_negative_discharge_limits
+    if turn.config.refuse_deviations and (fault := _senseless(mode, negative)) is not None:
+        return Refused(ResponseCode.FAILED_WrongChargeParameter, fault)
+    memory.limits = _refreshed(memory.negotiated, memory.limits, mode, negative)
     soc = None if request.display_parameters is None else percent(request.display_parameters.present_soc)
     turn.do(AcLoopUpdate(drawn, memory.limits, loop_needs(turn, mode, soc), soc))
     looped(turn)
@@ -83,7 +87,7 @@ def _refreshed(
 ) -> EvAcLimits:
     """The EV's limits with what this request says anew: they shrink, and recover up to what was negotiated.
 
-    A negative limit means nothing: it is read as zero.
+    A number that is none keeps the last one, a negative one is zero, a minimum never stands above its maximum.
     """
     known = known or negotiated
 
@@ -95,10 +99,9 @@ def _refreshed(
         bound: PhasePower,
         sign: bool = False,
     ) -> PhasePower:
-        if l1 is None:
+        if l1 is None or not physical(power := stated(l1, l2, l3)):
             return old
-        power = each(stated(l1, l2, l3), abs if sign else lambda value: max(0.0, value))
-        return at_most(power, bound)
+        return at_most(each(power, abs if sign else lambda value: max(0.0, value)), bound)
 
     most = newer(
         mode.ev_maximum_charge_power,
@@ -114,29 +117,46 @@ def _refreshed(
         known.min_charge_w,
         negotiated.max_charge_w,
     )
+    least = at_most(least, most)
     if not isinstance(mode, _BPT_REQUESTS):
         return EvAcLimits(most, least)
     bound = negotiated.max_discharge_w or NO_POWER
-    return EvAcLimits(
-        most,
-        least,
-        newer(
-            mode.ev_maximum_discharge_power,
-            mode.ev_maximum_discharge_power_l2,
-            mode.ev_maximum_discharge_power_l3,
-            known.max_discharge_w or NO_POWER,
-            bound,
-            negative_discharge,
-        ),
-        newer(
-            mode.ev_minimum_discharge_power,
-            mode.ev_minimum_discharge_power_l2,
-            mode.ev_minimum_discharge_power_l3,
-            known.min_discharge_w or NO_POWER,
-            bound,
-            negative_discharge,
-        ),
+    most_out = newer(
+        mode.ev_maximum_discharge_power,
+        mode.ev_maximum_discharge_power_l2,
+        mode.ev_maximum_discharge_power_l3,
+        known.max_discharge_w or NO_POWER,
+        bound,
+        negative_discharge,
     )
+    least_out = newer(
+        mode.ev_minimum_discharge_power,
+        mode.ev_minimum_discharge_power_l2,
+        mode.ev_minimum_discharge_power_l3,
+        known.min_discharge_w or NO_POWER,
+        bound,
+        negative_discharge,
+    )
+    return EvAcLimits(most, least, most_out, at_most(least_out, most_out))
+
+
+def _senseless(mode: ReqMode, negative_discharge: bool) -> str | None:
+    """The first limit of this request that makes no sense, None if all do."""
+    for way in ("charge", "discharge"):
+        found = []
+        for which in ("minimum", "maximum"):
+            numbers = [getattr(mode, name, None) for name in _names(f"ev_{which}_{way}_power")]
+            if numbers[0] is None:
+                continue
+            power = stated(*numbers)
+            if not physical(power):
+                return f"{which} {way} power is no physical value"
+            if min(parts(power)) < 0 and not (negative_discharge and way == "discharge"):
+                return f"{which} {way} power is negative: {parts(power)} W"
+            found.append(abs(power.total_w))
+        if len(found) == 2 and found[0] > found[1]:
+            return f"inverted {way} power: minimum {found[0]:g}, maximum {found[1]:g} W"
+    return None
 
 
 def _told(turn: Turn, present: AcPresent) -> ResMode:

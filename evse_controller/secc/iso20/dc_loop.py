@@ -3,6 +3,11 @@
 The answer's variant mirrors the request's. Limits are what holds now, never above ChargeParameterDiscovery
 [V2G20-2654], so that they can shrink in one loop and recover in a later one. Targets above a limit are clamped
 [V2G20-2188].
+
+A limit of the EV that makes no sense is refused in ChargeParameterDiscovery; in the loop it widens nothing: a number
+that is none keeps the last one, a negative one is zero, a minimum never stands above its maximum. One bad value is no
+reason to end a session that runs, and some EVs let their maxima fall below their minima as the battery fills. Who wants
+them refused (`refuse_deviations`) gets FAILED_WrongChargeParameter.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from evse_controller.messages.generated.common_types import RationalNumber, Resp
 from evse_controller.messages.rational import rational_down, rational_nearest, rational_up, rational_value
 from evse_controller.model.commands import ControlMode, EvDcLimits, LoopUpdate
 from evse_controller.secc.iso20.data import RatedDc
+from evse_controller.secc.iso20.dc_parameters import ABSURD
 from evse_controller.secc.iso20.dc_steps import NO_VOLTAGE, clamp_voltage
 from evse_controller.secc.iso20.dynamic import tell_wishes
 from evse_controller.secc.iso20.ending import evse_status, station_ends
@@ -57,7 +63,9 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
     assert memory.rated is not None
     assert memory.negotiated is not None
     negative = turn.config.accept_negative_discharge_limits
-    memory.limits = _within(memory.negotiated, _refreshed(memory.limits, mode, negative))
+    if turn.config.refuse_deviations and (fault := _senseless(memory.limits, mode, negative)) is not None:
+        return Refused(ResponseCode.FAILED_WrongChargeParameter, fault)
+    memory.limits = _within(memory.negotiated, memory.limits, _refreshed(memory.limits, mode, negative))
     turn.do(_update(turn, request, memory.limits))
     code = watch(turn, snapshot.present_voltage_v * snapshot.present_current_a)
     if isinstance(code, Refused):
@@ -109,13 +117,13 @@ def _clamp_current(turn: Turn, target_a: float, limits: EvDcLimits) -> float:
 
 
 def _refreshed(known: EvDcLimits, mode: ReqMode, negative_discharge: bool) -> EvDcLimits:
-    """The EV's limits with what this request says anew. A negative limit means nothing: it is read as zero."""
+    """The EV's limits with what this request says anew."""
 
     def newer(number: RationalNumber | None, old: float) -> float:
-        return old if number is None else max(0.0, rational_value(number))
+        return old if number is None or not _physical(number) else max(0.0, rational_value(number))
 
     def newer_discharge(number: RationalNumber | None, old: float | None) -> float | None:
-        if number is None:
+        if number is None or not _physical(number):
             return old
         value = rational_value(number)
         return abs(value) if negative_discharge else max(0.0, value)
@@ -144,20 +152,69 @@ def _refreshed(known: EvDcLimits, mode: ReqMode, negative_discharge: bool) -> Ev
     )
 
 
-def _within(negotiated: EvDcLimits, limits: EvDcLimits) -> EvDcLimits:
-    """Limits may shrink and recover from loop to loop, but never leave what ChargeParameterDiscovery said."""
+def _physical(number: RationalNumber) -> bool:
+    return abs(rational_value(number)) <= ABSURD
+
+
+def _senseless(known: EvDcLimits, mode: ReqMode, negative_discharge: bool) -> str | None:
+    """The first limit of this request that makes no sense, None if all do."""
+    names = [name for name in mode.__slots__ if name.startswith(("ev_maximum", "ev_minimum")) and "energy" not in name]
+    for name in names:
+        number = getattr(mode, name)
+        if number is not None and not _physical(number):
+            return f"{name} is no physical value"
+        sign = negative_discharge and "discharge" in name
+        if number is not None and not sign and rational_value(number) < 0:
+            return f"{name} is negative: {rational_value(number):g}"
+    new = _refreshed(known, mode, negative_discharge)
+    for what, low, high in (
+        ("voltage", new.min_voltage_v, new.max_voltage_v),
+        ("charge power", new.min_charge_power_w, new.max_charge_power_w),
+        ("discharge power", new.min_discharge_power_w, new.max_discharge_power_w),
+    ):
+        if low is not None and high is not None and low > high:
+            return f"inverted {what}: minimum {low:g}, maximum {high:g}"
+    return None
+
+
+def _within(negotiated: EvDcLimits, known: EvDcLimits, limits: EvDcLimits) -> EvDcLimits:
+    """Limits may shrink and recover from loop to loop, but never leave what ChargeParameterDiscovery said.
+
+    A window of voltages that is none keeps the last one; a minimum that nobody could give keeps the last one.
+    """
 
     def least(bound: float | None, value: float | None) -> float | None:
         return value if bound is None or value is None else min(bound, value)
 
+    def minimum(value: float | None, old: float | None, most: float | None, bound: float | None) -> float | None:
+        if value is not None and bound is not None and value > bound:
+            value = old
+        return least(most, value)
+
+    voltages = min(negotiated.max_voltage_v, limits.max_voltage_v), max(negotiated.min_voltage_v, limits.min_voltage_v)
+    if voltages[0] <= 0 or voltages[1] > voltages[0]:
+        voltages = known.max_voltage_v, known.min_voltage_v
+    charge_w = min(negotiated.max_charge_power_w, limits.max_charge_power_w)
+    discharge_w = least(negotiated.max_discharge_power_w, limits.max_discharge_power_w)
+    charge_min_w = minimum(
+        limits.min_charge_power_w, known.min_charge_power_w, charge_w, negotiated.max_charge_power_w
+    )
+    assert charge_min_w is not None
     return replace(
         limits,
-        max_voltage_v=min(negotiated.max_voltage_v, limits.max_voltage_v),
-        min_voltage_v=max(negotiated.min_voltage_v, limits.min_voltage_v),
+        max_voltage_v=voltages[0],
+        min_voltage_v=voltages[1],
         max_charge_current_a=min(negotiated.max_charge_current_a, limits.max_charge_current_a),
-        max_charge_power_w=min(negotiated.max_charge_power_w, limits.max_charge_power_w),
+        max_charge_power_w=charge_w,
+        min_charge_power_w=charge_min_w,
         max_discharge_current_a=least(negotiated.max_discharge_current_a, limits.max_discharge_current_a),
-        max_discharge_power_w=least(negotiated.max_discharge_power_w, limits.max_discharge_power_w),
+        max_discharge_power_w=discharge_w,
+        min_discharge_power_w=minimum(
+            limits.min_discharge_power_w,
+            known.min_discharge_power_w,
+            discharge_w,
+            negotiated.max_discharge_power_w,
+        ),
     )
 
 
