@@ -30,24 +30,16 @@ from evse_controller.model.snapshot import EvseSnapshot
 from evse_controller.secc import sap
 from evse_controller.secc.coding import FLAWED_BYTES, Coded, Work, weight
 from evse_controller.secc.config import SeccConfig
-from evse_controller.secc.output import Output
+from evse_controller.secc.output import Output, told_deviations
 from evse_controller.secc.reply import CloseReason, MessageEvent, RandomBytes, Reply, Session, Transport
 from evse_controller.secc.streams import Stream, stream_of
 from evse_controller.secc.surroundings import NOBODY, Surroundings
-from evse_controller.secc.v2gtp import (
-    PAYLOAD_OF_SCHEMA,
-    Frame,
-    FrameReader,
-    PayloadType,
-    encode_frame,
-    schema_of,
-)
+from evse_controller.secc.v2gtp import PAYLOAD_OF_SCHEMA, Frame, FrameReader, PayloadType, encode_frame, schema_of
 
 _SAP = "SupportedAppProtocol"
 _ENDED = "Ended"
 _UNSENT = 64  # answers of one turn, far more than are ever on their way
 _AHEAD = 8  # requests that wait behind others: each stream may have one outstanding, and more is no EV's way
-_TOLD = 8  # deviations of one request that are logged line by line
 _GoOn: TypeAlias = "Callable[[Coded, EvseSnapshot, float], Output]"
 
 
@@ -283,7 +275,7 @@ class Connection:
         elif stream_of(payload_type) is Stream.MAIN:  # only there an answer may have to wait for hardware
             self._held = (payload_type, request)
         if request.deviations and reply.event is not None:
-            reply = replace(reply, event=replace(reply.event, deviations=_deviations(request)))
+            reply = replace(reply, event=replace(reply.event, deviations=told_deviations(request)))
         return self._output(reply, payload_type, request, snapshot, now_s)
 
     def _negotiate(self, request: Coded, snapshot: EvseSnapshot, now_s: float) -> Output:
@@ -310,7 +302,7 @@ class Connection:
             self.state_name,
             reason,
             1.5,
-            _deviations(request),
+            told_deviations(request),
         )
         self._unsent.append(Stream.MAIN)
         data = encode_frame(PayloadType.APP_PROTOCOL, encode(response))
@@ -391,12 +383,6 @@ class Connection:
         self._shut()
         commands = () if reply is None else reply.commands
         return Output(commands=commands, event=MessageEvent("-", None, None, state, _ENDED, reason), close=close)
-
-
-def _deviations(request: Message) -> tuple[str, ...]:
-    """How a request deviates, as lines for the log; what came from the EV is escaped."""
-    lines = [f"{found.path}: {found.reason}".encode("unicode_escape").decode() for found in request.deviations]
-    return (*lines[:_TOLD], f"and {len(lines) - _TOLD} more") if len(lines) > _TOLD else tuple(lines)
 
 
 def _open_session(

@@ -9,6 +9,8 @@ from evse_controller.model.commands import Command
 from evse_controller.secc.coding import Work
 from evse_controller.secc.reply import CloseReason, MessageEvent
 
+_TOLD = 8  # deviations of one request that are logged line by line
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -29,3 +31,9 @@ class Output:
     close: CloseReason | None = None
     work: Work | None = None
     beside: bool = False
+
+
+def told_deviations(request: Message) -> tuple[str, ...]:
+    """How a request deviates, as lines for the log; what came from the EV is escaped."""
+    lines = [f"{found.path}: {found.reason}".encode("unicode_escape").decode() for found in request.deviations]
+    return (*lines[:_TOLD], f"and {len(lines) - _TOLD} more") if len(lines) > _TOLD else tuple(lines)
