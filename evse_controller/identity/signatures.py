@@ -91,7 +91,21 @@ class XmlSignatures:
         except ValueError:  # ExiError too: text that the EV sent may stand in it
             return SignatureCheck("the signed element or its signature cannot be coded")
 
-    def _check(self, message: Message, signed: Node, certificate_der: bytes) -> Grammar:
+    def covers(self, message: Message, signed: Node) -> str | None:
+        """What is wrong with the signature in the header that can be seen without the signer's key; None: nothing.
+
+        Never raises, whatever the EV sent.
+        """
+        try:
+            self._covering(message, signed)
+        except _Fault as fault:
+            return str(fault.args[0])
+        except ValueError:
+            return "the signed element or its signature cannot be coded"
+        return None
+
+    def _covering(self, message: Message, signed: Node) -> tuple[Signature, _Suite]:
+        """The signature, whose form is good and whose digest is that of the element."""
         signature = _signature_of(message)
         info = signature.signed_info
         suite = self._suites.get(info.signature_method.algorithm)
@@ -100,8 +114,12 @@ class XmlSignatures:
         if info.canonicalization_method.algorithm != CANONICAL_EXI:
             raise _Fault("the canonicalization is not that of EXI")
         _check_reference(info, _covered(message, signed), suite, message)
+        return signature, suite
+
+    def _check(self, message: Message, signed: Node, certificate_der: bytes) -> Grammar:
+        signature, suite = self._covering(message, signed)
         key = _public_key(certificate_der)
-        octets = may_be_signed(message.SCHEMA, info)
+        octets = may_be_signed(message.SCHEMA, signature.signed_info)
         for grammar, data in zip((Grammar.STANDALONE, Grammar.COMBINED), octets, strict=True):
             if suite.verify(key, signature.signature_value.value, data):
                 return grammar

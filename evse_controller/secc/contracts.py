@@ -23,6 +23,9 @@ class Signatures(Protocol):
         With the key of this certificate, which the EV sent too: whether it is to be trusted is another question.
         """
 
+    def covers(self, message: Message, signed: Node) -> str | None:
+        """What is wrong with the signature in the header that can be seen without the signer's key; None: nothing."""
+
 
 class ContractVerifier(Protocol):
     """Decides about contracts: chains, revocation, providers, and what the back office says of them."""

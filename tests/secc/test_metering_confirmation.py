@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from evse_controller.identity import XmlSignatures
 from evse_controller.messages.base import Message, Node
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import EvseNotification, MeterInfo, ResponseCode
@@ -50,6 +51,12 @@ class Checker:
         assert certificate_der == b"contract"
         self.asked.append(message.signed_metering_data.id)
         return SignatureCheck(self.verdict)
+
+    def covers(self, message: Message, signed: Node) -> str | None:
+        assert isinstance(message, cm.MeteringConfirmationReq)
+        assert signed is message.signed_metering_data
+        self.asked.append(f"{signed.id} without a key")
+        return self.verdict
 
 
 def asked(contract: bool = False, **kinds: object) -> tuple[Bench, MeterInfo]:
@@ -150,6 +157,44 @@ def test_without_a_contract_a_signature_proves_nothing_and_is_not_due(signed: bo
     assert not bench.commands_of(c.MeterConfirmed)[0].signed
     bench, info = asked(config=SeccConfig(metering_confirmation_signed=True))
     assert bench.say(confirmation(bench, info, signed), Stream.METERING).response_code is INVALID
+
+
+@pytest.mark.parametrize("verdict", [None, "digest differs"])
+def test_without_a_contract_a_signature_that_is_there_has_to_cover_the_reading(verdict: str | None) -> None:
+    checker = Checker(verdict)
+    bench, info = asked(around=Surroundings(signatures=checker))
+    code = bench.say(confirmation(bench, info, signed=True), Stream.METERING).response_code
+    assert code is (ResponseCode.OK if verdict is None else INVALID)
+    assert checker.asked == ["id1 without a key"]
+    assert [command.signed for command in bench.commands_of(c.MeterConfirmed)] == ([False] if verdict is None else [])
+
+
+def test_garbage_in_place_of_a_signature_is_refused_whatever_authorised_the_session() -> None:
+    bench, info = asked(around=Surroundings(signatures=XmlSignatures()))
+    assert bench.say(confirmation(bench, info, signed=True), Stream.METERING).response_code is INVALID
+
+
+def test_a_reading_is_confirmed_once_for_each_time_that_it_is_asked_for() -> None:
+    bench, info = asked()
+    for _ in range(3):
+        assert bench.say(confirmation(bench, info), Stream.METERING).response_code is ResponseCode.OK
+        bench.after(0.25).say(loop())
+    assert len(bench.commands_of(c.MeterConfirmed)) == 1
+    bench.set(notification=None)
+    bench.say(loop())
+    bench.set(notification=Notification.METERING_CONFIRMATION)
+    bench.say(loop())
+    assert bench.say(confirmation(bench, info), Stream.METERING).response_code is ResponseCode.OK
+    assert len(bench.commands_of(c.MeterConfirmed)) == 2
+
+
+def test_a_confirmation_is_of_the_selected_control_mode() -> None:
+    bench, info = asked()
+    request = confirmation(bench, info)
+    request.signed_metering_data.scheduled_smdt_control_mode = None
+    request.signed_metering_data.dynamic_smdt_control_mode = cm.Dynamic_SMDTControlMode()
+    assert bench.say(request, Stream.METERING).response_code is ResponseCode.FAILED
+    assert bench.commands_of(c.MeterConfirmed) == []
 
 
 def test_without_a_meter_no_confirmation_is_asked_for() -> None:

@@ -146,7 +146,7 @@ class SessionData:
     loops_since_start: int = 0
     meter: MeterTotals | None = None
     meter_told: deque[MeterInfo] = field(default_factory=lambda: deque(maxlen=_READINGS))
-    meter_confirmed: list[MeterInfo] = field(default_factory=list)
+    meter_confirmed: deque[MeterInfo] = field(default_factory=lambda: deque(maxlen=_READINGS))
     told: Told | None = None
     told_ever: set[Notification] = field(default_factory=set)
     stopped_s: float | None = None

@@ -8,7 +8,7 @@ from evse_controller.messages.generated.common_messages import (
     SignedMeteringData,
 )
 from evse_controller.messages.generated.common_types import ResponseCode
-from evse_controller.model.commands import MeterConfirmed
+from evse_controller.model.commands import ControlMode, MeterConfirmed
 from evse_controller.model.snapshot import Notification
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, Turn
 
@@ -27,10 +27,15 @@ def confirmation_overtaken(turn: Turn, request: MeteringConfirmationReq) -> Answ
         return Refused(ResponseCode.FAILED, "the confirmed reading names another session")
     if signed.meter_info not in data.meter_told:
         return Refused(ResponseCode.FAILED, "the confirmed reading is none that was told")
+    if (wrong := _mode_fault(turn, signed)) is not None:
+        return Refused(ResponseCode.FAILED, wrong)
     why = _signature_fault(turn, request, signed)
     if why is not None:
         return Refused(ResponseCode.FAILED_MeteringSignatureNotValid, why)
-    info = signed.meter_info
+    info, response = signed.meter_info, MeteringConfirmationRes(turn.header(), ResponseCode.OK)
+    if info in data.meter_confirmed:
+        return Accepted(response, turn.state, "confirmed again; it counts once")
+    data.meter_confirmed.append(info)
     turn.do(
         MeterConfirmed(
             meter_id=info.meter_id,
@@ -40,17 +45,32 @@ def confirmation_overtaken(turn: Turn, request: MeteringConfirmationReq) -> Answ
             signed=request.header.signature is not None and data.contract_der is not None,
         )
     )
-    return Accepted(MeteringConfirmationRes(turn.header(), ResponseCode.OK), turn.state)
+    return Accepted(response, turn.state)
+
+
+def _mode_fault(turn: Turn, signed: SignedMeteringData) -> str | None:
+    """The control mode block must be that of the session; a service that was left has none any more."""
+    selected = turn.data.selected
+    if selected is None:
+        return None
+    scheduled = selected.control_mode is ControlMode.SCHEDULED
+    if scheduled is (signed.scheduled_smdt_control_mode is not None):
+        return None
+    return f"the confirmation is not of {selected.control_mode.name.lower()} control mode, which is selected"
 
 
 def _signature_fault(turn: Turn, request: MeteringConfirmationReq, signed: SignedMeteringData) -> str | None:
-    """Verified with the contract's key. Without a contract there is no key to trust: a signature proves nothing."""
+    """Verified with the contract's key. Without a contract there is no key to trust, and a signature proves nothing:
+    it need not be there, but one that does not even cover the reading is none, where somebody can see that."""
     contract, signature = turn.data.contract_der, request.header.signature
+    signatures = turn.around.signatures
     if signature is None:
         required = contract is not None or turn.config.metering_confirmation_signed
         return "the confirmation is not signed" if required else None
     if contract is None:
-        return "signed, but no contract is known here" if turn.config.metering_confirmation_signed else None
-    if turn.around.signatures is None:
+        if turn.config.metering_confirmation_signed:
+            return "signed, but no contract is known here"
+        return None if signatures is None else signatures.covers(request, signed)
+    if signatures is None:
         return "signed, but nobody here can check it"
-    return turn.around.signatures.verify(request, signed, contract).fault
+    return signatures.verify(request, signed, contract).fault
