@@ -94,6 +94,8 @@ class Outlet:
         latched = tuple(Fault(FaultCode(code), source, cause, now_s) for code, source, cause, _ in journal.latched())
         self.station = station_of(config, devices, latched)
         self.recorder.close_interrupted(utc_s, now_s)
+        if self.recorder.sleeping(utc_s):
+            self.station.restore_sleep()
         self.driver: DriverWishes | None = None
         self.late_messages = 0
         self._bidirectional = False
@@ -103,6 +105,7 @@ class Outlet:
         self._told_renegotiation = 0
         self._confirm_due_s = math.inf
         self._step_failed = False
+        self.good_step_s: float | None = None
 
     def attach(self, server: V2gServer) -> None:
         self.server = server
@@ -259,7 +262,7 @@ class Outlet:
         )
         self.recorder.step(meter, self.site.building_w, max_charge_w, utc_s, now_s)
         self._follow_plug(snapshot)
-        self._step_failed = False
+        self._step_failed, self.good_step_s = False, now_s
 
     def failed(self, error: Exception, now_s: float) -> None:
         """A control step raised: outputs off, no heartbeat; told once until a step succeeds again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -36,7 +37,7 @@ def methods(outlet: Outlet, started_s: float) -> dict[str, Handler]:
         "status": lambda params, caller: status(outlet, started_s),
         "limits": lambda params, caller: limits(outlet),
         "driver": lambda params, caller: rpc_session.driver(outlet),
-        "faults": lambda params, caller: {"active": [_fault(f) for f in outlet.station.faults]},
+        "faults": lambda params, caller: {"active": _faults(outlet)},
         "session.list": lambda params, caller: sessions(outlet, params),
         "session.show": lambda params, caller: session(outlet, params),
         "latency": lambda params, caller: latencies(outlet),
@@ -67,6 +68,7 @@ def status(outlet: Outlet, started_s: float) -> dict[str, Any]:
         "utc_s": utc_s,
         "utc_trusted": outlet.world.trusted,
         "uptime_s": now_s - started_s,
+        "step_age_s": None if outlet.good_step_s is None else now_s - outlet.good_step_s,
         "lab": list(outlet.config.controller.lab),
         "outlet": {
             "kind": outlet.config.outlet.kind,
@@ -99,7 +101,7 @@ def status(outlet: Outlet, started_s: float) -> dict[str, Any]:
             "sell": outlet.tariff.sell(utc_s),
             "currency": outlet.tariff.currency,
         },
-        "faults": [_fault(fault) for fault in s.faults],
+        "faults": _faults(outlet),
         "devices": [
             *({"name": driver.name, "problem": driver.problem()} for driver in outlet.devices.drivers),
             {"name": "journal", "problem": outlet.recorder.problem},
@@ -130,6 +132,11 @@ def latencies(outlet: Outlet) -> dict[str, Any]:
 def _ruling(rules: tuple[str, Limit]) -> dict[str, Any]:
     name, limit = rules
     return {"name": name, "value": limit.value, "source": limit.source, "reason": limit.reason}
+
+
+def _faults(outlet: Outlet) -> list[dict[str, Any]]:
+    """Those of this moment: the newest step's do not know what was raised since, least of all by a step that failed."""
+    return [_fault(fault) for fault in outlet.station.faults]
 
 
 def _fault(fault: Fault) -> dict[str, Any]:
@@ -184,11 +191,13 @@ def set_limit(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
     if not 0 < ttl_s <= MAX_TTL_S:
         raise RpcError(RpcError.INVALID_PARAMS, f"ttl_s must be above 0 and at most {MAX_TTL_S}")
     source, reason = _param(params, "source", str), str(params.get("reason", ""))
+    if not 0 <= power_w < math.inf:
+        raise RpcError(RpcError.INVALID_PARAMS, "power_w must be a finite number, 0 or more")
     try:
         outlet.site.set_limit(
             Direction[direction.upper()], float(power_w), source, reason, float(ttl_s), outlet.now_s()
         )
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise RpcError(RpcError.INVALID_PARAMS, str(error)) from error
     return {}
 
@@ -215,7 +224,7 @@ def clear_fault(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def sessions(outlet: Outlet, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     limit = params.get("limit", 20)
-    if not isinstance(limit, int) or not 1 <= limit <= 1000:
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 1000:
         raise RpcError(RpcError.INVALID_PARAMS, "limit must be 1 to 1000")
     return [_record(record) for record in outlet.journal.sessions(limit)]
 

@@ -22,7 +22,7 @@ _RENEGOTIATE = {
 
 def stop(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
     """End the session, also one that sleeps, and let nothing that stands begin another."""
-    reason = str(params.get("reason", "stopped by technician"))
+    reason = _reason(params, "stopped by technician")
     paused = outlet.recorder.paused.all
     if outlet.recorder.record is None and not paused:
         raise RpcError(RpcError.REFUSED, "no session is running")
@@ -34,7 +34,7 @@ def stop(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def pause(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
     """Ask the car to sleep; what does not sleep in time is stopped."""
-    reason = str(params.get("reason", "paused by technician"))
+    reason = _reason(params, "paused by technician")
     if not outlet.config.secc.pause:
         raise RpcError(RpcError.REFUSED, "session.pause is false in the configuration")
     _ask(outlet, Notification.PAUSE, reason)
@@ -44,26 +44,26 @@ def pause(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
 def renegotiate(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
     """Ask the car for a new schedule, or to choose its service anew."""
     what = params.get("what", "schedule")
-    if what not in _RENEGOTIATE:
+    if not isinstance(what, str) or what not in _RENEGOTIATE:
         raise RpcError(RpcError.INVALID_PARAMS, f"what must be {' or '.join(_RENEGOTIATE)}")
-    reason = str(params.get("reason", "asked by technician"))
+    reason = _reason(params, "asked by technician")
     _ask(outlet, _RENEGOTIATE[what], reason)
     return {"what": what, "reason": reason}
 
 
 def confirm_meter(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
-    _ask(outlet, Notification.METERING_CONFIRMATION, str(params.get("reason", "asked by technician")))
+    _ask(outlet, Notification.METERING_CONFIRMATION, _reason(params, "asked by technician"))
     return {}
 
 
 def exit_standby(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
-    _ask(outlet, Notification.EXIT_STANDBY, str(params.get("reason", "asked by technician")))
+    _ask(outlet, Notification.EXIT_STANDBY, _reason(params, "asked by technician"))
     return {}
 
 
 def wake(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
     """Wake a car that sleeps."""
-    if not outlet.station.wake(str(params.get("reason", "woken by technician")), outlet.now_s()):
+    if not outlet.station.wake(_reason(params, "woken by technician"), outlet.now_s()):
         raise RpcError(RpcError.REFUSED, "no car sleeps here")
     return {}
 
@@ -131,6 +131,13 @@ def driver(outlet: Outlet) -> dict[str, Any]:
         "target_soc": wishes.target_soc,
         "minimum_soc": wishes.minimum_soc,
     }
+
+
+def _reason(params: Mapping[str, Any], default: str) -> str:
+    reason = params.get("reason", default)
+    if not isinstance(reason, str):
+        raise RpcError(RpcError.INVALID_PARAMS, "reason must be a text")
+    return reason
 
 
 def _soc(params: Mapping[str, Any], key: str, default: int | None) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from evse_controller.cli import render
@@ -55,6 +56,9 @@ def _ask(args: argparse.Namespace, client: Client) -> int:
 
 def driver(args: argparse.Namespace, client: Client) -> int:
     given = {"departure": args.departure, "target_soc": args.target, "minimum_soc": args.minimum}
+    if args.clear and any(value is not None for value in given.values()):
+        print("evsectl: driver --clear forgets everything: it goes with no other option", file=sys.stderr)
+        return 2
     if args.clear:
         result = client.call("driver.clear")
     elif any(value is not None for value in given.values()):

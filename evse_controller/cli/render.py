@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+STEP_LATE_S = 0.5
+"""Control steps come every 50 ms; without a good one for so long the screen says it."""
+
 WATCH_HEADER = "UTC      phase        pilot    V      A      kW  SoC  limits kW   session"
 
 
@@ -38,6 +41,9 @@ def status(s: dict[str, Any]) -> list[str]:
         f"evsed {s['version']}   {utc(s['utc_s'])} UTC{'' if s['utc_trusted'] else ' (not trusted)'}"
         f"   up {s['uptime_s']:.0f} s",
     ]
+    age_s = s.get("step_age_s")
+    if age_s is not None and age_s > STEP_LATE_S:
+        lines.append(f"CONTROL STEPS FAIL: what follows is as old as the last good one, {age_s:.1f} s")
     if s["lab"]:
         lines.append(f"LAB SWITCHES ON: {', '.join(s['lab'])}")
     lines += [

@@ -1,7 +1,8 @@
 """The local control socket: JSON-RPC 2.0, one object a line, over a Unix socket. The technician's CLI is its client.
 
-The socket file is 0660: who may reach it is decided by its group. Requests are small; a peer that sends a longer
-line, or does not read its answers, is dropped. Every call is answered; a handler's RpcError becomes the error object.
+The socket file is 0660: who may reach it is decided by its group. Requests are small: a longer line is skipped and
+answered by an error. Every call is answered: an RpcError of its handler becomes the error object, and so does anything
+else that goes wrong in it. A peer whose line does not end, or that does not read its answers, is dropped.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_LINE = 64 * 1024
+_MOST_SKIPPED = 1024 * 1024
 _MAX_CLIENTS = 16
 _MAX_BACKLOG = 256 * 1024  # bytes a slow reader may leave unread
 
@@ -22,7 +24,7 @@ _MAX_BACKLOG = 256 * 1024  # bytes a slow reader may leave unread
 class RpcError(Exception):
     """Refusal of a call. `code` follows JSON-RPC; REFUSED marks an interlock or rule of ours."""
 
-    INVALID_REQUEST, UNKNOWN_METHOD, INVALID_PARAMS, REFUSED = -32600, -32601, -32602, -32000
+    INVALID_REQUEST, UNKNOWN_METHOD, INVALID_PARAMS, INTERNAL, REFUSED = -32600, -32601, -32602, -32603, -32000
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -38,6 +40,21 @@ class Caller:
 
 
 Handler = Callable[[Mapping[str, Any], Caller], Any]
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes | None:
+    """The next line, None for one beyond MAX_LINE (skipped as it comes, never kept), b"" at the end."""
+    skipped = 0
+    while skipped <= _MOST_SKIPPED:
+        try:
+            line = await reader.readuntil(b"\n")
+        except asyncio.LimitOverrunError as error:
+            skipped += len(await reader.readexactly(error.consumed))
+        except asyncio.IncompleteReadError as error:
+            return b"" if skipped else error.partial
+        else:
+            return None if skipped else line
+    raise OSError("a line that does not end")
 
 
 class ControlServer:
@@ -82,23 +99,24 @@ class ControlServer:
             raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             pid, uid, _gid = struct.unpack("3i", raw)
             caller = Caller(pid, uid)
-            while line := await reader.readline():
+            while (line := await _line(reader)) != b"":
                 await self._answer(line, caller, writer)
-        except (ValueError, OSError):
-            # ValueError: a line beyond MAX_LINE; OSError: the peer went away. Either way this client is done.
-            writer.transport.abort()
+        except OSError:
+            writer.transport.abort()  # the peer went away, or has to
         except asyncio.CancelledError:
             writer.transport.abort()  # the daemon closes; asyncio's own callback would log a re-raised cancellation
         finally:
             self._clients.discard(task)
             writer.close()
 
-    async def _answer(self, line: bytes, caller: Caller, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, line: bytes | None, caller: Caller, writer: asyncio.StreamWriter) -> None:
         identifier: Any = None
         try:
+            if line is None:
+                raise RpcError(RpcError.INVALID_REQUEST, f"a request has at most {MAX_LINE} bytes")
             try:
                 request = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise RpcError(RpcError.INVALID_REQUEST, f"not JSON: {error}") from error
             if not isinstance(request, dict) or not isinstance(request.get("method"), str):
                 raise RpcError(RpcError.INVALID_REQUEST, "an object with 'method' is needed")
@@ -109,21 +127,25 @@ class ControlServer:
             if request["method"] == "watch":
                 await self._watch(identifier, params, caller, writer)
                 return
-            result = self._call(request["method"], params, caller)
-            if isinstance(result, Awaitable):
-                result = await result
+            result = await self._call(request["method"], params, caller)
             reply: dict[str, Any] = {"jsonrpc": "2.0", "id": identifier, "result": result}
         except RpcError as error:
             reply = {"jsonrpc": "2.0", "id": identifier, "error": {"code": error.code, "message": str(error)}}
         await self._send(writer, reply)
 
-    def _call(self, method: str, params: Mapping[str, Any], caller: Caller) -> Any:
+    async def _call(self, method: str, params: Mapping[str, Any], caller: Caller) -> Any:
         handler = self._methods.get(method)
         if handler is None:
             raise RpcError(
                 RpcError.UNKNOWN_METHOD, f"no method {method!r}; there are {', '.join(sorted(self._methods))}"
             )
-        return handler(params, caller)
+        try:
+            result = handler(params, caller)
+            return await result if isinstance(result, Awaitable) else result
+        except RpcError:
+            raise
+        except Exception as error:
+            raise RpcError(RpcError.INTERNAL, f"{method}: {error!r}"[:500]) from error
 
     async def _watch(
         self, identifier: Any, params: Mapping[str, Any], caller: Caller, writer: asyncio.StreamWriter
@@ -133,7 +155,7 @@ class ControlServer:
         if not isinstance(period_s, int | float) or not 0.1 <= period_s <= 60:
             raise RpcError(RpcError.INVALID_PARAMS, "period_s must be 0.1 to 60")
         while not writer.is_closing():
-            result = self._call(method, {}, caller)
+            result = await self._call(method, {}, caller)
             await self._send(writer, {"jsonrpc": "2.0", "id": identifier, "result": result})
             await asyncio.sleep(period_s)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -348,3 +349,42 @@ def test_a_better_plan_is_asked_for_once(house: VirtualBench, monkeypatch: pytes
         plan[0] = wanted
         house.run(0.5)
     assert asked == ["cut", "prices", "withdrawn"]
+
+
+def test_status_shows_the_faults_of_this_moment_and_how_old_the_newest_good_step_is(house: VirtualBench) -> None:
+    house.arrive()
+    charging(house)
+    assert call(house, "status")["step_age_s"] == pytest.approx(0.0, abs=0.06)
+    house.outlet.failed(TypeError("a meter without phases"), house.now_s)
+    house.clock.advance(3.0)
+    status = call(house, "status")
+    (fault,) = status["faults"]  # type: ignore[misc]
+    assert fault["code"] == "device-error"
+    assert call(house, "faults")["active"] == status["faults"]
+    assert status["step_age_s"] == pytest.approx(3.0, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("session.renegotiate", {"what": ["schedule"]}),
+        ("session.renegotiate", {"what": {}}),
+        ("session.pause", {"reason": None}),
+        ("session.stop", {"reason": 7}),
+        ("limits.set", {"direction": "import", "power_w": 10**400, "ttl_s": 60, "source": "x"}),
+        ("limits.set", {"direction": "import", "power_w": math.nan, "ttl_s": 60, "source": "x"}),
+        ("limits.set", {"direction": "import", "power_w": 5, "ttl_s": math.nan, "source": "x"}),
+        ("driver.set", {"departure": [1]}),
+        ("session.list", {"limit": True}),
+    ],
+)
+def test_parameters_of_a_wrong_type_are_refused_and_change_nothing(
+    house: VirtualBench, method: str, params: dict[str, object]
+) -> None:
+    house.arrive()
+    charging(house)
+    with pytest.raises(RpcError) as caught:
+        call(house, method, **params)
+    assert caught.value.code == RpcError.INVALID_PARAMS
+    house.run(1.0)
+    assert house.outlet.station.status().phase == "energy"

@@ -87,6 +87,7 @@ def daemon(tmp_path: Path) -> Iterator[str]:
             "driver.clear": noted("driver.clear", dict.fromkeys(WISHES)),
             **{f"session.{name}": noted(f"session.{name}", {"reason": "told"}) for name in SESSION_ACTIONS},
             "faults": lambda p, c: {"active": []},
+            "broken": lambda p, c: {}[p["key"]],
             "limits": lambda p, c: {
                 "stale": False,
                 "limits": [{**LIMIT, "direction": "import", "expires_in_s": 3.2, "rules": True}],
@@ -159,7 +160,9 @@ def test_the_cli_starts_without_asyncio_ssl_or_a_codec() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("line", [b"{}\n", b"[1]\n", b"nonsense\n", b'{"method":"x","params":[]}\n', b"\xff\xfe\n"])
+@pytest.mark.parametrize(
+    "line", [b"{}\n", b"[1]\n", b"nonsense\n", b'{"method":"x","params":[]}\n', b"\xff\xfe\n", b"[" * 60_000 + b"\n"]
+)
 def test_a_malformed_call_is_answered_with_an_error(daemon: str, line: bytes) -> None:
     import socket
 
@@ -168,6 +171,25 @@ def test_a_malformed_call_is_answered_with_an_error(daemon: str, line: bytes) ->
         s.connect(daemon)
         s.sendall(line)
         assert "error" in json.loads(s.makefile("rb").readline())
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b'{"method":"broken","params":{"key":[]}}\n', "broken: TypeError"),
+        (b'{"method":"status","params":{"x":"' + b"x" * 200_000 + b'"}}\n', "at most 65536 bytes"),
+    ],
+)
+def test_a_call_that_cannot_be_served_is_answered_and_the_next_is_served(daemon: str, line: bytes, words: str) -> None:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        s.connect(daemon)
+        s.sendall(line + b'{"id":2,"method":"faults"}\n')
+        answers = s.makefile("rb")
+        assert words in json.loads(answers.readline())["error"]["message"]
+        assert json.loads(answers.readline())["result"] == {"active": []}
 
 
 def test_an_endless_line_is_dropped_and_the_daemon_lives(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,6 +241,21 @@ def test_a_driver_says_departure_and_charge_and_is_told_when_no_car_hears_it(
     assert "said nothing" in capsys.readouterr().out
     assert main(["driver", "--clear", "--socket", daemon]) == 0
     assert CALLS == [("driver.set", {"departure": "07:30", "target_soc": 80}), ("driver", {}), ("driver.clear", {})]
+
+
+def test_clear_with_a_wish_is_wrong_usage_and_nothing_is_asked(
+    daemon: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    CALLS.clear()
+    assert main(["driver", "--clear", "--target", "50", "--socket", daemon]) == 2
+    assert "--clear" in capsys.readouterr().err
+    assert CALLS == []
+
+
+def test_status_says_how_old_it_is_when_control_steps_fail() -> None:
+    lines = render.status({**STATUS, "step_age_s": 12.34})
+    assert lines[1] == "CONTROL STEPS FAIL: what follows is as old as the last good one, 12.3 s"
+    assert render.status({**STATUS, "step_age_s": 0.06}) == render.status(STATUS)
 
 
 def test_status_shows_phases_sleepers_wishes_and_what_is_asked() -> None:
