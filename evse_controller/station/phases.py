@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evse_controller.model.commands import Command
+from evse_controller.model.commands import CableCheckRequested, Command
 from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Step
@@ -83,6 +83,9 @@ class PhaseMachine(OutletBase[SessionContext]):
         return SessionContext()
 
     def _handle(self, session: SessionContext, cmd: Command) -> None:
+        anew = isinstance(cmd, CableCheckRequested) and session.cable_check is not Step.RUNNING
+        if anew and session is self._session and session.stop_wanted and self._serving:
+            self._enter(Phase.RAMP_DOWN)  # the stop of this same step comes first: the check begins when it is done
         commands.take(session, cmd, self._now_s)
 
     @property

@@ -93,6 +93,41 @@ def test_contactor_that_is_not_fed_back_fails_and_latches_a_fault() -> None:
     assert bench.snapshot.contactor is Step.FAILED
 
 
+def test_contactor_that_was_not_fed_back_in_time_is_opened_at_once() -> None:
+    bench = AcBench()
+    bench.negotiate()
+    bench.tell(START)
+    bench.steps(26)  # the car comes to C late: the time of Start runs out before that of the contactor
+    bench.pilot, bench.devices.stuck = PilotState.C, True
+    bench.steps(1)
+    assert bench.devices.wanted
+    while bench.snapshot.contactor is Step.RUNNING:
+        bench.steps(1)
+    assert bench.snapshot.contactor is Step.FAILED
+    assert not bench.devices.wanted
+    bench.devices.stuck, bench.amps = False, 10.0
+    bench.steps(100)
+    assert not bench.devices.wanted
+    assert bench.devices.log.count("open") == 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_stop_wins_over_a_start_in_the_same_step(held: bool) -> None:
+    bench = AcBench()
+    bench.to_energy()
+    bench.steps(3)
+    if held:
+        bench.looping = False
+        bench.tell(EnergyHold("standby"))
+        bench.steps(2)
+    bench.tell(EnergyStop("ev"), START)
+    assert bench.snapshot.contactor is Step.RUNNING
+    bench.steps(5)
+    assert bench.devices.log.count("open") == 1
+    bench.steps(20)  # and Start, which came later, closes anew
+    assert [bench.phase, bench.devices.log.count("close")] == ["energy", 2]
+
+
 def test_start_that_is_repeated_changes_nothing_and_has_no_more_time() -> None:
     bench = AcBench()
     bench.negotiate()

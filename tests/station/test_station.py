@@ -338,3 +338,19 @@ def test_any_order_of_commands_and_pilot_states_stays_inside_the_phase_table(beg
     bench.station.command(SessionEnded(EndKind.EV_CLOSED, "end"), bench.now_s)
     bench.steps(60)
     assert not bench.devices.wanted_contactors
+
+
+def test_stop_wins_over_a_cable_check_in_the_same_step() -> None:
+    bench = Bench()
+    bench.to_energy()
+    bench.steps(5)
+    bench.station.drain_events()
+    bench.tell(EnergyStop("ev"), CableCheckRequested())
+    bench.steps(1)
+    assert bench.phase == "ramp-down"
+    assert bench.snapshot.cable_check is Step.RUNNING
+    assert not bench.snapshot.energy_ready
+    bench.steps(60)
+    ways = [event.data["to"] for event in bench.station.drain_events() if event.kind == "phase"]
+    assert ways[:4] == ["ramp-down", "welding", "discharge", "connected"]
+    assert ways[4] == "cable-check"  # what was asked after the stop comes after it

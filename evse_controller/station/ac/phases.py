@@ -5,7 +5,8 @@
     connected    idle               pilot A
                  closing            PowerDelivery(Start), limits known, nothing wrong
     closing      energy             contactor fed back closed
-                 ramp-down          not within 1.4 s of Start (the step FAILED), or the session is over
+                 ramp-down          not within 1.4 s of Start (the step FAILED), or the session is over: contactor
+                                    commanded open at once, the EV was told of no power
     energy       hold               the session holds: told zero, contactor closed
     hold         energy             PowerDelivery(Start) again
     energy, hold ramp-down          stop wanted by the EV, session over, 20 s after a stop that the EV did not heed, or
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evse_controller.model.commands import Command
+from evse_controller.model.commands import Command, EnergyStart
 from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import AcRatings, Step
@@ -53,6 +54,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
         self._zero: ZeroPhases | None = None
         self._told = ToldLimits()
         self._cable_a: float | None = None
+        self._fed_back = False
         self._transitions: dict[AcPhase, Callable[[AcView], AcPhase | Failure | None]] = {
             AcPhase.IDLE: self._from_idle,
             AcPhase.CONNECTED: self._from_connected,
@@ -69,6 +71,8 @@ class AcPhaseMachine(OutletBase[AcContext]):
         return AcContext()
 
     def _handle(self, session: AcContext, cmd: Command) -> None:
+        if isinstance(cmd, EnergyStart) and session is self._session and session.stop_wanted and self._serving:
+            self._enter(AcPhase.RAMP_DOWN)  # the stop of this same step comes first: Start closes what it has opened
         context.take(session, cmd, self._now_s)
 
     @property
@@ -103,6 +107,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
         self._event("phase", f"{self._phase.value} -> {phase.value}", to=phase.value)
         self._phase, self._phase_since_s = phase, self._now_s
         if phase is AcPhase.CLOSING:
+            self._fed_back = False
             rated_w = self._ratings.max_charge_w.total_w
             self._told.restart(rated_w, 0.0, self._now_s)  # until its first loop the EV knows its schedule only
         if phase in (AcPhase.RAMP_DOWN, AcPhase.EMERGENCY):
@@ -146,7 +151,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
         if self._must_stop(view):
             return AcPhase.RAMP_DOWN
         if self._actuator.contactors and view.contact is Contact.CLOSED:
-            session.contactor = Step.DONE
+            session.contactor, self._fed_back = Step.DONE, True
             return AcPhase.ENERGY
         waited_s = view.now_s - session.started_s
         if waited_s <= t.CONTACTOR_CLOSE_S:
@@ -190,5 +195,5 @@ class AcPhaseMachine(OutletBase[AcContext]):
             return self._actuator.contactors  # what something opened is not closed again without Start
         if self._phase is AcPhase.RAMP_DOWN and self._zero is not None:
             waited = view.now_s - self._phase_since_s >= t.AC_OPEN_S
-            return self._actuator.contactors and not waited and not self._zero.measured(view)
+            return self._fed_back and self._actuator.contactors and not waited and not self._zero.measured(view)
         return False
