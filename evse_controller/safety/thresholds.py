@@ -77,6 +77,7 @@ TEST_SHARE = _row("test-share", 1.1, "1", "IEC CC.4.1.2: 1.1 x EV maximum above 
 # AC outlet
 CONTACTOR_CLOSE_S = _row("ac-contactor-close", 1.4, "s", "C.3: PowerDelivery(Start) is answered within 1.5 s")
 EV_REACTION_S = _row("ac-ev-reaction", 5.0, "s", "IEC 61851-1: the EV follows a lowered limit within 5 s")
+EV_DEAF_S = _row("ac-ev-deaf", 15.0, "s", "thrice the reaction time: told nothing in a direction, it never came down")
 AC_OPEN_S = _row("ac-open", 5.0, "s", "IEC 61851-1: after 5 s the contactor opens, current or not")
 TOLD_SHARE = _row("ac-told-share", 0.1, "1", "regulation of on-board chargers")
 TOLD_MARGIN_W = _row("ac-told-margin", 300.0, "W", "smallest tolerance: half an ampere a phase")

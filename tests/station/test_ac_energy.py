@@ -155,3 +155,35 @@ def test_silent_ev_and_silent_devices_open() -> None:
     bench.steps(8)
     assert bench.fault_codes == {"pilot-stale"}
     assert not bench.devices.wanted
+
+
+@pytest.mark.parametrize(("sign", "fault"), [(-1.0, "reverse-power"), (1.0, "over-current")])
+def test_set_point_that_changes_its_sign_for_ever_does_not_hide_a_car_that_follows_none(
+    sign: float, fault: str
+) -> None:
+    bench = AcBench()
+    bench.wish = EnergyWish(setpoint_w=sign * 7_000.0)
+    bench.to_energy()
+    bench.amps = sign * 10.0
+    for step in range(20 * 60):
+        bench.wish = EnergyWish(setpoint_w=sign * (-7_000.0 if (step // 80) % 2 else 7_000.0))
+        bench.steps(1)
+        if not bench.devices.wanted:
+            break
+    assert not bench.devices.wanted
+    assert bench.fault_codes == {fault}
+    assert 15.0 <= step * 0.05 <= 40.0
+
+
+@pytest.mark.parametrize("late_s", [0.0, 2.0, 4.0])
+def test_car_that_follows_late_but_follows_is_served_whatever_the_set_point_does(late_s: float) -> None:
+    bench = AcBench()
+    bench.wish = EnergyWish(setpoint_w=7_000.0)
+    bench.to_energy()
+    late = round(late_s * 20)
+    for step in range(20 * 120):
+        bench.wish = EnergyWish(setpoint_w=-7_000.0 if (step // 80) % 2 else 7_000.0)
+        bench.amps = -10.0 if (max(0, step - late) // 80) % 2 else 10.0
+        bench.steps(1)
+    assert bench.fault_codes == set()
+    assert bench.devices.wanted

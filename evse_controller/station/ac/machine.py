@@ -62,6 +62,8 @@ class AcStation(AcPhaseMachine):
         self._cleared(self._book.expire(now_s, view.pilot is PilotState.A))
         self._escalate()
         self._next_phase(view)
+        if view.meter is not None:
+            self._told.watch(view.meter.power_w, now_s)
         verdict = self._judge(view, allowance, wish)
         close = self._closed_wanted(view)
         self._actuator.apply(close, verdict.permit, now_s, view.mcu, view.meter)
