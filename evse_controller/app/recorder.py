@@ -116,6 +116,11 @@ class Recorder:
         elif isinstance(command, SessionEnded):
             self._close(command, utc_s, now_s)
 
+    def sleeping(self, utc_s: float) -> bool:
+        """The last session here was paused and may still go on."""
+        last = max(self._journal.sessions(), key=lambda record: record.ended_utc_s or 0.0, default=None)
+        return last is not None and last.end_kind == "paused" and self.paused.find(last.session_id, utc_s) is not None
+
     def account(self, session_id: str, reading: Registers | None) -> tuple[float, float] | None:
         """Registers in Wh (import, export) at which the session `session_id` began, for one that goes on.
 

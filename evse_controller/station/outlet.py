@@ -107,6 +107,10 @@ class OutletBase(ABC, Generic[Session]):
         self._now_s = now_s
         return self._sleep.wake(reason)
 
+    def restore_sleep(self) -> None:
+        """After a restart, before the first step: a paused session sleeps here, its oscillator is to stay off."""
+        self._sleep.go_on()
+
     def restore_account(self, session_id: str, import_wh: float, export_wh: float) -> None:
         """After a restart: the lifetime registers at which the paused session `session_id` had begun."""
         self._restored = Account(session_id, import_wh, export_wh)

@@ -35,6 +35,11 @@ class PilotSleep:
         self.end()
         self._asleep = True
 
+    def go_on(self) -> None:
+        """A session had been paused before our time. An EV that is ready by now has woken up meanwhile."""
+        self.begin()
+        self._seen_b = True
+
     def end(self) -> None:
         """A session opened, or the plug was pulled."""
         self._asleep, self._off_since_s, self._seen_b, self._wake = False, None, False, None

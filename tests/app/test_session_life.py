@@ -87,7 +87,9 @@ def test_a_paused_session_goes_on_after_a_restart_as_one_record(house: VirtualBe
     assert (before.end_kind, before.charged_wh > 0) == ("paused", True)
     house.lose_daemon(10.0)
     assert [each.session_id for each in house.outlet.recorder.paused.all] == [session_id]
-    house.come_back(DYNAMIC, house.evcc.paused)
+    memory = house.evcc.paused
+    house.wake_by_vehicle()
+    house.come_back(DYNAMIC, memory)
     charging(house)
     house.run(20.0)
     assert house.outlet.recorder.paused.all == ()
@@ -109,6 +111,27 @@ def test_a_paused_session_goes_on_after_a_restart_as_one_record(house: VirtualBe
     told = call(house, "session.show")["session"]
     assert isinstance(told, dict)
     assert told["settlement"]["charged_kwh"] * 1000 == pytest.approx(record.charged_wh, abs=2.0)
+
+
+def test_a_restart_wakes_no_car_that_sleeps(house: VirtualBench) -> None:
+    asleep(house)
+    assert house.plant.inlet.duty_percent is None
+    house.lose_daemon(2.0)
+    house.run(10.0)
+    assert house.outlet.station.asleep
+    assert house.plant.inlet.duty_percent is None
+
+
+def test_a_restart_after_a_session_that_was_not_paused_listens_to_the_car(house: VirtualBench) -> None:
+    asleep(house)
+    memory = house.evcc.paused
+    house.wake_by_vehicle()
+    house.come_back(DYNAMIC, memory)
+    charging(house)
+    house.lose_daemon(2.0)
+    house.run(5.0)
+    assert not house.outlet.station.asleep
+    assert house.plant.inlet.duty_percent is not None
 
 
 def test_an_unplugged_car_has_nothing_to_go_on_with(house: VirtualBench) -> None:

@@ -121,14 +121,14 @@ def test_case_19_the_same_vehicle_joins_its_old_session_and_goes_on_with_charge_
     bench, answer = back(shelf, old := paused(shelf))
     assert answer.response_code is ResponseCode.OK_OldSessionJoined
     assert answer.header.session_id == old.session_id
-    opened, dropped, selected = bench.commands
+    opened, selected = bench.commands
     assert opened == c.SessionOpened(old.session_id.hex().upper(), "EV1", "ISO 15118-20 DC", resumed=True)
-    assert dropped == c.ContextDropped(old.session_id.hex().upper())
     assert isinstance(selected, c.ServiceSelected)
     assert selected == old.commands_of(c.ServiceSelected)[0]
-    assert shelf.contexts == {}
     assert bench.state == "ChargeParameterDiscovery"
     bench.to("ChargeLoop")
+    assert bench.commands_of(c.ContextDropped) == [c.ContextDropped(old.session_id.hex().upper())]
+    assert shelf.carry_out(bench).contexts == {}
     assert bench.commands_of(c.AuthorizationRequested) == []
     assert len(bench.commands_of(c.CableCheckRequested)) == 1
 
@@ -172,6 +172,38 @@ def test_case_21_a_resumed_session_that_terminates_is_gone() -> None:
     old = paused(shelf)
     bench, _ = back(shelf, old)
     bench.to("Ended")
+    shelf.carry_out(bench)
+    assert back(shelf, old)[1].response_code is ResponseCode.OK_NewSessionEstablished
+
+
+@pytest.mark.parametrize("how", ["closed", "silent", "refused"])
+def test_a_session_that_is_lost_right_after_it_was_joined_may_be_joined_again(how: str) -> None:
+    shelf = Shelf()
+    old = paused(shelf)
+    for _ in range(3):
+        bench, answer = back(shelf, old)
+        assert answer.response_code is ResponseCode.OK_OldSessionJoined
+        if how == "closed":
+            bench.session.on_disconnect(bench.now_s)
+        elif how == "silent":
+            bench.session.on_timer(bench.now_s + 61.0, bench.snapshot)
+        else:
+            assert bench.say(loop()).response_code is ResponseCode.FAILED_SequenceError
+        shelf.carry_out(bench)
+    bench, _ = back(shelf, old)
+    bench.to("ScheduleExchange")
+    bench.session.on_disconnect(bench.now_s)
+    shelf.carry_out(bench)
+    assert back(shelf, old)[1].response_code is ResponseCode.OK_NewSessionEstablished
+
+
+@pytest.mark.parametrize("kind", [cm.ChargingSession.Terminate, cm.ChargingSession.ServiceRenegotiation])
+def test_a_session_that_is_left_right_after_it_was_joined_is_not_joined_again(kind: cm.ChargingSession) -> None:
+    shelf = Shelf()
+    old = paused(shelf)
+    bench, _ = back(shelf, old)
+    assert bench.say(stop(kind)).response_code is ResponseCode.OK
+    shelf.carry_out(bench)
     assert back(shelf, old)[1].response_code is ResponseCode.OK_NewSessionEstablished
 
 

@@ -238,6 +238,19 @@ def test_paused_session_sleeps_with_the_oscillator_off_and_the_evs_toggle_wakes_
     assert bench.devices.duty == 5.0
 
 
+@pytest.mark.parametrize("pilot", [PilotState.B, PilotState.C])
+def test_after_a_restart_a_session_sleeps_on_unless_its_ev_is_ready(pilot: PilotState) -> None:
+    bench = Bench()
+    bench.pilot = pilot
+    bench.station.restore_sleep()
+    bench.steps(40)
+    assert bench.station.asleep is (pilot is PilotState.B)
+    assert bench.devices.duty == (None if pilot is PilotState.B else 5.0)
+    bench.pilot = PilotState.C
+    bench.steps(2)
+    assert bench.devices.duty == 5.0
+
+
 def test_pilot_that_is_still_c_when_the_session_pauses_is_no_wake_up() -> None:
     bench = Bench()
     bench.to_energy()

@@ -13,6 +13,7 @@ from evse_controller.model.power import PhasePower
 from evse_controller.model.snapshot import AcPresent, AcRatings
 from evse_controller.secc.iso20.ac_data import NO_POWER, RatedAc
 from evse_controller.secc.iso20.ac_phases import Rationals, at_most, each, parts, physical, stated, wire
+from evse_controller.secc.iso20.pause import gone_on
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 ReqMode = ac.AC_CPDReqEnergyTransferMode | ac.BPT_AC_CPDReqEnergyTransferMode
@@ -36,6 +37,7 @@ def charge_parameter_discovery(turn: Turn, request: ac.AC_ChargeParameterDiscove
     memory = turn.data.ac
     memory.negotiated = memory.limits = limits
     memory.rated = _as_sent(offer)
+    gone_on(turn)
     turn.do(LimitsNegotiated(limits, None))
     response = ac.AC_ChargeParameterDiscoveryRes(turn.header(), ResponseCode.OK, offer)
     return Accepted(response, State.SCHEDULE_EXCHANGE)

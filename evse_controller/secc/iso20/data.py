@@ -115,7 +115,8 @@ class SessionData:
     again. `meter` is the last reading of a charge loop, `meter_told` the last ones that the EV has seen. `told`: the
     notification that stands; `told_ever`: all of this service. `pause_until_s`: until then the EV may pause because we
     asked for it, infinite while the newest answer that could say so did. `meter_confirmed`: readings that the EV
-    confirmed since it was last asked to. `contract_der`: leaf of the contract that authorised
+    confirmed since it was last asked to. `kept`: it was paused, and may still be joined again if it is lost now.
+    `contract_der`: leaf of the contract that authorised
     the session, None for EIM. `offered_extra` and `value_added` are pairs of value-added services: sent, and chosen.
     """
 
@@ -126,6 +127,7 @@ class SessionData:
     offered: dict[tuple[int, int], OfferedSet] = field(default_factory=dict)
     offered_extra: set[tuple[int, int]] = field(default_factory=set)
     selected: OfferedSet | None = None
+    kept: bool = False
     value_added: tuple[tuple[int, int], ...] = ()
     target_soc: int | None = None
     minimum_soc: int | None = None

@@ -11,6 +11,7 @@ from evse_controller.model.commands import EvDcLimits, LimitsNegotiated
 from evse_controller.model.snapshot import DcRatings
 from evse_controller.secc.iso20.data import RatedDc
 from evse_controller.secc.iso20.needs import percent
+from evse_controller.secc.iso20.pause import gone_on
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 # Beyond any physical charger: a number like this is a placeholder for "no number".
@@ -34,6 +35,7 @@ def charge_parameter_discovery(turn: Turn, request: dc.DC_ChargeParameterDiscove
     turn.data.dc.negotiated = turn.data.dc.limits = limits
     turn.data.dc.rated = _as_sent(offer)
     turn.data.target_soc = mode.target_soc
+    gone_on(turn)
     turn.do(LimitsNegotiated(limits, percent(mode.target_soc)))
     response = dc.DC_ChargeParameterDiscoveryRes(turn.header(), ResponseCode.OK, offer)
     return Accepted(response, State.SCHEDULE_EXCHANGE)

@@ -11,7 +11,7 @@ import hmac
 
 from evse_controller.messages.generated.common_messages import SessionSetupReq
 from evse_controller.messages.generated.common_types import ResponseCode
-from evse_controller.model.commands import ContextKept, ControlMode, PausedSession
+from evse_controller.model.commands import ContextDropped, ContextKept, ControlMode, PausedSession
 from evse_controller.model.offer import PowerProfile
 from evse_controller.secc.iso20.catalogue import offered_set, value_added_services
 from evse_controller.secc.iso20.data import NO_SESSION_ID, OfferedSet, SentTuple
@@ -67,6 +67,16 @@ def join(turn: Turn, request: SessionSetupReq) -> PausedSession | None:
     turn.data.value_added = _extra(turn, paused)
     turn.data.offered_extra.update(turn.data.value_added)
     return paused
+
+
+def gone_on(turn: Turn) -> None:
+    """A session that was joined has got somewhere, or is over for good: nobody comes back to what was paused.
+
+    Until then a connection that breaks costs nothing, and the EV may join again.
+    """
+    if turn.data.kept:
+        turn.data.kept = False
+        turn.do(ContextDropped(turn.data.session_id.hex().upper()))
 
 
 def _offers(turn: Turn, paused: PausedSession) -> dict[tuple[int, int], OfferedSet]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evse_controller.messages.generated.common_messages import SessionSetupReq, SessionSetupRes
 from evse_controller.messages.generated.common_types import ResponseCode
-from evse_controller.model.commands import ContextDropped, PausedSession, SessionOpened
+from evse_controller.model.commands import PausedSession, SessionOpened
 from evse_controller.secc.iso20.data import NO_SESSION_ID
 from evse_controller.secc.iso20.pause import join
 from evse_controller.secc.iso20.selection import selected_command
@@ -38,7 +38,7 @@ def _resumed(turn: Turn, request: SessionSetupReq, paused: PausedSession) -> Ans
     turn.data.session_id = request.header.session_id
     turn.data.evccid = request.evccid
     turn.do(SessionOpened(paused.session_id, request.evccid, turn.protocol, resumed=True))
-    turn.do(ContextDropped(paused.session_id))
+    turn.data.kept = True
     turn.do(selected_command(turn.data))
     response = SessionSetupRes(turn.header(), ResponseCode.OK_OldSessionJoined, turn.snapshot.evseid)
     return Accepted(response, State.CHARGE_PARAMETER_DISCOVERY, f"service {paused.service_id} goes on")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from evse_controller.messages.generated.common_messages import ChargingSession, SessionStopReq, SessionStopRes
 from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import EndKind, ServiceReleased, SessionEnded
-from evse_controller.secc.iso20.pause import keep
+from evse_controller.secc.iso20.pause import gone_on, keep
 from evse_controller.secc.iso20.power_delivery import stop_energy
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
@@ -42,6 +42,7 @@ def session_stop(turn: Turn, request: SessionStopReq) -> Answer:
 def _terminate(turn: Turn, request: SessionStopReq) -> Answer:
     reason = _said(request, "the EV ended the session")
     stop_energy(turn, f"SessionStopReq in {turn.state.value}")
+    gone_on(turn)
     turn.do(SessionEnded(EndKind.TERMINATED, reason))
     return Accepted(SessionStopRes(turn.header(), ResponseCode.OK), State.ENDED, reason)
 
@@ -61,6 +62,7 @@ def _change_service(turn: Turn, request: SessionStopReq) -> Answer:
         return Refused(ResponseCode.FAILED_NoServiceRenegotiationSupported, "service renegotiation is not offered")
     reason = _said(request, "the EV changes its service")
     stop_energy(turn, f"SessionStopReq(ServiceRenegotiation) in {turn.state.value}")
+    gone_on(turn)
     turn.do(ServiceReleased())
     turn.data.release_service()
     return Accepted(SessionStopRes(turn.header(), ResponseCode.OK), State.SERVICE_DISCOVERY, reason)
