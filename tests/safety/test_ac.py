@@ -240,3 +240,15 @@ def test_at_a_socket_without_a_known_cable_nothing_closes_and_power_ends(cable_a
     assert codes(plate=SOCKET, mcu=mcu, meter=metered(0, 0, 0)) == {"pilot-lost"}
     closing = ac_good(plate=SOCKET, mcu=mcu, phase=AcPhase.CLOSING, contactor_commanded=False, meter=metered(0, 0, 0))
     assert not evaluate_ac(replace(closing, mcu=replace(mcu, contactor=Contact.OPEN)), NOW).permit.contactors
+
+
+@pytest.mark.parametrize("phase", [AcPhase.CLOSING, AcPhase.HOLD, AcPhase.RAMP_DOWN])
+@pytest.mark.parametrize("pilot", [PilotState.A, PilotState.E, PilotState.F, PilotState.INVALID])
+def test_unplugged_or_lost_pilot_with_a_closed_contactor_opens_also_where_pilot_b_may_be(
+    phase: AcPhase, pilot: PilotState
+) -> None:
+    gone = {"phase": phase, "mcu": replace(AC_MCU, pilot=pilot), "meter": metered(0, 0, 0)}
+    assert "pilot-lost" in codes(**gone)
+    assert not evaluate_ac(ac_good(**gone), NOW).permit.contactors
+    assert "pilot-lost" not in codes(**gone, contactor_commanded=False, contactor_since_s=NOW)
+    assert "pilot-lost" not in codes(phase=phase, mcu=replace(AC_MCU, pilot=PilotState.B), meter=metered(0, 0, 0))

@@ -286,3 +286,21 @@ def test_a_terminating_station_takes_no_new_schedule(way: str) -> None:
     answer = bench.say(power_delivery(RENEGOTIATE))
     assert (answer.response_code, answer.evse_status.evse_notification) == (WARNING, EvseNotification.Terminate)
     assert bench.commands_of(c.EnergyHold) == []
+
+
+@pytest.mark.parametrize("why", [{"emergency": "emergency stop"}, {"notification": Notification.TERMINATE}])
+def test_start_with_the_new_schedule_does_not_start_what_the_station_ends(why: dict[str, object]) -> None:
+    bench = holding()
+    bench.say(schedule_request(SCHEDULED))
+    bench.after(0.25).set(offer=NEW)
+    bench.say(schedule_request(SCHEDULED))
+    assert bench.state == "Renegotiated"
+    started = len(bench.commands_of(c.EnergyStart))
+    bench.set(**why)
+    answer = bench.say(power_delivery(plan=profile(1, (3600, 5000.0))))
+    assert len(bench.commands_of(c.EnergyStart)) == started
+    if "notification" in why:
+        assert answer.evse_status.evse_notification is EvseNotification.Terminate
+        assert len(bench.commands_of(c.EnergyStop)) == 1
+    else:
+        assert answer.response_code is ResponseCode.FAILED

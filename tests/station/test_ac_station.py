@@ -426,3 +426,21 @@ def test_in_any_order_of_events_the_contactor_is_closed_only_with_pilot_c(moves:
     bench.tell(CLOSED_TCP)
     bench.steps(110)
     assert not bench.devices.wanted
+
+
+def test_a_new_session_finds_nothing_of_the_one_before_it_also_between_two_steps() -> None:
+    bench = AcBench()
+    bench.to_energy()
+    assert bench.snapshot.energy_ready
+    bench.tell(replace(OPENED, session_id="01"))
+    assert not bench.snapshot.energy_ready
+    assert bench.snapshot.contactor is Step.IDLE
+    assert (bench.snapshot.meter, bench.snapshot.offer) == (None, None)
+    assert bench.snapshot.authorization is Authorization.PENDING
+    bench = AcBench()
+    bench.to_energy()
+    bench.tell(EnergyStop("ev"))
+    bench.steps(4)
+    assert bench.snapshot.stop_done
+    bench.tell(replace(OPENED, session_id="01"))
+    assert not bench.snapshot.stop_done
