@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from evse_controller.config import Config
 from evse_controller.config.devices import Devices
+from evse_controller.config.outlet import OUTLET_NAME
 from evse_controller.energy.config import EnergyConfig
 from evse_controller.energy.prices import Tariff, TariffTerms, flat_day_ahead, load_day_ahead
 from evse_controller.identity import EimAuthorizer, EimTimes, KnownToken
@@ -24,7 +25,6 @@ from evse_controller.station import (
 AnyStation = Station | AcStation
 """The two kinds of outlet have one face; only their devices and phases differ."""
 
-OUTLET_NAME = "outlet-1"
 _START_LEAD_S, _ISOLATION_SAMPLES = 4.0, 3  # control time of cable check and pre-charge beside the isolation samples
 _AC_START_LEAD_S = 2.0  # closing the contactor, and the car's own charger
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evse_controller.config.outlet import DEVICE_ROLES, OutletSection, read_outlet
+from evse_controller.config.outlet import DEVICE_ROLES, OUTLET_NAME, OutletSection, read_outlet
 from evse_controller.config.protocol import SERVICE_IDS, SessionSection, read_protocol
 from evse_controller.config.reader import ConfigError, Document, Table
 from evse_controller.secc.config import SeccConfig
@@ -296,6 +296,9 @@ def _bound_token(table: Table) -> tuple[str, tuple[str, ...]]:
     token, outlets = table.text("value"), table.texts("outlets")
     if not outlets:
         table.complain("outlets", "is missing (names of the outlets at which this token is good)")
+    unknown = [name for name in outlets if name != OUTLET_NAME]
+    if unknown:
+        table.complain("outlets", f"no outlet {', '.join(map(repr, unknown))}; there is {OUTLET_NAME!r}")
     table.done()
     return token, outlets
 

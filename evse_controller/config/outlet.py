@@ -9,6 +9,8 @@ from evse_controller.config.structure import read
 from evse_controller.model.snapshot import DcRatings
 
 DC, AC = "dc", "ac"
+OUTLET_NAME = "outlet-1"
+"""The one outlet of a file; what a token may be bound to."""
 DEVICE_ROLES = {DC: ("mcu", "power", "meter", "isolation"), AC: ("mcu", "meter")}
 
 

@@ -109,3 +109,27 @@ def test_no_number_of_a_file_is_anything_but_finite(tmp_path: Path, wrong: str) 
         "outlet.ac.max_asymmetry_w", "outlet.ac.power_ramp_w_per_s", "pricing.taxes[0].rate_percent",
     ]
     assert all(int(problem.removeprefix(f"{path}:").split(":")[0]) > 20 for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("pricing", "words"),
+    [
+        ("[[pricing.taxes]]\ntax_id = 1\nrate_percent = 101\n", "pricing.taxes[0].rate_percent: rate_percent"),
+        ('[[pricing.additional_services]]\nname = "wash"\nfee = -1\n', "additional_services[0].fee: service fee"),
+        (
+            '[[authorization.token]]\nvalue = "04A2"\noutlets = ["outlet-1", "outlet-9"]\n',
+            "authorization.token[0].outlets: no outlet 'outlet-9'; there is 'outlet-1'",
+        ),
+    ],
+)
+def test_taxes_fees_and_tokens_that_make_no_sense_are_refused_with_their_line(
+    tmp_path: Path, pricing: str, words: str
+) -> None:
+    path = tmp_path / "evse.toml"
+    text = AC_EXAMPLE.read_text(encoding="utf-8")
+    path.write_text(f"{text}\n{pricing}", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    (problem,) = caught.value.problems
+    assert words in problem
+    assert problem.startswith(f"{path}:{len(text.splitlines()) + 4}:")

@@ -135,6 +135,8 @@ def test_any_prices_encode_and_keep_their_order(
     [
         (TaxRule, {"tax_id": 0, "rate_percent": 1.0}),
         (TaxRule, {"tax_id": 1, "rate_percent": -1.0}),
+        (TaxRule, {"tax_id": 1, "rate_percent": 100.1}),
+        (AdditionalService, {"name": "x", "fee": -0.1}),
         (TaxRule, {"tax_id": 1, "rate_percent": float("nan")}),
         (TaxRule, {"tax_id": 1, "rate_percent": 1.0, "name": "x" * 81}),
         (OverstayRule, {"start_s": -1, "fee": 1.0, "period_s": 60}),

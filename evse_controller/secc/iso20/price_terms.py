@@ -17,9 +17,9 @@ _NAME, _DESCRIPTION = 80, 160
 _MOST_TAXES, _MOST_OVERSTAY_RULES, _MOST_SERVICES, _MOST_RANGES = 10, 5, 5, 8
 
 
-def _number(name: str, value: float, least: float = -MOST_NUMBER) -> None:
-    if not (math.isfinite(value) and least <= value <= MOST_NUMBER):
-        raise ValueError(f"{name} must be from {least:g} to {MOST_NUMBER:g}, got {value}")
+def _number(name: str, value: float, least: float = -MOST_NUMBER, most: float = MOST_NUMBER) -> None:
+    if not (math.isfinite(value) and least <= value <= most):
+        raise ValueError(f"{name} must be from {least:g} to {most:g}, got {value}")
 
 
 def _whole(name: str, value: int, least: int, most: int) -> None:
@@ -60,7 +60,7 @@ class TaxRule:
 
     def __post_init__(self) -> None:
         _whole("tax_id", self.tax_id, 1, MOST_ID)
-        _number("rate_percent", self.rate_percent, 0.0)
+        _number("rate_percent", self.rate_percent, 0.0, 100.0)
         _text("tax name", self.name, _NAME)
 
 
@@ -108,7 +108,7 @@ class AdditionalService:
 
     def __post_init__(self) -> None:
         _text("service name", self.name, _NAME)
-        _number("service fee", self.fee)
+        _number("service fee", self.fee, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
