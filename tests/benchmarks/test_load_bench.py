@@ -3,9 +3,10 @@
 The four are whole (drivers, station, site, energy, journal, session) with plants of their own, in virtual time; what is
 measured is the time of everything that the station's one loop has to do: its processor time, so that other programs on
 the machine do not count, but wall-clock time as soon as it gave the processor away by itself (a sleep, a lock, a disk),
-because then the whole loop waits. From that follows how long a request waits and is answered, whenever it comes: in every 10 ms the
-loop polls the drivers of all outlets, makes their control steps when they are due (all four at the same moment, the
-worst case), and one step of the planner's; requests come at random moments in between and are served one by one.
+because then the whole loop waits. From that follows how long a request waits and is answered, whenever it comes: in
+every 10 ms the loop polls the drivers of all outlets, makes their control steps when they are due (all four at the same
+moment, the worst case), and one step of the planner's; requests come at random moments in between and are served one by
+one.
 
 The goal is p99 <= 5 ms, and never over 250 ms (V2G_SECC_Msg_Performance_Time of the charge loop). What sockets and TLS
 add is in `test_latency_bench.py`.
