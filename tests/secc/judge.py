@@ -58,7 +58,8 @@ class Judge:
 
     def _ContextDropped(self, command: c.ContextDropped) -> None:
         assert self.resumed
-        assert self.seen == {c.SessionOpened}, "ContextDropped is said when a session was joined again"
+        assert not self.dropped, "ContextDropped is said once"
+        assert self.seen == {c.SessionOpened, c.ServiceSelected}, "ContextDropped is said when a joined session goes on"
         self.dropped.append(command.session_id)
 
     def _AuthorizationRequested(self, command: c.AuthorizationRequested) -> None:
@@ -70,6 +71,7 @@ class Judge:
         self._service = command
 
     def _LimitsNegotiated(self, command: c.LimitsNegotiated) -> None:
+        assert self.dropped or not self.resumed, "a joined session went on and could be joined once more"
         self._needs(c.ServiceSelected)
         assert isinstance(command.limits, c.EvAcLimits) is self._selected.ac
 

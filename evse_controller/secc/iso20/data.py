@@ -116,8 +116,8 @@ class SessionData:
     notification that stands; `told_ever`: all of this service. `pause_until_s`: until then the EV may pause because we
     asked for it, infinite while the newest answer that could say so did. `meter_confirmed`: readings that the EV
     confirmed since it was last asked to. `kept`: it was paused, and may still be joined again if it is lost now.
-    `contract_der`: leaf of the contract that authorised
-    the session, None for EIM. `offered_extra` and `value_added` are pairs of value-added services: sent, and chosen.
+    `contract_der`: leaf of the contract that authorised the session, None for EIM. `offered_extra` and `value_added`
+    are pairs of value-added services: sent, and chosen.
     """
 
     session_id: bytes = NO_SESSION_ID

@@ -25,8 +25,6 @@ _LEAVING = frozenset({"DC_WeldingDetectionReq", "SessionStopReq"})
 # To these the EVSE answers with EVSEStatus, or may wait for the next request that it can answer so.
 _TOLD_OTHERWISE = frozenset({"PowerDeliveryReq", "AC_ChargeLoopReq", "DC_ChargeLoopReq", "MeteringConfirmationReq"})
 
-_STOPPED = frozenset({State.WELDING_DETECTION, State.SESSION_STOP})
-
 
 def station_ends(snapshot: EvseSnapshot) -> str | None:
     """Why the station wants this session to end, None if it does not."""
@@ -57,11 +55,11 @@ def evse_status(turn: Turn, then: State) -> EVSEStatus | None:
     """
     data, snapshot = turn.data, turn.snapshot
     if station_ends(snapshot) is not None:
-        pause_withdrawn(turn, then)
+        pause_withdrawn(turn)
         return EVSEStatus(0, EvseNotification.Terminate)
     wanted = snapshot.notification
     if wanted is None or not _served(turn, wanted, then):
-        pause_withdrawn(turn, then)
+        pause_withdrawn(turn)
         data.told = None
         return None
     if data.told is None or data.told.notification is not wanted:
@@ -72,7 +70,7 @@ def evse_status(turn: Turn, then: State) -> EVSEStatus | None:
     if wanted is Notification.PAUSE:
         data.pause_until_s = math.inf
     else:
-        pause_withdrawn(turn, then)
+        pause_withdrawn(turn)
     left_s = data.told.max_delay_s - (turn.now_s - data.told.since_s)
     # The station may count, too, and may get impatient: the EV is told what is left, never more.
     return EVSEStatus(max(0, min(math.ceil(left_s), snapshot.notification_max_delay_s)), _WORDS[wanted])
@@ -87,11 +85,11 @@ def pause_fault(turn: Turn) -> str | None:
     return None
 
 
-def pause_withdrawn(turn: Turn, then: State) -> None:
+def pause_withdrawn(turn: Turn) -> None:
     """This answer asks for no pause: what an earlier one asked for holds for a short while, in which the EV may be on
-    its way. Once it has stopped energy it is on its way, and nobody can tell it anything else."""
+    its way."""
     data = turn.data
-    if data.pause_until_s == math.inf and then not in _STOPPED:
+    if data.pause_until_s == math.inf:
         data.pause_until_s = turn.now_s + turn.config.timers.pause_grace_s
 
 

@@ -129,7 +129,7 @@ def _may_pause(turn: Turn, response: cm.ScheduleExchangeRes, offered: Sequence[O
     if asleep and pause_fault(turn) is None:
         response.go_to_pause, turn.data.pause_until_s = True, math.inf
     else:
-        pause_withdrawn(turn, turn.state)
+        pause_withdrawn(turn)
 
 
 def _idle_s(entry: OfferTuple) -> int:
