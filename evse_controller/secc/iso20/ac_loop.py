@@ -145,10 +145,10 @@ def _senseless(mode: ReqMode, negative_discharge: bool) -> str | None:
     for way in ("charge", "discharge"):
         found = []
         for which in ("minimum", "maximum"):
-            numbers = [getattr(mode, name, None) for name in _names(f"ev_{which}_{way}_power")]
-            if numbers[0] is None:
+            l1, l2, l3 = (getattr(mode, name, None) for name in _names(f"ev_{which}_{way}_power"))
+            if l1 is None:
                 continue
-            power = stated(*numbers)
+            power = stated(l1, l2, l3)
             if not physical(power):
                 return f"{which} {way} power is no physical value"
             if min(parts(power)) < 0 and not (negative_discharge and way == "discharge"):
