@@ -157,10 +157,11 @@ class AcLoopUpdate:
 class EnergyHold:
     """Schedule renegotiation or Standby: current to zero, contactors stay closed, no loop requests are due.
 
-    `EnergyStart` ends it. Whatever ends the session ends it too, in the usual order.
+    `EnergyStart` ends it. Whatever ends the session ends it too, in the usual order. `standby`: it may last.
     """
 
     reason: str
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def _cable_check(session: SessionContext, cmd: CableCheckRequested, now_s: float
         session.cable_check_requested_s = now_s
         session.precharge, session.energy_wanted, session.stop_wanted = Step.IDLE, False, None
         session.update, session.voltage_v, session.precharge_started_s = None, None, None
-        session.held = None
+        session.held = session.held_s = session.started_quiet_s = None
 
 
 def _precharge(session: SessionContext, cmd: PreChargeRequested, now_s: float) -> None:
@@ -84,6 +84,8 @@ def _precharge(session: SessionContext, cmd: PreChargeRequested, now_s: float) -
 
 def _start(session: SessionContext, cmd: EnergyStart, now_s: float) -> None:
     session.energy_wanted = True
+    if session.update is None or session.held is not None:
+        session.flow(now_s)
     if session.held is not None:
         session.held, session.update = None, None  # nothing flows before the EV asks for it again
 
@@ -94,6 +96,8 @@ def _loop(session: SessionContext, cmd: LoopUpdate, now_s: float) -> None:
 
 def _hold(session: SessionFacts, cmd: EnergyHold, now_s: float) -> None:
     if session.energy_wanted:
+        if session.held is None and not cmd.standby:
+            session.held_s = now_s
         session.held = cmd.reason
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from evse_controller.model.commands import EndKind, EvDcLimits, LoopUpdate, ServiceSelected
 from evse_controller.model.offer import EnergyNeeds
 from evse_controller.model.snapshot import Step
+from evse_controller.safety import thresholds as t
 
 
 class Registers(Protocol):
@@ -39,7 +40,8 @@ class SessionFacts:
     """Facts of any running session; a new SessionSetup starts a new one.
 
     `held`: why energy rests although it was started. `needs_meter`: the registers when the energies of `needs` were
-    stated, `first_meter` those when the session began.
+    stated, `first_meter` those when the session began. `held_s`: since when it rests for what may not last.
+    `started_quiet_s`: the first Start since the last loop request, whatever holds between; `looped`: there was one.
     """
 
     session_id: str = ""
@@ -51,9 +53,39 @@ class SessionFacts:
     soc: float | None = None
     energy_wanted: bool = False
     held: str | None = None
+    held_s: float | None = None
+    started_quiet_s: float | None = None
+    looped: bool = False
     stop_wanted: str | None = None
     ended: EndKind | None = None
     first_meter: Registers | None = None
+
+    def flow(self, now_s: float) -> None:
+        """Energy may flow, or flow again: from now on the EV owes a loop request."""
+        self.held_s = None
+        if self.started_quiet_s is None:
+            self.started_quiet_s = now_s
+
+    def heard(self) -> None:
+        """A loop request: the newest one counts from here."""
+        self.looped, self.started_quiet_s = True, None
+
+    def silence(self, now_s: float, update_s: float | None, loop_timeout_s: float) -> str | None:
+        """Why the EV is silent while energy may flow, None if it is not. `update_s`: its newest loop request."""
+        if update_s is not None:
+            silent_s, most_s = now_s - update_s, loop_timeout_s + t.EV_SILENT_MARGIN_S
+            return f"no charge-loop request for {silent_s:.2f} s" if silent_s > most_s else None
+        if self.started_quiet_s is None:
+            return None
+        quiet_s = now_s - self.started_quiet_s
+        most_s = max(t.LOOP_AGAIN_S, loop_timeout_s + t.EV_SILENT_MARGIN_S) if self.looped else t.FIRST_LOOP_S
+        return f"no charge-loop request {quiet_s:.1f} s after Start" if quiet_s > most_s else None
+
+    def overheld(self, now_s: float) -> str | None:
+        """Why energy has rested for too long, None if it has not."""
+        if self.held_s is None or now_s - self.held_s <= t.HOLD_S:
+            return None
+        return f"held for {now_s - self.held_s:.0f} s: {self.held}"
 
     def state(self, needs: EnergyNeeds) -> None:
         """Take in what the EV needs. New energies start their account anew; a repetition of the old ones does not."""
@@ -103,6 +135,7 @@ class SessionContext(SessionFacts):
     def loop(self, update: LoopUpdate, now_s: float) -> None:
         """Take in a charge-loop request: newest limits, needs, SoC, targets."""
         self.update, self.update_s, self.ev = update, now_s, update.limits
+        self.heard()
         if update.target_voltage_v:
             self.voltage_v = update.target_voltage_v
         if update.needs is not None:

@@ -211,10 +211,10 @@ class PhaseMachine(OutletBase[SessionContext]):
             return Phase.RAMP_DOWN
         if session.held is not None:
             return Phase.HOLD
-        if session.update is not None:
-            silent_s = view.now_s - session.update_s
-            if silent_s > self.config.loop_timeout_s + t.EV_SILENT_MARGIN_S:
-                return (FaultCode.EV_SILENT, "ev", f"no charge-loop request for {silent_s:.2f} s")
+        heard_s = None if session.update is None else session.update_s
+        silence = session.silence(view.now_s, heard_s, self.config.loop_timeout_s)
+        if silence is not None:
+            return (FaultCode.EV_SILENT, "ev", silence)
         if self._change is not None:
             failure = self._change.advance(view, self._actuator)
             if failure is not None:
@@ -229,6 +229,8 @@ class PhaseMachine(OutletBase[SessionContext]):
             return Phase.RAMP_DOWN
         if self._session.held is None:
             return Phase.ENERGY
+        if (too_long := self._session.overheld(view.now_s)) is not None:
+            return (FaultCode.EV_SILENT, "ev", too_long)
         assert self._hold is not None  # set on entering
         return self._hold.advance(view, self._actuator)
 

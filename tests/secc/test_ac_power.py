@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import EvseNotification, Processing, ResponseCode
-from evse_controller.model.commands import EndKind, EnergyStart, EnergyStop, SessionEnded
+from evse_controller.model.commands import AcLoopUpdate, EndKind, EnergyStart, EnergyStop, SessionEnded
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Notification, Step
 from evse_controller.secc.reply import CloseReason
@@ -174,3 +176,25 @@ def test_the_held_answer_leaves_the_connection_in_its_frame_and_the_next_request
     bench.set(contactor=Step.DONE)
     answers = [output for output in link.on_timer(deadline_s, bench.snapshot) if output.data is not None]
     assert [read(output).ELEMENT for output in answers] == ["PowerDeliveryRes", "AC_ChargeLoopRes"]
+
+
+@pytest.mark.parametrize("step", [Step.DONE, Step.FAILED])
+def test_a_first_loop_that_counts_as_start_waits_for_the_contactor(step: Step) -> None:
+    bench: Any = AcBench().to("PowerDelivery")
+    bench.set(contactor=Step.IDLE)
+    ongoing = bench.start()
+    ongoing.ev_processing = Processing.Ongoing
+    bench.say(ongoing)
+    reply: Any = bench.ask(bench._loop())
+    assert reply.response is None
+    assert [type(command) for command in reply.commands] == [EnergyStart]
+    bench.set(contactor=Step.RUNNING)
+    reply = bench.waited(0.1)
+    assert reply is None or reply.response is None
+    bench.set(contactor=step)
+    reply = bench.waited(0.1)
+    if step is Step.DONE:
+        assert [type(command) for command in reply.commands] == [AcLoopUpdate]
+        assert (reply.response.response_code, bench.state) == (ResponseCode.OK, "ChargeLoop")
+    else:
+        assert (reply.response.response_code, bench.state) == (ResponseCode.FAILED_ContactorError, "Ended")

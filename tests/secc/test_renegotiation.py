@@ -304,3 +304,15 @@ def test_start_with_the_new_schedule_does_not_start_what_the_station_ends(why: d
         assert len(bench.commands_of(c.EnergyStop)) == 1
     else:
         assert answer.response_code is ResponseCode.FAILED
+
+
+def test_renegotiation_that_never_ends_does_not_hold_a_live_outlet() -> None:
+    bench = Bench(control_mode=SCHEDULED).to("Renegotiated")
+    for _ in range(3):
+        assert bench.after(35.0).say(schedule_request(SCHEDULED)).response_code is ResponseCode.OK
+    left_s = bench.session.deadline_s
+    assert left_s is not None
+    assert left_s < bench.now_s + 60.0
+    bench.now_s = left_s
+    assert bench.say(schedule_request(SCHEDULED)).response_code is ResponseCode.FAILED
+    assert [type(command) for command in bench.commands[-2:]] == [c.EnergyStop, c.SessionEnded]

@@ -23,7 +23,7 @@ def in_standby(**kinds: object) -> Bench:
 def test_case_52_standby_holds_energy_and_keeps_the_session() -> None:
     bench = in_standby()
     assert [type(command) for command in bench.commands[-2:]] == [c.LoopUpdate, c.EnergyHold]
-    assert bench.commands[-1] == c.EnergyHold("standby")
+    assert bench.commands[-1] == c.EnergyHold("standby", standby=True)
     assert bench.commands_of(c.EnergyStop) == []
 
 
@@ -92,15 +92,15 @@ def test_start_that_is_not_finished_has_no_effect() -> None:
     assert (bench.state, len(bench.commands_of(c.EnergyStart))) == ("Standby", 1)
 
 
-def test_after_start_the_first_loop_has_the_long_time_and_the_next_the_short_one() -> None:
+def test_after_a_hold_the_first_loop_has_its_own_time_and_the_next_the_short_one() -> None:
     bench = in_standby()
     bench.say(power_delivery(START))
-    assert bench.session.deadline_s == bench.now_s + 60
+    assert bench.session.deadline_s == bench.now_s + 10
     bench.after(1.0).say(loop())
     assert bench.session.deadline_s == bench.now_s + 0.5
 
 
-@pytest.mark.parametrize(("waited_s", "failed"), [(59.9, False), (60.0, True)])
+@pytest.mark.parametrize(("waited_s", "failed"), [(9.9, False), (10.0, True)])
 def test_a_start_out_of_standby_that_never_leads_into_the_loop_fails(waited_s: float, failed: bool) -> None:
     bench = in_standby()
     for _ in range(2):
@@ -161,3 +161,24 @@ def test_a_station_that_wants_to_end_says_so_and_starts_nothing() -> None:
     answer = bench.say(power_delivery(START))
     assert answer.evse_status.evse_notification is EvseNotification.Terminate
     assert (bench.state, len(bench.commands_of(c.EnergyStart))) == ("WeldingDetection", 1)
+
+
+@pytest.mark.parametrize("progress", [STANDBY, cm.ChargeProgress.ScheduleRenegotiation])
+def test_no_start_stands_for_a_loop(progress: cm.ChargeProgress) -> None:
+    """Start and Standby in turn would keep an outlet live for ever without one word about power."""
+    bench = in_standby()
+    bench.say(power_delivery(START))
+    answer = bench.after(5.0).say(power_delivery(progress))
+    assert answer.response_code.name.startswith("WARNING")
+    assert (bench.state, len(bench.commands_of(c.EnergyHold))) == ("ChargeLoop", 1)
+    assert bench.session.deadline_s == bench.now_s + 5.0  # what was refused buys no time
+    bench.after(5.0)
+    reply = bench.session.on_timer(bench.now_s, bench.snapshot)
+    assert reply is not None
+    assert [type(command) for command in reply.commands] == [c.EnergyStop, c.SessionEnded]
+
+
+def test_before_the_first_loop_there_is_no_standby() -> None:
+    bench = Bench().to("ChargeLoop")
+    assert bench.say(power_delivery(STANDBY)).response_code is ResponseCode.WARNING_StandbyNotAllowed
+    assert bench.state == "ChargeLoop"

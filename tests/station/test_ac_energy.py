@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 
 from evse_controller.model.commands import (
+    EnergyHold,
     EvAcLimits,
 )
 from evse_controller.model.limits import Limit
+from evse_controller.model.pilot import PilotState
 from evse_controller.model.power import PhasePower
 from evse_controller.model.wish import EnergyWish
 from evse_controller.station.ac.told import ToldLimits
-from tests.station.ac_bench import AC_SCHEDULED, LOOP, AcBench
+from tests.station.ac_bench import AC_SCHEDULED, LOOP, START, AcBench
 
 
 def test_dynamic_target_is_the_set_point_inside_every_limit() -> None:
@@ -96,15 +98,17 @@ def test_ev_that_follows_falling_limits_with_its_delay_is_left_alone() -> None:
 
 def test_told_limits_count_until_the_ev_had_its_time() -> None:
     told = ToldLimits()
-    told.restart(22_000.0, 0.0, 0.0)
+    told.restart(0.0)
+    assert told.loosest(0.0).charge_w == 0.0
+    told.tell(22_000.0, 0.0, 0.1)
     told.tell(6_000.0, 0.0, 10.0)
-    assert told.loosest().charge_w == 22_000.0
+    assert told.loosest(10.0).charge_w == 22_000.0
     told.tell(6_000.0, 0.0, 14.9)
-    assert told.loosest().charge_w == 22_000.0
+    assert told.loosest(14.9).charge_w == 22_000.0
     told.tell(6_000.0, 0.0, 15.0)
-    assert told.loosest().charge_w == 6_000.0
+    assert told.loosest(15.0).charge_w == 6_000.0
     told.tell(9_000.0, 3_000.0, 15.1)
-    assert (told.loosest().charge_w, told.loosest().discharge_w) == (9_000.0, 3_000.0)
+    assert (told.loosest(15.1).charge_w, told.loosest(15.1).discharge_w) == (9_000.0, 3_000.0)
 
 
 def test_reverse_power_without_permission_opens() -> None:
@@ -187,3 +191,56 @@ def test_car_that_follows_late_but_follows_is_served_whatever_the_set_point_does
         bench.steps(1)
     assert bench.fault_codes == set()
     assert bench.devices.wanted
+
+
+def test_before_a_loop_response_the_ev_was_told_of_no_power() -> None:
+    """Start tells of none: an EV that draws all the same is stopped."""
+    bench = AcBench()
+    bench.wish = EnergyWish(setpoint_w=11_000.0)
+    bench.negotiate()
+    bench.tell(START)
+    bench.pilot = PilotState.C
+    bench.steps(4)
+    bench.amps = 10.0
+    bench.steps(30)
+    assert bench.fault_codes == {"over-current"}
+
+
+def test_start_and_hold_in_turn_are_no_loop() -> None:
+    bench = AcBench()
+    bench.to_energy()
+    bench.looping = False
+    for _ in range(4):
+        bench.tell(EnergyHold("standby", standby=True))
+        bench.steps(80)
+        bench.tell(START)
+        bench.steps(2)
+    assert bench.fault_codes == set()
+    bench.tell(EnergyHold("standby", standby=True))
+    bench.steps(80)
+    bench.tell(START)
+    bench.steps(2)
+    assert bench.fault_codes == {"ev-silent"}
+
+
+def test_before_the_first_loop_of_all_the_ev_has_a_minute() -> None:
+    bench = AcBench()
+    bench.negotiate()
+    bench.tell(START)
+    bench.pilot = PilotState.C
+    bench.steps(1290)
+    assert bench.fault_codes == set()
+    bench.steps(20)
+    assert bench.fault_codes == {"ev-silent"}
+
+
+@pytest.mark.parametrize("standby", [True, False])
+def test_only_standby_holds_for_long(standby: bool) -> None:
+    bench = AcBench()
+    bench.to_energy()
+    bench.looping = False
+    bench.tell(EnergyHold("why", standby=standby))
+    bench.steps(2590)
+    assert bench.phase == "hold"
+    bench.steps(30)
+    assert bench.fault_codes == (set() if standby else {"ev-silent"})

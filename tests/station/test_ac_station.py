@@ -187,6 +187,7 @@ def test_contactor_waits_for_open_feedback_and_zero_current() -> None:
 
 def test_stop_opens_at_zero_current() -> None:
     bench = AcBench()
+    bench.wish = EnergyWish(setpoint_w=11_000.0)
     bench.to_energy()
     bench.amps = 10.0
     bench.steps(2)
@@ -204,6 +205,7 @@ def test_stop_opens_at_zero_current() -> None:
 
 def test_stop_opens_at_pilot_b_and_after_five_seconds_whatever_flows() -> None:
     bench = AcBench()
+    bench.wish = EnergyWish(setpoint_w=11_000.0)
     bench.to_energy()
     bench.amps = 10.0
     bench.tell(EnergyStop("stop"))
@@ -212,6 +214,7 @@ def test_stop_opens_at_pilot_b_and_after_five_seconds_whatever_flows() -> None:
     bench.steps(1)
     assert not bench.devices.wanted
     bench = AcBench()
+    bench.wish = EnergyWish(setpoint_w=11_000.0)
     bench.to_energy()
     bench.amps = 10.0
     bench.tell(CLOSED_TCP)
@@ -255,6 +258,9 @@ def test_hold_tells_zero_and_keeps_the_contactor_and_start_goes_on() -> None:
     bench.steps(2)
     assert bench.phase == "energy"
     assert bench.snapshot.contactor is Step.DONE
+    bench.looping = True
+    bench.steps(3)
+    bench.looping = False
     bench.tell(EnergyHold("standby"))
     bench.amps = 5.0
     bench.steps(140)

@@ -29,7 +29,8 @@ class RatedAc:
 class AcData:
     """`negotiated` are the EV's limits of ChargeParameterDiscovery, `limits` what it said last, never above them.
 
-    `held`: the answer to PowerDeliveryReq(Start) that waits for the contactor since `contactor_asked_s`;
+    `held`: the answer to PowerDeliveryReq(Start) that waits for the contactor since `contactor_asked_s`; None with
+    `entering`: the first loop request waits so, having been taken for Start.
     `contactor_before` is what the contactor was like at that moment. `target_told`: a Scheduled EV was told to stay
     below its schedule, and is told from then on what holds.
     """
@@ -38,6 +39,7 @@ class AcData:
     negotiated: EvAcLimits | None = None
     limits: EvAcLimits | None = None
     held: Accepted | None = None
+    entering: bool = False
     contactor_asked_s: float | None = None
     contactor_before: Step = Step.IDLE
     target_told: bool = False

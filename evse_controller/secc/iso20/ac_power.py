@@ -6,6 +6,9 @@ contactor is closed, not that it has just closed: one that stayed closed through
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from evse_controller.messages.base import Message
 from evse_controller.messages.generated.common_messages import PowerDeliveryReq, PowerDeliveryRes
 from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import EnergyStart
@@ -30,23 +33,48 @@ def once_closed(start: Handler) -> Handler:
             # It wants to end instead of closing: the same request is answered as if it had come now.
             memory.held = None
             return start(turn, request)
-        answer = _contactor(turn, memory.held)
-        if not isinstance(answer, Pending):
-            memory.held = None
-        return answer
-
-    return handler
-
-
-def _contactor(turn: Turn, held: Accepted) -> Answer:
-    memory, step, limit_s = turn.data.ac, turn.snapshot.contactor, turn.config.timers.contactor_s
-    assert memory.contactor_asked_s is not None
-    waited_s = turn.now_s - memory.contactor_asked_s
-    if step is Step.DONE:
+        waits = _contactor(turn)
+        if isinstance(waits, Pending):
+            return waits
+        held, memory.held = memory.held, None
+        if waits is not None:
+            return waits
         response = held.response
         assert isinstance(response, PowerDeliveryRes)
         response.header, response.evse_status = turn.header(), evse_status(turn, held.next_state)
         return held
+
+    return handler
+
+
+def loop_once_closed(start: Callable[[Turn], Refused | None], loop: Handler) -> Handler:
+    """A first loop request that counts as Start waits for the contactor as Start does, and is then served."""
+
+    def handler(turn: Turn, request: Message) -> Answer:
+        memory = turn.data.ac
+        if not memory.entering:
+            if (refused := start(turn)) is not None:
+                return refused
+            memory.entering, memory.contactor_asked_s = True, turn.now_s
+            memory.contactor_before = turn.snapshot.contactor
+        elif (ending := station_ends(turn.snapshot)) is not None:
+            return Refused(ResponseCode.FAILED, ending)
+        waits = _contactor(turn)
+        if isinstance(waits, Pending):
+            return waits
+        memory.entering = False
+        return loop(turn, request) if waits is None else waits
+
+    return handler
+
+
+def _contactor(turn: Turn) -> Pending | Refused | None:
+    """None: it is closed."""
+    memory, step, limit_s = turn.data.ac, turn.snapshot.contactor, turn.config.timers.contactor_s
+    assert memory.contactor_asked_s is not None
+    waited_s = turn.now_s - memory.contactor_asked_s
+    if step is Step.DONE:
+        return None
     # A failure that stood there before we asked belongs to another try.
     fresh = step is not memory.contactor_before or waited_s >= SNAPSHOT_SETTLE_S
     pilot = f", pilot in state {turn.snapshot.pilot.value}"

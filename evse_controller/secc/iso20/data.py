@@ -82,6 +82,14 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """What the EV must have done by `at_s`, whatever it sends meanwhile: an outlet is not held live without it."""
+
+    at_s: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Renegotiation:
     """A new schedule is being made, or was told and waits for the EV's profile; what to go back to if it fails."""
 
@@ -111,13 +119,13 @@ class SessionData:
 
     `departure_utc_s` is what the first ScheduleExchangeReq said; `tuples` are selectable, as sent; `chosen` is the one
     in force and `profile` the EV's plan as accepted with it. `start_asked_s`: first PowerDeliveryReq that has not led
-    to a loop yet. `loops`: since the service was selected; `loops_since_start`: since energy was started or started
-    again. `meter` is the last reading of a charge loop, `meter_told` the last ones that the EV has seen. `told`: the
-    notification that stands; `told_ever`: all of this service. `pause_until_s`: until then the EV may pause because we
-    asked for it, infinite while the newest answer that could say so did. `meter_confirmed`: readings that the EV
-    confirmed since it was last asked to. `kept`: it was paused, and may still be joined again if it is lost now.
-    `contract_der`: leaf of the contract that authorised the session, None for EIM. `offered_extra` and `value_added`
-    are pairs of value-added services: sent, and chosen.
+    to a loop yet; `due`: what is awaited since then. `loops`: since the service was selected; `loops_since_start`:
+    since energy was started or started again. `meter` is the last reading of a charge loop, `meter_told` the last ones
+    that the EV has seen. `told`: the notification that stands; `told_ever`: all of this service. `pause_until_s`: until
+    then the EV may pause because we asked for it, infinite while the newest answer that could say so did.
+    `meter_confirmed`: readings that the EV confirmed since it was last asked to. `kept`: it was paused, and may still
+    be joined again if it is lost now. `contract_der`: leaf of the contract that authorised the session, None for EIM.
+    `offered_extra` and `value_added` are pairs of value-added services: sent, and chosen.
     """
 
     session_id: bytes = NO_SESSION_ID
@@ -139,6 +147,7 @@ class SessionData:
     renegotiation: Renegotiation | None = None
     pause_until_s: float | None = None
     start_asked_s: float | None = None
+    due: Due | None = None
     pending_start: PowerDeliveryReq | None = None
     profile: PowerProfile | None = None
     chosen: SentTuple | None = None

@@ -33,6 +33,7 @@ def looped(turn: Turn) -> None:
     """One more charge loop request was served."""
     turn.data.loops += 1
     turn.data.loops_since_start += 1
+    turn.data.due = None
 
 
 def _meter_info(meter: MeterTotals, bidirectional: bool) -> MeterInfo:

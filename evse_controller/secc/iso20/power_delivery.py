@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evse_controller.messages.base import Message
 from evse_controller.messages.generated.common_messages import ChargeProgress, PowerDeliveryReq, PowerDeliveryRes
 from evse_controller.messages.generated.common_types import Processing, ResponseCode
 from evse_controller.model.commands import EnergyHold, EnergyStart, EnergyStop
 from evse_controller.model.offer import PowerProfile
+from evse_controller.secc.iso20.data import Due
 from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.profile import accept_profile, tolerance_code
-from evse_controller.secc.iso20.renegotiation import begin, give_up
-from evse_controller.secc.iso20.standby import STANDBY_HOLD, standby_fault
+from evse_controller.secc.iso20.renegotiation import begin, give_up, overdue
+from evse_controller.secc.iso20.standby import NO_LOOP, STANDBY_HOLD, standby_fault
 from evse_controller.secc.iso20.states import Accepted, Answer, Handler, Refused, State, Turn
 
 _STANDBY_NOT_NOW = ResponseCode.WARNING_StandbyNotAllowed
@@ -51,17 +51,17 @@ class PowerDelivery:
         return self._start(turn, request) or _taken(turn, request)
 
     def loop_after_start(self, loop: Handler) -> Handler:
+        """The loop of an EV that never said Finished, served at once."""
+        return lambda turn, request: self.enter(turn) or loop(turn, request)
+
+    def enter(self, turn: Turn) -> Refused | None:
         """Some EVs repeat Start with Ongoing and then simply enter the loop: the last Start counts as finished."""
-
-        def enter(turn: Turn, request: Message) -> Answer:
-            start = turn.data.pending_start
-            if start is None:
-                return Refused(ResponseCode.FAILED_SequenceError, "charge loop without PowerDelivery(Start)")
-            if (ending := station_ends(turn.snapshot)) is not None:
-                return Refused(ResponseCode.FAILED, ending)
-            return self._start(turn, start) or loop(turn, request)
-
-        return enter
+        start = turn.data.pending_start
+        if start is None:
+            return Refused(ResponseCode.FAILED_SequenceError, "charge loop without PowerDelivery(Start)")
+        if (ending := station_ends(turn.snapshot)) is not None:
+            return Refused(ResponseCode.FAILED, ending)
+        return self._start(turn, start)
 
     def in_loop(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
         """Stop leaves the loop, Standby and renegotiation interrupt it; what is not possible now gets a WARNING."""
@@ -73,7 +73,7 @@ class PowerDelivery:
         if progress is ChargeProgress.Standby:
             if (why := standby_fault(turn)) is not None:
                 return _answer(turn, State.CHARGE_LOOP, _STANDBY_NOT_NOW, why)
-            _hold(turn, STANDBY_HOLD)
+            _hold(turn, STANDBY_HOLD, standby=True)
             return _answer(turn, State.STANDBY)
         if progress is ChargeProgress.ScheduleRenegotiation:
             return _renegotiate(turn, request)
@@ -155,6 +155,7 @@ class PowerDelivery:
 
 def stop_energy(turn: Turn, reason: str) -> None:
     """Before anything that ends, pauses or changes the service: hardware first, once."""
+    turn.data.due = None
     if turn.data.energy_possible:
         turn.data.energy_possible = False
         turn.do(EnergyStop(reason))
@@ -165,8 +166,12 @@ def _renegotiate(turn: Turn, request: PowerDeliveryReq) -> Answer:
     data, renegotiation = turn.data, turn.data.renegotiation
     if (ending := station_ends(turn.snapshot)) is not None:
         return _answer(turn, State.CHARGE_LOOP, _OLD_SCHEDULE, ending)
+    if data.loops_since_start == 0:
+        return _answer(turn, State.CHARGE_LOOP, _OLD_SCHEDULE, NO_LOOP)
     if renegotiation is None:
         _hold(turn, "schedule renegotiation")
+        limit_s = turn.config.timers.renegotiation_s
+        data.due = Due(turn.now_s + limit_s, f"Start within {limit_s:g} s of the request for a new schedule")
         begin(turn)
         return _answer(turn, State.SCHEDULE_RENEGOTIATION)
     if not renegotiation.told:
@@ -179,7 +184,7 @@ def _renegotiate(turn: Turn, request: PowerDeliveryReq) -> Answer:
         return _answer(turn, State.CHARGE_LOOP, _OLD_SCHEDULE, f"{profile.reason}; the old schedule holds")
     loops = data.loops_since_start
     _flow(turn, profile)
-    data.loops_since_start = loops  # the loop was never left
+    data.loops_since_start, data.due = loops, None  # the loop was never left
     return _taken(turn, request, "the new schedule holds")
 
 
@@ -212,21 +217,25 @@ def _flow(turn: Turn, profile: PowerProfile | None) -> None:
     data.profile = profile
     data.renegotiation = None
     data.loops_since_start = 0
+    limit_s = turn.config.timers.to_loop_s(data.loops > 0)
+    data.due = Due(turn.now_s + limit_s, f"charge loop within {limit_s:g} s of Start")
     turn.do(EnergyStart(profile))
 
 
-def _hold(turn: Turn, reason: str) -> None:
+def _hold(turn: Turn, reason: str, standby: bool = False) -> None:
     data = turn.data
     if data.renegotiating:
         give_up(turn)
     # The time to enter the loop is counted anew from the Start that ends the hold.
-    data.start_asked_s = None
-    turn.do(EnergyHold(reason))
+    data.start_asked_s = data.due = None
+    turn.do(EnergyHold(reason, standby))
 
 
 def _too_late(turn: Turn) -> Refused | None:
     """An EV that only ever announces its start would hold a live outlet: its first loop must come in time."""
     data, limit_s = turn.data, turn.config.timers.ev_ongoing_s
+    if (late := overdue(turn)) is not None:
+        return late
     if data.start_asked_s is None:
         data.start_asked_s = turn.now_s
     if data.loops_since_start == 0 and turn.now_s - data.start_asked_s >= limit_s:

@@ -36,8 +36,10 @@ def first_exchange(then: State) -> Handler:
 def exchange_again(turn: Turn, request: ScheduleExchangeReq) -> Answer:
     """Main stream, energy held back: Ongoing stays, anything finished waits for Start. A plan that fails changes none.
 
-    A second exchange before Start replaces the first.
+    A second exchange before Start replaces the first, and has no time of its own.
     """
+    if (late := overdue(turn)) is not None:
+        return late
     if not turn.data.renegotiating:
         begin(turn)
     exchanged = exchange(turn, request)
@@ -73,6 +75,12 @@ def exchange_overtaken(turn: Turn, request: ScheduleExchangeReq) -> Answer:
     if response.scheduled_se_res_control_mode is not None and turn.data.schedule_sent:
         response.scheduled_se_res_control_mode = Scheduled_SEResControlMode(turn.data.schedule_sent)
     return Accepted(response, turn.state, "the loop was left meanwhile; no new schedule")
+
+
+def overdue(turn: Turn) -> Refused | None:
+    """What was due has not come, and nothing else of the EV counts instead."""
+    due = turn.data.due
+    return None if due is None or turn.now_s < due.at_s else Refused(ResponseCode.FAILED, f"{due.what} did not come")
 
 
 def begin(turn: Turn) -> None:

@@ -217,6 +217,8 @@ class Iso20Session:
         over = self._state is State.ENDED
         looping = self._state is State.CHARGE_LOOP and self._data.loops_since_start > 0
         self._sequence_s = self._config.timers.sequence_after(looping)
+        if self._data.due is not None:  # no request buys time for what is due
+            self._sequence_s = max(0.0, min(self._sequence_s, self._data.due.at_s - now_s))
         self._deadline_s = None if over else now_s + self._sequence_s
         return Reply(
             response,

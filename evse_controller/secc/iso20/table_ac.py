@@ -9,7 +9,7 @@ from evse_controller.messages.generated.ac import AC_ChargeLoopReq, AC_ChargePar
 from evse_controller.messages.generated.common_messages import PowerDeliveryReq, ScheduleExchangeReq
 from evse_controller.secc.iso20.ac_loop import charge_loop
 from evse_controller.secc.iso20.ac_parameters import charge_parameter_discovery
-from evse_controller.secc.iso20.ac_power import nothing_first, once_closed
+from evse_controller.secc.iso20.ac_power import loop_once_closed, nothing_first, once_closed
 from evse_controller.secc.iso20.parking import parking
 from evse_controller.secc.iso20.power_delivery import PowerDelivery
 from evse_controller.secc.iso20.renegotiation import exchange_again, exchange_beside, exchange_overtaken, first_exchange
@@ -41,7 +41,7 @@ TABLE: Table = {
                 State.SESSION_STOP,  # Stop; the station wants to end and says so in EVSEStatus
             ),
         ),
-        On(AC_ChargeLoopReq, POWER.loop_after_start(charge_loop), (State.CHARGE_LOOP,)),  # only after a Start
+        On(AC_ChargeLoopReq, loop_once_closed(POWER.enter, charge_loop), (State.CHARGE_LOOP,)),  # after a Start
         *parking(State.POWER_DELIVERY),
         STOP,
     ),

@@ -35,6 +35,8 @@ class Timers:
     authorization_s: float = 300.0  # own choice: after this time no try to be authorized follows another
     local_schedule_s: float = 50.0  # own choice: a local schedule answers before the Ongoing time is over
     ev_ongoing_s: float = 60.0  # V2G_EVCC_Ongoing_Timeout: as long may the EV poll PowerDelivery, WeldingDetection
+    loop_again_s: float = 10.0  # own choice: once energy has flowed, from a Start that ends a hold to the next loop
+    renegotiation_s: float = 120.0  # own choice: V2G_EVCC_Ongoing_Timeout for the schedule, and again for the profile
     cable_check_total_s: float = 34.0  # own choice: a refusal is out by 35 s even to an EV that polls once a second
     pre_charge_total_s: float = 10.0  # V2G_EVCC_PreCharge_Timeout
     pause_grace_s: float = 10.0  # own choice: after a notice to pause was withdrawn an EV on its way may still pause
@@ -53,6 +55,10 @@ class Timers:
         Standby and renegotiation refused with a WARNING do not leave the loop, and so do not buy time.
         """
         return self.loop_sequence_s if looping else self.sequence_s
+
+    def to_loop_s(self, flowed: bool) -> float:
+        """From a Start that lets energy flow until the loop request that must follow; `flowed`: energy did before."""
+        return max(self.loop_again_s, self.loop_sequence_s) if flowed else self.sequence_s
 
 
 def performance_s(response: str) -> float:

@@ -54,6 +54,9 @@ def _start(session: AcContext, cmd: EnergyStart, now_s: float) -> None:
     if session.contactor is not Step.RUNNING and not session.energy_wanted:
         session.started_s = now_s
         session.contactor = Step.RUNNING
+        session.update = session.started_quiet_s = None
+    if session.update is None or session.held is not None:
+        session.flow(now_s)
     session.energy_wanted, session.stop_wanted = True, None
     if session.held is not None:
         session.held, session.update = None, None
@@ -61,6 +64,7 @@ def _start(session: AcContext, cmd: EnergyStart, now_s: float) -> None:
 
 def _loop(session: AcContext, cmd: AcLoopUpdate, now_s: float) -> None:
     session.update, session.update_s, session.ev = cmd, now_s, cmd.limits
+    session.heard()
     if cmd.needs is not None:
         session.state(cmd.needs)
     if cmd.soc is not None:

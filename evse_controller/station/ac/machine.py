@@ -111,7 +111,7 @@ class AcStation(AcPhaseMachine):
             mcu=view.mcu,
             meter=view.meter,
             allowance=allowance,
-            told=self._told.loosest(),
+            told=self._told.loosest(view.now_s),
             ev=session.ev,
             charge_cap=wish.charge_cap if scheduled else None,
             discharge_cap=wish.discharge_cap if scheduled else None,
@@ -138,8 +138,8 @@ class AcStation(AcPhaseMachine):
         ratings = self._ratings
         present = report.present(self.config, ratings, session, verdict, wish, stopping, meter)
         target_w = present.target_w.total_w
-        if self._phase in SERVING:
-            self._told.tell(*report.told_w(session, verdict, target_w), view.now_s)
+        serving = self._phase in SERVING
+        self._telling = report.told_w(session, verdict, target_w) if serving else (0.0, 0.0)
         notification, delay_s = self._notices.told(stopping, view.now_s)
         phases = () if meter is None else tuple((p.voltage_v, p.current_a, p.power_w) for p in meter.phases)
         volts = None if not phases else sum(phase[0] for phase in phases) / len(phases)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evse_controller.model.commands import Command, EnergyStart
+from evse_controller.model.commands import AcLoopUpdate, Command, EnergyStart
 from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import AcRatings, Step
@@ -53,6 +53,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
         self._phase_since_s = 0.0
         self._zero: ZeroPhases | None = None
         self._told = ToldLimits()
+        self._telling = (0.0, 0.0)  # what the newest snapshot says of charge and discharge
         self._cable_a: float | None = None
         self._fed_back = False
         self._transitions: dict[AcPhase, Callable[[AcView], AcPhase | Failure | None]] = {
@@ -74,6 +75,8 @@ class AcPhaseMachine(OutletBase[AcContext]):
         if isinstance(cmd, EnergyStart) and session is self._session and session.stop_wanted and self._serving:
             self._enter(AcPhase.RAMP_DOWN)  # the stop of this same step comes first: Start closes what it has opened
         context.take(session, cmd, self._now_s)
+        if isinstance(cmd, AcLoopUpdate) and session is self._session:
+            self._told.tell(*self._telling, self._now_s)  # the answer to it carries the newest snapshot
 
     @property
     def _phase_name(self) -> str:
@@ -108,8 +111,9 @@ class AcPhaseMachine(OutletBase[AcContext]):
         self._phase, self._phase_since_s = phase, self._now_s
         if phase is AcPhase.CLOSING:
             self._fed_back = False
-            rated_w = self._ratings.max_charge_w.total_w
-            self._told.restart(rated_w, 0.0, self._now_s)  # until its first loop the EV knows its schedule only
+            self._told.restart(self._now_s)
+        if phase is AcPhase.HOLD:
+            self._told.tell(0.0, 0.0, self._now_s)  # the answer that led here says so
         if phase in (AcPhase.RAMP_DOWN, AcPhase.EMERGENCY):
             self._session.fail_steps()
             self._zero = ZeroPhases(self.config.zero_samples, self._now_s)
@@ -166,16 +170,19 @@ class AcPhaseMachine(OutletBase[AcContext]):
             return AcPhase.RAMP_DOWN
         if session.held is not None:
             return AcPhase.HOLD
-        if session.update is not None:
-            silent_s = view.now_s - session.update_s
-            if silent_s > self.config.loop_timeout_s + t.EV_SILENT_MARGIN_S:
-                return (FaultCode.EV_SILENT, "ev", f"no charge-loop request for {silent_s:.2f} s")
+        heard_s = None if session.update is None else session.update_s
+        silence = session.silence(view.now_s, heard_s, self.config.loop_timeout_s)
+        if silence is not None:
+            return (FaultCode.EV_SILENT, "ev", silence)
         return None
 
-    def _from_hold(self, view: AcView) -> AcPhase | None:
+    def _from_hold(self, view: AcView) -> AcPhase | Failure | None:
         if self._must_stop(view) or not self._actuator.contactors:
             return AcPhase.RAMP_DOWN
-        return AcPhase.ENERGY if self._session.held is None else None
+        if self._session.held is None:
+            return AcPhase.ENERGY
+        too_long = self._session.overheld(view.now_s)
+        return None if too_long is None else (FaultCode.EV_SILENT, "ev", too_long)
 
     def _from_ramp_down(self, view: AcView) -> AcPhase | None:
         open_now = not self._actuator.contactors and view.contact is Contact.OPEN

@@ -45,23 +45,23 @@ class ToldLimits:
         self._charge.watch(power_w, told.charge_w, now_s)
         self._discharge.watch(-power_w, told.discharge_w, now_s)
 
-    def restart(self, charge_w: float, discharge_w: float, now_s: float) -> None:
-        """Energy begins: what the EV knows until its first loop response."""
+    def restart(self, now_s: float) -> None:
+        """Energy begins: until its first loop response the EV was told of none."""
         self._told.clear()
         self._charge, self._discharge = _Patience(), _Patience()
-        self._told.append((now_s, Told(charge_w, discharge_w)))
+        self._told.append((now_s, Told(0.0, 0.0)))
 
     def tell(self, charge_w: float, discharge_w: float, now_s: float) -> None:
         """The EV is told this from now on, until it is told something else."""
         told = Told(charge_w, discharge_w)
         if not self._told or self._told[-1][1] != told:
             self._told.append((now_s, told))
+
+    def loosest(self, now_s: float) -> Told:
+        """Nothing told permits nothing; nor does anything in a direction in which the EV is deaf."""
         # an entry holds until the next one was told; it counts until the EV has had its time since then
         while len(self._told) > 1 and now_s - self._told[1][0] >= t.EV_REACTION_S:
             self._told.popleft()
-
-    def loosest(self) -> Told:
-        """Nothing told permits nothing; nor does anything in a direction in which the EV is deaf."""
         charge_w = max((told.charge_w for _, told in self._told), default=0.0)
         discharge_w = max((told.discharge_w for _, told in self._told), default=0.0)
         return Told(0.0 if self._charge.over else charge_w, 0.0 if self._discharge.over else discharge_w)
