@@ -376,3 +376,37 @@ def test_mcs_connector_needs_125_kohm() -> None:
         bench.ask_cable_check()
         bench.steps(60)
         assert bench.snapshot.cable_check is step
+
+
+# -- an EV that never asks for power -----------------------------------------------------------------------------
+
+
+def test_start_and_hold_in_turn_are_no_loop() -> None:
+    bench = Bench()
+    bench.to_energy()
+    bench.tell(LOOP)
+    bench.steps(2)
+    for _ in range(4):
+        bench.tell(EnergyHold("standby", standby=True))
+        bench.steps(80)
+        bench.tell(EnergyStart(None))
+        bench.steps(2)
+    assert bench.fault_codes == set()
+    bench.tell(EnergyHold("standby", standby=True))
+    bench.steps(80)
+    bench.tell(EnergyStart(None))
+    bench.steps(2)
+    assert bench.fault_codes == {"ev-silent"}
+
+
+@pytest.mark.parametrize("standby", [True, False])
+def test_only_standby_holds_for_long(standby: bool) -> None:
+    bench = Bench()
+    bench.to_energy()
+    bench.tell(LOOP)
+    bench.steps(2)
+    bench.tell(EnergyHold("why", standby=standby))
+    bench.steps(2590)
+    assert bench.phase == "hold"
+    bench.steps(30)
+    assert bench.fault_codes == (set() if standby else {"ev-silent"})
