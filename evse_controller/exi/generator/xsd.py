@@ -25,6 +25,7 @@ from evse_controller.exi.generator.model import (
     builtin,
     refused,
 )
+from evse_controller.exi.generator.naming import is_member_name, member_name
 
 
 class SchemaFolder:
@@ -170,6 +171,11 @@ class SchemaSet:
         """A named or built-in simple type."""
         return builtin(name.local) if name.uri == XS else self._simple_from(self._simple[name], name)
 
+    def where(self, kind: Simple) -> str:
+        """File and line of a named simple type, for error messages; else its namespace."""
+        node = self._simple.get(kind.name) if kind.name else None
+        return self.uri if node is None else f"{node.getroottree().docinfo.URL}:{node.sourceline}"
+
     def _simple_of(self, node: etree._Element, name: QName) -> Simple:
         """The simple type that a construct refers to."""
         if name.uri != XS and name not in self._simple:
@@ -209,6 +215,7 @@ class SchemaSet:
             elif tag not in ("annotation", "whiteSpace"):
                 raise refused(facet, f"simple type {name.local}: facet {tag} is not supported")
         if values:
+            _check_values(node, name, values)
             return Simple("enum", name, tuple(values))
         if base.kind == "enum":
             return base
@@ -309,6 +316,16 @@ def _bounds(node: etree._Element) -> tuple[int, int]:
     if not low.isdecimal() or not (high == "unbounded" or (high.isdecimal() and int(high) >= int(low))):
         raise refused(node, f"bounds {low} to {high} are not supported")
     return int(low), UNBOUNDED if high == "unbounded" else int(high)
+
+
+def _check_values(node: etree._Element, name: QName, values: list[str]) -> None:
+    """Refuse values that would be no members of the enumeration, or one member."""
+    members = [member_name(value) for value in values]
+    for value, member in zip(values, members, strict=True):
+        if not is_member_name(member) or not value.isprintable() or '"' in value or "\\" in value:
+            raise refused(node, f"simple type {name.local}: value {value!r} cannot become a member of an enumeration")
+        if members.count(member) > 1:
+            raise refused(node, f"simple type {name.local}: several values would become member {member}")
 
 
 def _number(facet: etree._Element) -> int:
