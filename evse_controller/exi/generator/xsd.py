@@ -73,6 +73,7 @@ class SchemaSet:
         self.elements: dict[QName, Element] = {}
         self._complex: dict[QName, etree._Element] = {}
         self._simple: dict[QName, etree._Element] = {}
+        self._declared: dict[tuple[bool, QName], etree._Element] = {}
         self._built: dict[etree._Element, Complex] = {}
         self._open: list[etree._Element] = []
         self._elements_of: dict[etree._Element, Element] = {}
@@ -85,11 +86,26 @@ class SchemaSet:
                 if element.head not in self.elements:
                     raise refused(element.node, f"element {element.head}, the head, is not declared")
                 self._members.setdefault(element.head, []).append(element)
+        for element in self.elements.values():
+            self._check_heads(element)
+
+    def _check_heads(self, element: Element) -> None:
+        """Refuse an element that is in its own substitution group."""
+        passed = [element.name]
+        while (head := self.elements[passed[-1]].head) is not None:
+            if head in passed:
+                raise refused(element.node, f"element {element.name.local} substitutes itself, by {head.local}")
+            passed.append(head)
 
     def _collect(self, root: etree._Element, namespace: str) -> None:
         for node in root:
             tag = _local(node)
             name = QName(node.get("name", ""), namespace)
+            if tag in ("element", "complexType", "simpleType"):
+                first = self._declared.setdefault((tag == "element", name), node)
+                if not _same(first, node):
+                    there = f"{first.getroottree().docinfo.URL}:{first.sourceline}"
+                    raise refused(node, f"xs:{tag} {name.local} is declared otherwise at {there}")
             if tag == "element":
                 self.elements[name] = self._element(node, is_global=True)
             elif tag == "complexType":
@@ -241,6 +257,7 @@ class SchemaSet:
         if content is None:
             content = node.find(f"{{{XS}}}simpleContent")
         if content is not None:
+            mixed = content.get("mixed", "true" if mixed else "false") in ("true", "1")
             extension = content.find(f"{{{XS}}}extension")
             if extension is None:
                 raise refused(content, f"complex type {name.local}: only extensions are supported")
@@ -249,6 +266,8 @@ class SchemaSet:
                 parent = self.complex(base)
                 attributes += parent.attributes
                 parts += [parent.content] if parent.content else []
+                if mixed and not parent.mixed and (parent.content is not None or parent.simple is not None):
+                    raise refused(content, f"complex type {name.local} is mixed, but its base is not")
                 simple, mixed = parent.simple, mixed or parent.mixed
             else:
                 simple = self._simple_of(extension, base)
@@ -316,6 +335,27 @@ def _bounds(node: etree._Element) -> tuple[int, int]:
     if not low.isdecimal() or not (high == "unbounded" or (high.isdecimal() and int(high) >= int(low))):
         raise refused(node, f"bounds {low} to {high} are not supported")
     return int(low), UNBOUNDED if high == "unbounded" else int(high)
+
+
+def _same(one: etree._Element, other: etree._Element) -> bool:
+    """Whether two declarations say the same, whatever their prefixes and annotations."""
+    if one is other:
+        return True
+
+    def said(node: etree._Element) -> dict[str, object]:
+        names = {key: _resolve(node, str(node.get(key))) for key in ("type", "ref", "base", "substitutionGroup")
+                 if node.get(key) is not None}
+        return {**{str(key): str(value) for key, value in node.items()}, **names}
+
+    parts = [[child for child in node if _local(child) != "annotation"] for node in (one, other)]
+    forms = [
+        [node.getroottree().getroot().get(key, "unqualified") for key in ("elementFormDefault", "attributeFormDefault")]
+        for node in (one, other)
+    ]
+    return (
+        one.tag == other.tag and said(one) == said(other) and forms[0] == forms[1]
+        and len(parts[0]) == len(parts[1]) and all(map(_same, *parts))
+    )
 
 
 def _check_values(node: etree._Element, name: QName, values: list[str]) -> None:
