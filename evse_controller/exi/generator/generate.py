@@ -170,7 +170,7 @@ def _check_known(folder: SchemaFolder, module: Module) -> None:
         if is_known(uri) and module_text(folder, uri) != (PACKAGE_FOLDER / f"{own.name}.py").read_text("utf-8"):
             raise SchemaError(
                 f"namespace {uri!r} in the folder is another edition than the package's module {own.name} has; "
-                f"{module.root!r} imports it and would mix the two"
+                f"{module.root!r} {'alone' if uri == module.root else 'imports it and'} would mix the two"
             )
 
 
@@ -200,8 +200,10 @@ def generate(schemas: Path, out: Path, uris: list[str] | None = None, everything
     texts = {module.name: module_text(folder, module.root) for module in wanted}
     if len(texts) < len(wanted):
         raise SchemaError(f"several namespaces would become one module: {', '.join(m.root for m in wanted)}")
+    # Only the package as a whole may change what the package has; a part of it would mix two editions.
+    whole = home and uris is None and all(module.root in folder.documents for module in KNOWN)
     for module in wanted:
-        if not is_known(module.root) and not (home and uris is None):
+        if not whole and (home or not is_known(module.root)):
             _check_known(folder, module)
     out.mkdir(parents=True, exist_ok=True)
     written = []
