@@ -67,3 +67,36 @@ def test_copies_of_one_component_are_one(tmp_path: Path) -> None:
     other = sequence(A.replace("/>", f">{note}</xs:element>")).replace("<xs:sequence>", "\n <xs:sequence>")
     assert "class T(Node):" in text_of(tmp_path, a=sequence(A), b=other + "\n" + A.replace('"A"', '"B"'))
     assert re.search("DOCUMENT_BITS = 1", module_text(SchemaFolder(tmp_path), "urn:t"))
+
+
+def facets(*pairs: tuple[str, int]) -> str:
+    base = "xs:string" if "ength" in pairs[0][0] else "xs:int"
+    inner = "".join(f'<xs:{name} value="{value}"/>' for name, value in pairs)
+    return f'<xs:simpleType name="S"><xs:restriction base="{base}">{inner}</xs:restriction></xs:simpleType>'
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (facets(("minInclusive", 5), ("maxInclusive", 3)), "simple type S: its facets leave no value"),
+        (facets(("minLength", 5), ("maxLength", 3)), "simple type S: its facets leave no value"),
+        (facets(("maxLength", -3)), "simple type S: its facets leave no value"),
+        (facets(("minLength", -3)), "simple type S: its facets leave no value"),
+        (sequence('<xs:element name="A" type="xs:int" minOccur="0"/>'), "xs:element has no attribute minOccur"),
+        (sequence('<xs:element type="xs:int"/>'), "an element without a name"),
+        ('<xs:element name="A" type="xs:int" abstrac="true"/>', "xs:element has no attribute abstrac"),
+        ('<xs:element type="xs:int"/>', "an element without a name"),
+        ('<xs:include schemaLocation="nope.xsd"/>', "the included 'nope.xsd' is not in the folder as a schema of"),
+        ("<xs:include/>", "the included '' is not in the folder as a schema of"),
+        ('<xs:simpleType name="S"><xs:restriction base="S"/></xs:simpleType>', "simple type S restricts itself"),
+    ],
+)
+def test_slips_in_a_schema_are_refused_with_file_and_line(tmp_path: Path, body: str, reason: str) -> None:
+    with pytest.raises(SchemaError, match=re.escape(f"t.xsd:2: {reason}")):
+        text_of(tmp_path, t=body)
+
+
+def test_what_is_included_from_the_folder_is_a_part(tmp_path: Path) -> None:
+    other = '<xs:simpleType name="S"><xs:restriction base="xs:int"/></xs:simpleType>'
+    used = sequence('<xs:element name="A" type="S"/>')
+    assert "class T(Node)" in text_of(tmp_path, t=f'<xs:include schemaLocation="./o.xsd"/>{used}', o=other)

@@ -7,6 +7,10 @@ import keyword
 import re
 from enum import IntEnum
 
+from lxml import etree
+
+from evse_controller.exi.generator.model import QName, refused
+
 # Abbreviations that count as one word although their letters would be split otherwise.
 _WORDS = (
     *("EVSEID", "EVCCID", "EVSE", "EVCC", "SECC", "V2X", "PnC", "AReq", "ARes", "ASRes", "EIM", "SOC", "BPT"),
@@ -92,3 +96,13 @@ def member_name(value: str) -> str:
 def is_member_name(name: str) -> bool:
     """Whether an enumeration takes the name for a member: not one of those that it keeps for itself."""
     return name.isidentifier() and not name.startswith("__") and not (name[0] == "_" and name[-1] == "_")
+
+
+def check_values(node: etree._Element, name: QName, values: list[str]) -> None:
+    """Refuse values that would be no members of the enumeration, or one member."""
+    members = [member_name(value) for value in values]
+    for value, member in zip(values, members, strict=True):
+        if not is_member_name(member) or not value.isprintable() or '"' in value or "\\" in value:
+            raise refused(node, f"simple type {name.local}: value {value!r} cannot become a member of an enumeration")
+        if members.count(member) > 1:
+            raise refused(node, f"simple type {name.local}: several values would become member {member}")

@@ -25,7 +25,7 @@ from evse_controller.exi.generator.model import (
     builtin,
     refused,
 )
-from evse_controller.exi.generator.naming import is_member_name, member_name
+from evse_controller.exi.generator.naming import check_values
 
 
 class SchemaFolder:
@@ -76,7 +76,9 @@ class SchemaSet:
         self._declared: dict[tuple[bool, QName], etree._Element] = {}
         self._built: dict[etree._Element, Complex] = {}
         self._open: list[etree._Element] = []
+        self._resolving: list[etree._Element] = []
         self._elements_of: dict[etree._Element, Element] = {}
+        self._documents = folder.documents
         for namespace in self.namespaces:
             for root in folder.documents[namespace]:
                 self._collect(root, namespace)
@@ -107,17 +109,30 @@ class SchemaSet:
                     there = f"{first.getroottree().docinfo.URL}:{first.sourceline}"
                     raise refused(node, f"xs:{tag} {name.local} is declared otherwise at {there}")
             if tag == "element":
+                _check_attributes(node)
                 self.elements[name] = self._element(node, is_global=True)
             elif tag == "complexType":
                 self._complex[name] = node
             elif tag == "simpleType":
                 self._simple[name] = node
-            elif tag not in ("import", "include", "annotation"):
+            elif tag == "include":
+                self._check_include(node, namespace)
+            elif tag not in ("import", "annotation"):
                 raise refused(node, f"xs:{tag} at the top level is not supported")
+
+    def _check_include(self, node: etree._Element, namespace: str) -> None:
+        """Refuse an include of what is not in the folder, or not of the namespace and so not among its parts."""
+        location = str(node.get("schemaLocation", ""))
+        name = location.rpartition("/")[2]
+        urls = [str(root.getroottree().docinfo.URL) for root in self._documents[namespace]]
+        if not name or not any(url.rpartition("/")[2] == name for url in urls):
+            raise refused(node, f"the included {location!r} is not in the folder as a schema of {namespace!r}")
 
     def _element(self, node: etree._Element, is_global: bool) -> Element:
         if node in self._elements_of:
             return self._elements_of[node]
+        if not node.get("name"):
+            raise refused(node, "an element without a name")
         root = node.getroottree().getroot()
         qualified = is_global or node.get("form", root.get("elementFormDefault")) == "qualified"
         uri = root.get("targetNamespace", "") if qualified else ""
@@ -207,7 +222,11 @@ class SchemaSet:
             raise refused(node, f"simple type {name.local}: only restrictions are supported")
         if restriction.get("base") is None:
             raise refused(restriction, f"simple type {name.local}: a base without a name is not supported")
+        if node in self._resolving:
+            raise refused(node, f"simple type {name.local} restricts itself")
+        self._resolving.append(node)
         base = self._simple_of(restriction, _resolve(node, str(restriction.get("base"))))
+        self._resolving.pop()
         low, high, least, most = base.low, base.high, base.min_length, base.max_length
         values: list[str] = []
         for facet in restriction:
@@ -230,8 +249,10 @@ class SchemaSet:
                 most = _number(facet)
             elif tag not in ("annotation", "whiteSpace"):
                 raise refused(facet, f"simple type {name.local}: facet {tag} is not supported")
+        if least < 0 or (most is not None and most < least) or (low is not None and high is not None and high < low):
+            raise refused(node, f"simple type {name.local}: its facets leave no value")
         if values:
-            _check_values(node, name, values)
+            check_values(node, name, values)
             return Simple("enum", name, tuple(values))
         if base.kind == "enum":
             return base
@@ -311,6 +332,7 @@ class SchemaSet:
         tag = _local(node)
         bounds = _bounds(node)
         if tag == "element":
+            _check_attributes(node)
             ref = node.get("ref")
             if ref is None:
                 return Particle("element", *bounds, element=self._element(node, is_global=False))
@@ -324,6 +346,18 @@ class SchemaSet:
         if tag in ("sequence", "choice"):
             return Particle(tag, *bounds, children=self._particles(list(node)))
         raise refused(node, f"xs:{tag} in a content model is not supported")
+
+
+_OF_ELEMENT = {
+    *("abstract", "block", "default", "final", "fixed", "form", "id", "maxOccurs", "minOccurs", "name", "nillable"),
+    *("ref", "substitutionGroup", "type"),
+}
+
+
+def _check_attributes(node: etree._Element) -> None:
+    unknown = sorted(str(key) for key in node.attrib if key not in _OF_ELEMENT and not str(key).startswith("{"))
+    if unknown:
+        raise refused(node, f"xs:element has no attribute {', '.join(unknown)}")
 
 
 def _local(node: etree._Element) -> str:
@@ -356,16 +390,6 @@ def _same(one: etree._Element, other: etree._Element) -> bool:
         one.tag == other.tag and said(one) == said(other) and forms[0] == forms[1]
         and len(parts[0]) == len(parts[1]) and all(map(_same, *parts))
     )
-
-
-def _check_values(node: etree._Element, name: QName, values: list[str]) -> None:
-    """Refuse values that would be no members of the enumeration, or one member."""
-    members = [member_name(value) for value in values]
-    for value, member in zip(values, members, strict=True):
-        if not is_member_name(member) or not value.isprintable() or '"' in value or "\\" in value:
-            raise refused(node, f"simple type {name.local}: value {value!r} cannot become a member of an enumeration")
-        if members.count(member) > 1:
-            raise refused(node, f"simple type {name.local}: several values would become member {member}")
 
 
 def _number(facet: etree._Element) -> int:
