@@ -48,6 +48,9 @@ def schema_named(text: str) -> Schema:
             f"--schema {text}: unknown; known are {known}, their namespaces, and the namespaces of schemas that you"
             " generated into a folder of EVSE_CONTROLLER_SCHEMAS"
         ) from None
+    except Exception as problem:  # a user's module is any code
+        said = " ".join(str(problem).split())
+        raise Unreadable(f"--schema {text}: its module cannot be loaded: {type(problem).__name__}: {said}") from None
 
 
 def given(source: str) -> bytes | str:

@@ -6,7 +6,7 @@ The direction in which the rounding may lose is always said, because a limit mus
 from __future__ import annotations
 
 import math
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
 DOWN, UP, NEAREST = ROUND_FLOOR, ROUND_CEILING, ROUND_HALF_EVEN
 LOWEST_EXPONENT = -3
@@ -22,8 +22,10 @@ def scaled(value: float, rounding: str, name: str) -> tuple[int, int]:
     exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if exact == 0:
         return 0, 0
+    # Of its own, and exact: what the caller has set for decimals must not move a limit.
+    context = Context(prec=len(exact.as_tuple().digits) + 1000, Emax=999999, Emin=-999999, clamp=0, traps=[])
     for exponent in range(LOWEST_EXPONENT, HIGHEST_EXPONENT + 1):
-        number = int(exact.scaleb(-exponent).to_integral_value(rounding=rounding))
+        number = int(exact.scaleb(-exponent, context).to_integral_value(rounding, context))
         if _LOW <= number <= _HIGH:
             return _shortest(exponent, number)
     raise ValueError(f"{value} is beyond what a {name} with exponent {HIGHEST_EXPONENT} can hold")

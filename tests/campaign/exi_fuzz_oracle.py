@@ -39,6 +39,7 @@ PEAK_BASE, PEAK_PER_BYTE = 256 * 1024, 400
 SUSPECTS = 50  # frames that are judged again
 PEAK_EVERY = 997  # frames between two whose memory is measured
 GROWTH_BLOCKS = 3000  # memory blocks that a run may hold more at its end than after its warm-up
+GROWTH_PER_FRAME = 0.25  # or so many for each frame: what is kept once for all may first be met late
 GROWTH_BYTES = 24 << 20  # the same of resident memory
 WARM_UP = 10_000  # frames after which all that is kept once has been met
 REPLAYED = 600  # frames at a run's end that are judged twice more; the second time must leave nothing behind
@@ -284,7 +285,8 @@ class Growth:
         if self._start is not None:
             blocks, resident = self._now()
             grown = blocks - self._start[0]
-            self._hold(grown, resident - self._start[1], self._judge.tally.executed, GROWTH_BLOCKS)
+            frames = self._judge.tally.executed - self._warm
+            self._hold(grown, resident - self._start[1], frames, max(GROWTH_BLOCKS, int(frames * GROWTH_PER_FRAME)))
         judge = Judge(self._judge.patience)
         frames = list(self._last)
         blocks = resident = 0

@@ -350,3 +350,13 @@ def test_decoding_loads_one_schema() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert set(done.stderr.split()) == {
         f"evse_controller.messages.generated.{name}" for name in ("common_messages", "common_types", "xmldsig")}
+
+
+def test_a_users_module_that_cannot_be_loaded_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("class A(\n", encoding="utf-8")
+    environment = {**os.environ, "EVSE_CONTROLLER_SCHEMAS": str(tmp_path)}
+    command = [sys.executable, "-m", "evse_controller.cli", "decode", "--schema", "urn:x:Broken", "80400040"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode != 0
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "--schema urn:x:Broken: its module cannot be loaded: SyntaxError: " in result.stderr

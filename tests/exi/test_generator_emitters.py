@@ -57,10 +57,10 @@ def test_lists_wrap_at_the_line_length() -> None:
 
 
 SMALL = """
-<xs:simpleType name="Kind"><xs:restriction base="xs:string"><xs:enumeration value="a"/><xs:enumeration value="b"/>
+<xs:simpleType name="Sort"><xs:restriction base="xs:string"><xs:enumeration value="a"/><xs:enumeration value="b"/>
 </xs:restriction></xs:simpleType>
 <xs:element name="M"><xs:complexType><xs:sequence>
-<xs:element name="K" type="Kind"/><xs:element name="Flag" type="xs:boolean"/>
+<xs:element name="K" type="Sort"/><xs:element name="Flag" type="xs:boolean"/>
 <xs:element name="Text" type="xs:string" minOccurs="0"/>
 <xs:element name="Many" type="xs:unsignedByte" minOccurs="2" maxOccurs="3"/></xs:sequence></xs:complexType></xs:element>
 """

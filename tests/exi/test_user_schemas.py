@@ -182,3 +182,21 @@ def test_a_type_that_would_mean_another_grammar_here_is_refused(
     schema(tmp_path, "urn:t:New", member.format(used="Base", held="Holder"))
     assert main(["generate", "--schemas", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert "type HolderType: its grammar depends on the schema set urn:t:New" in capsys.readouterr().err
+
+
+def test_into_the_package_itself_goes_no_other_edition_of_a_part(
+    amendment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "package"
+    shutil.copytree(REPOSITORY / "evse_controller" / "messages" / "generated", home)
+    monkeypatch.setattr("evse_controller.exi.generator.generate.PACKAGE_FOLDER", home)
+    assert main(["generate", "--schemas", str(amendment), "--out", str(home)]) == 0
+    assert (home / "ac_der.py").is_file()
+    common = amendment / "V2G_CI_CommonTypes.xsd"
+    before = (home / "common_types.py").read_bytes()
+    text = common.read_text("utf-8").replace('<xs:maxLength value="32"/>', '<xs:maxLength value="33"/>')
+    common.write_text(text, encoding="utf-8")
+    for wanted in ([], ["--namespace", "urn:iso:std:iso:15118:-20:CommonTypes"]):
+        assert main(["generate", "--schemas", str(amendment), "--out", str(home), *wanted]) == 1
+        assert "is another edition than the package's module common_types has" in capsys.readouterr().err
+    assert (home / "common_types.py").read_bytes() == before

@@ -1,5 +1,6 @@
 """Rounding of RationalNumber: never to the unsafe side, exponent within -3..3."""
 
+from decimal import Context, Inexact, localcontext
 from fractions import Fraction
 
 import pytest
@@ -43,3 +44,11 @@ def test_plain_numbers_stay_plain() -> None:
 def test_impossible_numbers(value: float) -> None:
     with pytest.raises(ValueError, match="rational number"):
         rational_down(value)
+
+
+@pytest.mark.parametrize("context", [Context(prec=2), Context(prec=1, Emax=1, Emin=-1), Context(traps=[Inexact])])
+def test_the_callers_decimal_context_moves_no_limit(context: Context) -> None:
+    for value in (398.74, 1996, -1996, 12345678, 0.0004, 10**7 + 1):
+        wanted = rational_down(value), rational_up(value), rational_nearest(value)
+        with localcontext(context):
+            assert (rational_down(value), rational_up(value), rational_nearest(value)) == wanted

@@ -14,25 +14,10 @@ from evse_controller.exi.generator.grammar import TypePlan, bits_for
 from evse_controller.exi.generator.layout import WIDTH, bracketed
 from evse_controller.exi.generator.model import Complex, QName, Simple
 from evse_controller.exi.generator.modules import Module, is_known, module_of
+from evse_controller.exi.generator.naming import RUNTIME
 from evse_controller.exi.generator.xsd import SchemaSet
 
 PACKAGE = "evse_controller.messages.generated"
-
-# Where the names come from that generated code may use; only those that it does use are imported.
-_RUNTIME = {
-    "evse_controller.exi.bits": (
-        "PART", "Window", "join", "put_binary", "put_integer", "put_string", "put_uint", "read_binary",
-        "read_characters", "read_empty", "read_integer", "read_more", "read_octets", "read_string",
-    ),
-    "evse_controller.exi.errors": (
-        "ExiError", "count_set", "invalid", "out_of_range", "unexpected", "within", "wrong_choice",
-    ),
-    "evse_controller.exi.leniency": ("full_list_end", "outside"),
-    "evse_controller.exi.irregular": ("Names", "Reader", "Writer", "decode_states", "encode_states"),
-    "evse_controller.messages.base": (
-        "UNBOUNDED", "Field", "FragmentCoders", "Kind", "Message", "Node", "RootDecoders", "RootEncoders", "Schema",
-    ),
-}
 
 
 def enumerations(schema: SchemaSet, module: Module, plans: list[TypePlan]) -> list[Simple]:
@@ -143,7 +128,7 @@ class ModuleText:
             lines += ["from enum import IntEnum", ""]
         code = re.sub(r'""".*?"""', "", body, flags=re.DOTALL)
         code = re.sub(r'"[^"\n]*"', "", code)
-        imports = {m: {n for n in names if re.search(rf"\b{n}\b", code)} for m, names in _RUNTIME.items()}
+        imports = {m: {n for n in names if re.search(rf"\b{n}\b", code)} for m, names in RUNTIME.items()}
         imports |= self._imports(body)
         if not is_known(self.module.root):
             imports["evse_controller.messages.base"].add("Schema")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from evse_controller.exi.generator.emit_module import ModuleText, enumerations
 from evse_controller.exi.generator.grammar import TypePlan, plan_type
-from evse_controller.exi.generator.model import Complex, SchemaError
+from evse_controller.exi.generator.model import Complex, QName, SchemaError, Simple
 from evse_controller.exi.generator.modules import KNOWN, Module, is_known, module_of
-from evse_controller.exi.generator.naming import class_name
+from evse_controller.exi.generator.naming import class_name, is_class_name
 from evse_controller.exi.generator.xsd import SchemaFolder, SchemaSet
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[2] / "messages" / "generated"
@@ -92,12 +93,54 @@ def _plans(schema: SchemaSet, module: Module, plan_of: PlanOf) -> list[TypePlan]
 
 
 def _check_names(schema: SchemaSet, module: Module, plans: list[TypePlan]) -> None:
-    """Refuse two types that would become classes of the same name."""
-    names = [plan.class_name for plan in plans]
-    names += [class_name(kind.name.local) for kind in enumerations(schema, module, plans) if kind.name]
+    """Refuse types that would become classes of the same name, and names that a class cannot have here."""
+    found = [(plan.class_name, plan.type.name, plan.type.where) for plan in plans]
+    enums = [(kind, kind.name) for kind in enumerations(schema, module, plans) if kind.name]
+    found += [(class_name(name.local), name, schema.where(kind)) for kind, name in enums]
+    for name, kind, where in found:
+        if not is_class_name(name):
+            raise SchemaError(f"{where}: type {kind.local} would become class {name!r}, which a module cannot have")
+    names = [name for name, _, _ in found]
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         raise SchemaError(f"{module.root}: several types would become class {', '.join(doubles)}")
+    # What is imported from other modules comes under its own name.
+    for used in _imported(module, plans):
+        found.append((class_name(used.local), used, ""))
+    first: dict[str, tuple[QName, str]] = {}
+    for name, kind, where in found:
+        other, there = first.setdefault(name, (kind, where))
+        if not where and other != kind:
+            raise SchemaError(f"{there or module.root}: types {other} and {kind} would both become class {name}")
+
+
+def _imported(module: Module, plans: list[TypePlan]) -> list[QName]:
+    """The types of other modules that the classes refer to."""
+    names = [used.name for plan in plans for used in plan.uses if not used.abstract]
+    for slot in (slot for plan in plans for slot in plan.slots):
+        if isinstance(slot.type, Simple) and slot.type.kind == "enum" and slot.type.name:
+            names.append(slot.type.name)
+    return [name for name in dict.fromkeys(names) if name.uri not in module.namespaces]
+
+
+def _check_text(module: Module, text: str) -> None:
+    """Refuse a module in which a name of its own would hide another one: tables are named after types, too."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as problem:
+        raise SchemaError(f"{module.root}: no module can be made of its names: {problem.msg}") from None
+    names: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            names.append(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names += [target.id for target in targets if isinstance(target, ast.Name)]
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    if doubles:
+        raise SchemaError(f"{module.root}: the module would have several things called {', '.join(doubles)}")
 
 
 def module_text(folder: SchemaFolder, uri: str) -> str:
@@ -114,7 +157,10 @@ def module_text(folder: SchemaFolder, uri: str) -> str:
     plans = _plans(schema, module, plan_of)
     _check_shared(folder, schema, module, plans)
     _check_names(schema, module, plans)
-    return ModuleText(schema, module, plans, plan_of).text()
+    text = ModuleText(schema, module, plans, plan_of).text()
+    if not is_known(module.root):
+        _check_text(module, text)
+    return text
 
 
 def _check_known(folder: SchemaFolder, module: Module) -> None:
@@ -124,7 +170,7 @@ def _check_known(folder: SchemaFolder, module: Module) -> None:
         if is_known(uri) and module_text(folder, uri) != (PACKAGE_FOLDER / f"{own.name}.py").read_text("utf-8"):
             raise SchemaError(
                 f"namespace {uri!r} in the folder is another edition than the package's module {own.name} has; "
-                f"{module.root!r} imports it and would mix the two"
+                f"{module.root!r} {'alone' if uri == module.root else 'imports it and'} would mix the two"
             )
 
 
@@ -154,8 +200,10 @@ def generate(schemas: Path, out: Path, uris: list[str] | None = None, everything
     texts = {module.name: module_text(folder, module.root) for module in wanted}
     if len(texts) < len(wanted):
         raise SchemaError(f"several namespaces would become one module: {', '.join(m.root for m in wanted)}")
+    # Only the package as a whole may change what the package has; a part of it would mix two editions.
+    whole = home and uris is None and all(module.root in folder.documents for module in KNOWN)
     for module in wanted:
-        if not is_known(module.root) and not (home and uris is None):
+        if not whole and (home or not is_known(module.root)):
             _check_known(folder, module)
     out.mkdir(parents=True, exist_ok=True)
     written = []

@@ -110,6 +110,7 @@ def plan_type(schema: SchemaSet, kind: Complex) -> TypePlan:
         slot = Slot("value", "value", "text", kind.simple, 1, 1)
         plan.slots.append(slot)
         plan.items.append(Item([Terminal(slot, kind.simple)], 1, 1))
+        _check(plan)
         return plan
     if kind.mixed or (kind.content is not None and not _flatten(schema, plan, kind.content, top=True)):
         _irregular(schema, plan)
@@ -118,7 +119,16 @@ def plan_type(schema: SchemaSet, kind: Complex) -> TypePlan:
 
 
 def _check(plan: TypePlan) -> None:
-    names = [slot.name for slot in plan.slots]
+    """Refuse names that would be one variable of the coders, or none."""
+    several = sum(slot.is_list for slot in plan.slots) > 1
+    names: list[str] = []
+    for slot in plan.slots:
+        simple = isinstance(slot.type, Simple) and slot.type.kind in ("string", "hex", "base64")
+        if slot.name == "type" and (slot.is_list or not simple):  # the encoder has a variable of the name
+            slot.name = "type_"
+        if not slot.name.isidentifier():
+            raise plan.type.refused(f"no attribute of a class can be named after {slot.element}")
+        names += [slot.name, f"one_{slot.name}"] if slot.is_list and several else [slot.name]
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         raise plan.type.refused(f"two parts are called {', '.join(doubles)}")

@@ -25,6 +25,7 @@ from evse_controller.exi.generator.model import (
     builtin,
     refused,
 )
+from evse_controller.exi.generator.naming import check_values
 
 
 class SchemaFolder:
@@ -72,9 +73,12 @@ class SchemaSet:
         self.elements: dict[QName, Element] = {}
         self._complex: dict[QName, etree._Element] = {}
         self._simple: dict[QName, etree._Element] = {}
+        self._declared: dict[tuple[bool, QName], etree._Element] = {}
         self._built: dict[etree._Element, Complex] = {}
         self._open: list[etree._Element] = []
+        self._resolving: list[etree._Element] = []
         self._elements_of: dict[etree._Element, Element] = {}
+        self._documents = folder.documents
         for namespace in self.namespaces:
             for root in folder.documents[namespace]:
                 self._collect(root, namespace)
@@ -84,23 +88,51 @@ class SchemaSet:
                 if element.head not in self.elements:
                     raise refused(element.node, f"element {element.head}, the head, is not declared")
                 self._members.setdefault(element.head, []).append(element)
+        for element in self.elements.values():
+            self._check_heads(element)
+
+    def _check_heads(self, element: Element) -> None:
+        """Refuse an element that is in its own substitution group."""
+        passed = [element.name]
+        while (head := self.elements[passed[-1]].head) is not None:
+            if head in passed:
+                raise refused(element.node, f"element {element.name.local} substitutes itself, by {head.local}")
+            passed.append(head)
 
     def _collect(self, root: etree._Element, namespace: str) -> None:
         for node in root:
             tag = _local(node)
             name = QName(node.get("name", ""), namespace)
+            if tag in ("element", "complexType", "simpleType"):
+                first = self._declared.setdefault((tag == "element", name), node)
+                if not _same(first, node):
+                    there = f"{first.getroottree().docinfo.URL}:{first.sourceline}"
+                    raise refused(node, f"xs:{tag} {name.local} is declared otherwise at {there}")
             if tag == "element":
+                _check_attributes(node)
                 self.elements[name] = self._element(node, is_global=True)
             elif tag == "complexType":
                 self._complex[name] = node
             elif tag == "simpleType":
                 self._simple[name] = node
-            elif tag not in ("import", "include", "annotation"):
+            elif tag == "include":
+                self._check_include(node, namespace)
+            elif tag not in ("import", "annotation"):
                 raise refused(node, f"xs:{tag} at the top level is not supported")
+
+    def _check_include(self, node: etree._Element, namespace: str) -> None:
+        """Refuse an include of what is not in the folder, or not of the namespace and so not among its parts."""
+        location = str(node.get("schemaLocation", ""))
+        name = location.rpartition("/")[2]
+        urls = [str(root.getroottree().docinfo.URL) for root in self._documents[namespace]]
+        if not name or not any(url.rpartition("/")[2] == name for url in urls):
+            raise refused(node, f"the included {location!r} is not in the folder as a schema of {namespace!r}")
 
     def _element(self, node: etree._Element, is_global: bool) -> Element:
         if node in self._elements_of:
             return self._elements_of[node]
+        if not node.get("name"):
+            raise refused(node, "an element without a name")
         root = node.getroottree().getroot()
         qualified = is_global or node.get("form", root.get("elementFormDefault")) == "qualified"
         uri = root.get("targetNamespace", "") if qualified else ""
@@ -170,6 +202,11 @@ class SchemaSet:
         """A named or built-in simple type."""
         return builtin(name.local) if name.uri == XS else self._simple_from(self._simple[name], name)
 
+    def where(self, kind: Simple) -> str:
+        """File and line of a named simple type, for error messages; else its namespace."""
+        node = self._simple.get(kind.name) if kind.name else None
+        return self.uri if node is None else f"{node.getroottree().docinfo.URL}:{node.sourceline}"
+
     def _simple_of(self, node: etree._Element, name: QName) -> Simple:
         """The simple type that a construct refers to."""
         if name.uri != XS and name not in self._simple:
@@ -185,7 +222,11 @@ class SchemaSet:
             raise refused(node, f"simple type {name.local}: only restrictions are supported")
         if restriction.get("base") is None:
             raise refused(restriction, f"simple type {name.local}: a base without a name is not supported")
+        if node in self._resolving:
+            raise refused(node, f"simple type {name.local} restricts itself")
+        self._resolving.append(node)
         base = self._simple_of(restriction, _resolve(node, str(restriction.get("base"))))
+        self._resolving.pop()
         low, high, least, most = base.low, base.high, base.min_length, base.max_length
         values: list[str] = []
         for facet in restriction:
@@ -208,7 +249,10 @@ class SchemaSet:
                 most = _number(facet)
             elif tag not in ("annotation", "whiteSpace"):
                 raise refused(facet, f"simple type {name.local}: facet {tag} is not supported")
+        if least < 0 or (most is not None and most < least) or (low is not None and high is not None and high < low):
+            raise refused(node, f"simple type {name.local}: its facets leave no value")
         if values:
+            check_values(node, name, values)
             return Simple("enum", name, tuple(values))
         if base.kind == "enum":
             return base
@@ -234,6 +278,7 @@ class SchemaSet:
         if content is None:
             content = node.find(f"{{{XS}}}simpleContent")
         if content is not None:
+            mixed = content.get("mixed", "true" if mixed else "false") in ("true", "1")
             extension = content.find(f"{{{XS}}}extension")
             if extension is None:
                 raise refused(content, f"complex type {name.local}: only extensions are supported")
@@ -242,6 +287,8 @@ class SchemaSet:
                 parent = self.complex(base)
                 attributes += parent.attributes
                 parts += [parent.content] if parent.content else []
+                if mixed and not parent.mixed and (parent.content is not None or parent.simple is not None):
+                    raise refused(content, f"complex type {name.local} is mixed, but its base is not")
                 simple, mixed = parent.simple, mixed or parent.mixed
             else:
                 simple = self._simple_of(extension, base)
@@ -285,6 +332,7 @@ class SchemaSet:
         tag = _local(node)
         bounds = _bounds(node)
         if tag == "element":
+            _check_attributes(node)
             ref = node.get("ref")
             if ref is None:
                 return Particle("element", *bounds, element=self._element(node, is_global=False))
@@ -300,6 +348,18 @@ class SchemaSet:
         raise refused(node, f"xs:{tag} in a content model is not supported")
 
 
+_OF_ELEMENT = {
+    *("abstract", "block", "default", "final", "fixed", "form", "id", "maxOccurs", "minOccurs", "name", "nillable"),
+    *("ref", "substitutionGroup", "type"),
+}
+
+
+def _check_attributes(node: etree._Element) -> None:
+    unknown = sorted(str(key) for key in node.attrib if key not in _OF_ELEMENT and not str(key).startswith("{"))
+    if unknown:
+        raise refused(node, f"xs:element has no attribute {', '.join(unknown)}")
+
+
 def _local(node: etree._Element) -> str:
     return etree.QName(node).localname
 
@@ -309,6 +369,27 @@ def _bounds(node: etree._Element) -> tuple[int, int]:
     if not low.isdecimal() or not (high == "unbounded" or (high.isdecimal() and int(high) >= int(low))):
         raise refused(node, f"bounds {low} to {high} are not supported")
     return int(low), UNBOUNDED if high == "unbounded" else int(high)
+
+
+def _same(one: etree._Element, other: etree._Element) -> bool:
+    """Whether two declarations say the same, whatever their prefixes and annotations."""
+    if one is other:
+        return True
+
+    def said(node: etree._Element) -> dict[str, object]:
+        names = {key: _resolve(node, str(node.get(key))) for key in ("type", "ref", "base", "substitutionGroup")
+                 if node.get(key) is not None}
+        return {**{str(key): str(value) for key, value in node.items()}, **names}
+
+    parts = [[child for child in node if _local(child) != "annotation"] for node in (one, other)]
+    forms = [
+        [node.getroottree().getroot().get(key, "unqualified") for key in ("elementFormDefault", "attributeFormDefault")]
+        for node in (one, other)
+    ]
+    return (
+        one.tag == other.tag and said(one) == said(other) and forms[0] == forms[1]
+        and len(parts[0]) == len(parts[1]) and all(map(_same, *parts))
+    )
 
 
 def _number(facet: etree._Element) -> int:
