@@ -78,7 +78,7 @@ def flaws(case: Case, result: HouseResult) -> list[str]:
         (record.get("charged_wh", 0.0) > 500.0, "the journal knows of no energy"),
     ]
     if options.both_ways and not case.renegotiate:
-        found.append((plant["lowest_w"] < -2_000.0, "never discharged"))
+        found.append((plant["lowest_w"] < -1_000.0, "never discharged"))
         found.append((record.get("discharged_wh", 0.0) > 500.0, "the journal knows of no energy given back"))
     return [f"{why}: {plant} {record} {result.disagreements()}" for good, why in found if not good]
 
