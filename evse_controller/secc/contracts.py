@@ -7,11 +7,16 @@ it polls.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from evse_controller.messages.base import Message, Node
-from evse_controller.messages.generated.common_messages import CertificateInstallationReq, CertificateInstallationRes
 from evse_controller.model.contract import ContractAnswer, ContractChain, NoInstallation, SignatureCheck
+
+if TYPE_CHECKING:
+    from evse_controller.messages.generated.common_messages import (
+        CertificateInstallationReq,
+        CertificateInstallationRes,
+    )
 
 
 class Signatures(Protocol):

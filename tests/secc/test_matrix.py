@@ -11,8 +11,9 @@ from evse_controller.messages.generated.common_messages import SessionSetupReq
 from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import SessionEnded
 from evse_controller.secc.iso20.catalogue import SERVICES
-from evse_controller.secc.iso20.fillers import PAIRED_REQUESTS
+from evse_controller.secc.iso20.fillers import COMMON_FILLERS
 from evse_controller.secc.iso20.fillers_ac import AC_FILLERS
+from evse_controller.secc.iso20.fillers_dc import DC_FILLERS
 from evse_controller.secc.iso20.services import rows_of
 from evse_controller.secc.iso20.states import State
 from evse_controller.secc.reply import CloseReason
@@ -97,7 +98,7 @@ def test_table_hears_what_the_protocol_says_and_session_stop_everywhere(service:
 
 
 def test_every_request_has_a_paired_refusal() -> None:
-    assert {request.ELEMENT for request in every_request()} == PAIRED_REQUESTS | set(AC_FILLERS)
+    assert {request.ELEMENT for request in every_request()} == {*COMMON_FILLERS, *AC_FILLERS, *DC_FILLERS}
 
 
 @pytest.mark.parametrize(("kind", "state"), EVERYWHERE, ids=named)

@@ -6,17 +6,21 @@ driver did so; the minimum is never told above the target [V2G20-1640], [V2G20-1
 
 from __future__ import annotations
 
-from evse_controller.messages.generated import ac, dc
+from typing import TYPE_CHECKING
+
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.secc.iso20.needs import wishes
 from evse_controller.secc.iso20.states import Turn
 
-DynamicRes = (
-    ac.BPT_Dynamic_AC_CLResControlMode
-    | ac.Dynamic_AC_CLResControlMode
-    | dc.BPT_Dynamic_DC_CLResControlMode
-    | dc.Dynamic_DC_CLResControlMode
-)
+if TYPE_CHECKING:  # an outlet loads the classes of its own kind, not the other's
+    from evse_controller.messages.generated import ac, dc
+
+    DynamicRes = (
+        ac.BPT_Dynamic_AC_CLResControlMode
+        | ac.Dynamic_AC_CLResControlMode
+        | dc.BPT_Dynamic_DC_CLResControlMode
+        | dc.Dynamic_DC_CLResControlMode
+    )
 _LONGEST_S = 2**32 - 1
 
 

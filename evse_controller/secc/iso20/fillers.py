@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from evse_controller.messages.base import Message, Schema
 from evse_controller.messages.generated import common_messages as cm
-from evse_controller.messages.generated import dc
 from evse_controller.messages.generated.common_types import MessageHeader, Processing, ResponseCode
 from evse_controller.secc.iso20.filling import Filler, zero
 
@@ -23,13 +22,14 @@ _LAST_ID = 0xFFFF  # an id beyond its type cannot be said back
 
 def refusal(request: Message, code: ResponseCode, header: MessageHeader) -> Message:
     """The response that belongs to `request`, with this code. UnpairedMessage for anything that is no request."""
-    fillers = _FILLERS
-    if request.SCHEMA is Schema.ISO20_AC:
-        # AC messages are loaded only when somebody sends one.
-        from evse_controller.secc.iso20.fillers_ac import AC_FILLERS
-
-        fillers = AC_FILLERS
-    elif request.SCHEMA not in (Schema.ISO20_COMMON, Schema.ISO20_DC):
+    if request.SCHEMA is Schema.ISO20_COMMON:
+        fillers = COMMON_FILLERS
+    elif request.SCHEMA is Schema.ISO20_DC:
+        # The classes of either kind are loaded only where somebody sends them.
+        from evse_controller.secc.iso20.fillers_dc import DC_FILLERS as fillers
+    elif request.SCHEMA is Schema.ISO20_AC:
+        from evse_controller.secc.iso20.fillers_ac import AC_FILLERS as fillers
+    else:
         return _not_offered(request, code, header)
     filler = fillers.get(request.ELEMENT)
     if filler is None:
@@ -99,37 +99,7 @@ def _certificate_installation(
     return cm.CertificateInstallationRes(header, code, Processing.Finished, cm.CertificateChain(empty), data, 0)
 
 
-def _dc_parameters(request: dc.DC_ChargeParameterDiscoveryReq, header: MessageHeader, code: ResponseCode) -> Message:
-    mode: dc.BPT_DC_CPDResEnergyTransferMode | dc.DC_CPDResEnergyTransferMode
-    if isinstance(request.dc_cpd_req_energy_transfer_mode, dc.BPT_DC_CPDReqEnergyTransferMode):
-        mode = dc.BPT_DC_CPDResEnergyTransferMode(*(zero() for _ in range(10)))
-    else:
-        mode = dc.DC_CPDResEnergyTransferMode(*(zero() for _ in range(6)))
-    return dc.DC_ChargeParameterDiscoveryRes(header, code, mode)
-
-
-def _dc_loop(request: dc.DC_ChargeLoopReq, header: MessageHeader, code: ResponseCode) -> Message:
-    asked = request.cl_req_control_mode
-    mode: (
-        dc.BPT_Dynamic_DC_CLResControlMode
-        | dc.BPT_Scheduled_DC_CLResControlMode
-        | dc.Dynamic_DC_CLResControlMode
-        | dc.Scheduled_DC_CLResControlMode
-    )
-    if isinstance(asked, dc.BPT_Dynamic_DC_CLReqControlMode):
-        mode = dc.BPT_Dynamic_DC_CLResControlMode(
-            zero(), zero(), zero(), zero(), zero(), zero(), zero(), zero()
-        )
-    elif isinstance(asked, dc.Dynamic_DC_CLReqControlMode):
-        mode = dc.Dynamic_DC_CLResControlMode(zero(), zero(), zero(), zero())
-    elif isinstance(asked, dc.BPT_Scheduled_DC_CLReqControlMode):
-        mode = dc.BPT_Scheduled_DC_CLResControlMode()
-    else:
-        mode = dc.Scheduled_DC_CLResControlMode()
-    return dc.DC_ChargeLoopRes(header, code, zero(), zero(), False, False, False, mode)
-
-
-_FILLERS: dict[str, Filler] = {
+COMMON_FILLERS: dict[str, Filler] = {
     "SessionSetupReq": lambda _, header, code: cm.SessionSetupRes(header, code, _NOTHING),
     "AuthorizationSetupReq": _authorization_setup,
     "AuthorizationReq": lambda _, header, code: cm.AuthorizationRes(header, code, Processing.Finished),
@@ -145,10 +115,4 @@ _FILLERS: dict[str, Filler] = {
     "VehicleCheckOutReq": lambda _, header, code: cm.VehicleCheckOutRes(
         header, code, cm.EvseCheckOutStatus.Completed
     ),
-    "DC_ChargeParameterDiscoveryReq": _dc_parameters,
-    "DC_CableCheckReq": lambda _, header, code: dc.DC_CableCheckRes(header, code, Processing.Finished),
-    "DC_PreChargeReq": lambda _, header, code: dc.DC_PreChargeRes(header, code, zero()),
-    "DC_ChargeLoopReq": _dc_loop,
-    "DC_WeldingDetectionReq": lambda _, header, code: dc.DC_WeldingDetectionRes(header, code, zero()),
 }
-PAIRED_REQUESTS = frozenset(_FILLERS)

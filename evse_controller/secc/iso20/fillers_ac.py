@@ -1,4 +1,4 @@
-"""Paired negative responses of the AC message set; loaded when an AC message arrives."""
+"""Paired negative responses of the AC message set; loaded when an AC message is to be refused."""
 
 from __future__ import annotations
 

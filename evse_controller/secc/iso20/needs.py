@@ -6,31 +6,30 @@ what the EV says.
 
 from __future__ import annotations
 
-from evse_controller.messages.generated import ac, dc
+from typing import TYPE_CHECKING, cast
+
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import RationalNumber
 from evse_controller.messages.rational import rational_value
+from evse_controller.model.commands import ControlMode
 from evse_controller.model.offer import EnergyNeeds
 from evse_controller.model.snapshot import DriverWishes
 from evse_controller.secc.iso20.states import Turn
 
+if TYPE_CHECKING:  # an outlet loads the classes of its own kind, not the other's
+    from evse_controller.messages.generated import ac, dc
+
+    BptDynamicReq = ac.BPT_Dynamic_AC_CLReqControlMode | dc.BPT_Dynamic_DC_CLReqControlMode
+    DynamicReq = BptDynamicReq | ac.Dynamic_AC_CLReqControlMode | dc.Dynamic_DC_CLReqControlMode
+    ScheduledReq = (
+        ac.BPT_Scheduled_AC_CLReqControlMode
+        | ac.Scheduled_AC_CLReqControlMode
+        | dc.BPT_Scheduled_DC_CLReqControlMode
+        | dc.Scheduled_DC_CLReqControlMode
+    )
+
 PROVIDED_BY_SECC = 2
 NO_WISHES = DriverWishes()
-
-DynamicReq = (
-    ac.BPT_Dynamic_AC_CLReqControlMode
-    | ac.Dynamic_AC_CLReqControlMode
-    | dc.BPT_Dynamic_DC_CLReqControlMode
-    | dc.Dynamic_DC_CLReqControlMode
-)
-ScheduledReq = (
-    ac.BPT_Scheduled_AC_CLReqControlMode
-    | ac.Scheduled_AC_CLReqControlMode
-    | dc.BPT_Scheduled_DC_CLReqControlMode
-    | dc.Scheduled_DC_CLReqControlMode
-)
-_BPT_DYNAMIC = (ac.BPT_Dynamic_AC_CLReqControlMode, dc.BPT_Dynamic_DC_CLReqControlMode)
-_DYNAMIC = (*_BPT_DYNAMIC, ac.Dynamic_AC_CLReqControlMode, dc.Dynamic_DC_CLReqControlMode)
 _NO_POINTS = 0  # the loop names none: those of the exchange hold
 
 
@@ -78,15 +77,16 @@ def needs_of(turn: Turn, request: cm.ScheduleExchangeReq) -> EnergyNeeds:
 def loop_needs(turn: Turn, mode: DynamicReq | ScheduledReq, soc: float | None) -> EnergyNeeds | None:
     """What a charge loop says; None for a Scheduled one that states no energy: nothing has changed then.
 
-    What a loop cannot say (the minimum SoC) or leaves out (the departure) is that of the schedule exchange.
+    `mode` is that of the selected service and control mode, as every loop checks before. What a loop cannot say (the
+    minimum SoC) or leaves out (the departure) is that of the schedule exchange.
     """
-    data, utc_s = turn.data, turn.snapshot.utc_s
-    if not isinstance(mode, _DYNAMIC):
-        target, most, least = (
-            mode.ev_target_energy_request,
-            mode.ev_maximum_energy_request,
-            mode.ev_minimum_energy_request,
-        )
+    data, utc_s, selection = turn.data, turn.snapshot.utc_s, turn.data.selection
+    target, most, least = (
+        mode.ev_target_energy_request,
+        mode.ev_maximum_energy_request,
+        mode.ev_minimum_energy_request,
+    )
+    if selection.control_mode is not ControlMode.DYNAMIC:
         if target is None and most is None and least is None:
             return None
         return EnergyNeeds(
@@ -100,19 +100,20 @@ def loop_needs(turn: Turn, mode: DynamicReq | ScheduledReq, soc: float | None) -
             target_soc=percent(data.target_soc),
         )
     upper, lower = None, None
-    if isinstance(mode, _BPT_DYNAMIC):
-        upper, lower = v2x_window(mode.ev_maximum_v2x_energy_request, mode.ev_minimum_v2x_energy_request)
-    driver = wishes(turn)
+    if selection.bidirectional:
+        both_ways = cast("BptDynamicReq", mode)
+        upper, lower = v2x_window(both_ways.ev_maximum_v2x_energy_request, both_ways.ev_minimum_v2x_energy_request)
+    dynamic, driver = cast("DynamicReq", mode), wishes(turn)
     return EnergyNeeds(
         dynamic=True,
         max_supporting_points=_NO_POINTS,
         departure_utc_s=_first(
             driver.departure_utc_s,
-            data.departure_utc_s if mode.departure_time is None else utc_s + mode.departure_time,
+            data.departure_utc_s if dynamic.departure_time is None else utc_s + dynamic.departure_time,
         ),
-        target_wh=rational_value(mode.ev_target_energy_request),
-        maximum_wh=rational_value(mode.ev_maximum_energy_request),
-        minimum_wh=rational_value(mode.ev_minimum_energy_request),
+        target_wh=rational_value(dynamic.ev_target_energy_request),
+        maximum_wh=rational_value(dynamic.ev_maximum_energy_request),
+        minimum_wh=rational_value(dynamic.ev_minimum_energy_request),
         v2x_maximum_wh=upper,
         v2x_minimum_wh=lower,
         present_soc=soc,
