@@ -31,12 +31,16 @@ class _Manners:
     """The interpreter's settings while any coding is in the works; they are its own for the whole process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # garbage may be collected, and so a lease returned, while it is held
         self._jobs = 0
         self._interval_s = sys.getswitchinterval()
         self._collecting = True
 
-    def enter(self) -> None:
+    def lease(self) -> _Lease:
+        self._enter()
+        return _Lease(self._leave)
+
+    def _enter(self) -> None:
         with self._lock:
             self._jobs += 1
             if self._jobs == 1:
@@ -44,13 +48,27 @@ class _Manners:
                 sys.setswitchinterval(min(self._interval_s, SWITCH_INTERVAL_S))
                 gc.disable()
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         with self._lock:
             self._jobs -= 1
             if self._jobs == 0:
                 sys.setswitchinterval(self._interval_s)
                 if self._collecting:
                     gc.enable()
+
+
+class _Lease:
+    """The manners of one job: it gives them back once, at the latest when nobody holds it any more."""
+
+    def __init__(self, back: Callable[[], None]) -> None:
+        self._back: Callable[[], None] | None = back
+
+    def end(self) -> None:
+        back, self._back = self._back, None
+        if back is not None:
+            back()
+
+    __del__ = end
 
 
 _MANNERS = _Manners()
@@ -66,7 +84,7 @@ class Job(Generic[T]):
         self._result: list[T] = []
         self._error: Exception | None = None
         self._future = executor.submit(self._work)
-        _MANNERS.enter()
+        self._lease: _Lease | None = _MANNERS.lease()
         self._future.add_done_callback(self._finished)
 
     def result(self) -> T:
@@ -89,13 +107,16 @@ class Job(Generic[T]):
 
     def _finished(self, future: Future[None]) -> None:
         """In the thread, or where it was cancelled."""
+        # From here on the delivery alone holds the lease: a loop that is closed before it comes to it drops both.
+        lease, self._lease = self._lease, None
+        assert lease is not None
         try:
-            self._loop.call_soon_threadsafe(self._deliver)
+            self._loop.call_soon_threadsafe(self._deliver, lease)
         except RuntimeError:  # the loop is closed: the daemon has stopped
             self._result.clear()
-            _MANNERS.leave()
+            lease.end()
 
-    def _deliver(self) -> None:
+    def _deliver(self, lease: _Lease) -> None:
         done, self._done = self._done, None
         try:
             if done is not None:
@@ -103,7 +124,7 @@ class Job(Generic[T]):
         finally:
             del done
             self._result.clear()  # the message goes before garbage is looked for
-            _MANNERS.leave()
+            lease.end()
 
 
 class Coder:

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -192,22 +191,23 @@ def test_the_interpreter_is_polite_while_something_is_coded_and_as_before_afterw
     run(test())
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_settings_return_when_the_loop_is_gone(when: str) -> None:
-    before, held, coder = settings(), Held(), Coder()
+@pytest.mark.parametrize("closed", ["while it is coded", "before the delivery"])
+def test_settings_return_when_the_loop_is_gone(closed: str) -> None:
+    before, held, coder, loop = settings(), Held(), Coder(), asyncio.new_event_loop()
 
-    async def leave(act: Callable[[], None]) -> None:
-        coder.submit(held, lambda future: None)
+    def finish() -> None:
+        held.let_go.set()
+        coder._executor.shutdown()  # waits for the thread, which has told the loop by then
+
+    async def begin() -> None:
+        coder.submit(held, lambda job: None)
         await until(lambda: held.begun)
-        act()
 
-    asyncio.run(leave(held.let_go.set if when == "before" else lambda: None))
-    held.let_go.set()
-    end_s = time.monotonic() + 20
-    while settings() != before and time.monotonic() < end_s:
-        time.sleep(0.005)
+    loop.run_until_complete(begin())
+    assert settings() == (SWITCH_INTERVAL_S, False)
+    for step in (loop.close, finish) if closed == "while it is coded" else (finish, loop.close):
+        step()
     assert settings() == before
-    coder.close()
 
 
 def test_nobody_holds_a_result_when_garbage_is_looked_for_again() -> None:
