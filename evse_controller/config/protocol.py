@@ -49,6 +49,7 @@ PROTOCOL_FIELDS = (
     "invalid_signature_fails",
     "discharge_schedule_sign",
     "accept_negative_discharge_limits",
+    "accept_senseless_loop_limits",
     "notifications",
 )
 ELSEWHERE = {

@@ -56,8 +56,9 @@ class SeccConfig:
     `invalid_signature_fails`: a contract's invalid signature is FAILED_SignatureError; else a WARNING, and the EV may
     try otherwise. `discharge_schedule_sign`: +1 or -1, sign of the powers in a DischargingSchedule (+ is what is seen
     in the field). `accept_negative_discharge_limits`: cars that send discharge limits as negative numbers are served;
-    else refused. `notifications`: what the EV is ever told in EVSEStatus (values of `Notification`); Terminate always.
-    `quirks`: any of these for some vehicles only, see `for_vehicle`.
+    else refused. `accept_senseless_loop_limits`: limits in the charge loop that make no sense narrow what holds; else
+    they end the session (`loop_limits` says which do). `notifications`: what the EV is ever told in EVSEStatus (values
+    of `Notification`); Terminate always. `quirks`: any of these for some vehicles only, see `for_vehicle`.
 
     Session:
     `check_pilot`: hold the rules that tie messages to pilot states (state C in CableCheck, state B after
@@ -105,6 +106,7 @@ class SeccConfig:
     invalid_signature_fails: bool = False
     discharge_schedule_sign: int = 1
     accept_negative_discharge_limits: bool = False
+    accept_senseless_loop_limits: bool = False
     notifications: tuple[str, ...] = tuple(notification.value for notification in Notification)
     quirks: tuple[Quirk, ...] = ()
     # session

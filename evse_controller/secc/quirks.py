@@ -31,6 +31,7 @@ QUIRK_FIELDS = frozenset(
         "eim_pending_waits_for_customer",
         "discharge_schedule_sign",
         "accept_negative_discharge_limits",
+        "accept_senseless_loop_limits",
         "notifications",
         "service_renegotiation",
         "standby",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evse_controller.messages.generated import ac
 from evse_controller.messages.generated.common_types import EvseNotification, RationalNumber, ResponseCode
-from evse_controller.model.commands import AcLoopUpdate
+from evse_controller.model.commands import AcLoopUpdate, EnergyStop, SessionEnded
 from evse_controller.model.power import PhasePower
 from evse_controller.model.snapshot import DriverWishes, MeterTotals, Notification, Step
 from evse_controller.secc.config import SeccConfig
@@ -22,8 +22,13 @@ from tests.secc.ev_ac import AC, AC_BPT, PRESENT, AcBench, loop, loop_mode, thre
 COMBINATIONS = [(mode, service) for mode in (SCHEDULED, DYNAMIC) for service in (AC, AC_BPT)]
 
 
-def looping(mode: int = DYNAMIC, service: int = AC_BPT, **present: Any) -> AcBench:
-    bench = AcBench(service=service, control_mode=mode)
+LENIENT = replace(AcBench().config, accept_senseless_loop_limits=True)
+
+
+def looping(
+    mode: int = DYNAMIC, service: int = AC_BPT, config: SeccConfig | None = None, **present: Any
+) -> AcBench:
+    bench = AcBench(config or AcBench().config, service=service, control_mode=mode)
     bench.to("ChargeLoop")
     bench.set(ac_present=replace(PRESENT, **present))
     return bench
@@ -96,7 +101,7 @@ def test_case_55_limits_of_the_ev_shrink_in_one_loop_and_recover_up_to_its_own_c
     assert told(bench.say(loop(DYNAMIC, True, ev_maximum_charge_power=3000.0))) == (1000.0,) * 3
     ask(bench, ev_maximum_charge_power=50_000.0)
     assert last(bench).limits.max_charge_w == PhasePower(11_040.0)
-    ask(bench, ev_maximum_charge_power=-5.0, ev_maximum_discharge_power=-7.0)
+    ask(bench, ev_maximum_charge_power=0.0, ev_maximum_discharge_power=0.0)
     assert last(bench).limits.max_charge_w == PhasePower(0.0)
     assert last(bench).limits.max_discharge_w == PhasePower(0.0)
 
@@ -108,6 +113,13 @@ SENSELESS: list[dict[str, float]] = [
     {"ev_maximum_charge_power": HUGE},
     {"ev_maximum_discharge_power": -5.0},
     {"ev_maximum_discharge_power": HUGE},
+    {"ev_minimum_discharge_power": 2_000.0, "ev_maximum_discharge_power": 1_500.0},
+    {
+        "ev_minimum_charge_power": 500.0,
+        "ev_minimum_charge_power_l2": 1_000.0,
+        "ev_maximum_charge_power": 3_000.0,
+        "ev_maximum_charge_power_l2": 500.0,
+    },
 ]
 
 
@@ -122,9 +134,58 @@ def saying(bench: AcBench, changes: dict[str, float]) -> Any:
 
 
 @pytest.mark.parametrize("changes", SENSELESS, ids=str)
-def test_a_limit_that_makes_no_sense_widens_nothing_and_ends_no_session(changes: dict[str, float]) -> None:
+@pytest.mark.parametrize("mode", [SCHEDULED, DYNAMIC])
+def test_a_limit_that_makes_no_sense_ends_the_session_energy_first(mode: int, changes: dict[str, float]) -> None:
+    bench = looping(mode)
+    assert ask(bench).response_code is ResponseCode.OK
+    before = len(bench.commands)
+    assert saying(bench, changes).response_code is ResponseCode.FAILED_WrongChargeParameter
+    assert [type(command) for command in bench.commands[before:]] == [EnergyStop, SessionEnded]
+    assert bench.state == "Ended"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ev_maximum_charge_power": 0.0, "ev_minimum_charge_power": 1_380.0},
+        {"ev_maximum_discharge_power": 0.0, "ev_minimum_discharge_power": 100.0},
+        {"ev_maximum_charge_power": 300e3, "ev_minimum_charge_power": 100.0},
+        {"ev_maximum_discharge_power": 3e7},
+        {"ev_maximum_charge_power": 3_680.0, "ev_maximum_charge_power_l2": 0.0, "ev_maximum_charge_power_l3": 0.0,
+         "ev_minimum_charge_power": 1_380.0, "ev_minimum_charge_power_l2": 1_000.0},
+        {"ev_present_active_power": -5_000.0},
+        {"ev_minimum_energy_request": 9e4, "ev_target_energy_request": -9e4},
+    ],
+    ids=str,
+)
+def test_what_cars_mean_well_is_served(changes: dict[str, float]) -> None:
+    """Nothing now is 0, what is too much is bounded, present powers and energies are signed."""
     bench = looping()
-    shrunk = {"ev_maximum_charge_power": 3_000.0, "ev_maximum_discharge_power": 1_000.0}
+    assert saying(bench, changes).response_code is ResponseCode.OK
+    limits = last(bench).limits
+    assert limits.min_charge_w.total_w <= limits.max_charge_w.total_w <= 11_040.0
+
+
+def test_a_minimum_alone_is_held_against_the_maximum_that_holds_and_a_maximum_alone_against_none() -> None:
+    bench = looping(SCHEDULED)
+    memory = bench.session._data.ac
+    assert memory.limits is not None
+    memory.limits = replace(memory.limits, min_charge_w=PhasePower(2_000.0))
+    assert ask(bench, ev_maximum_charge_power=1_500.0).response_code is ResponseCode.OK
+    assert last(bench).limits.min_charge_w.total_w <= 1_500.0
+    assert ask(bench, ev_minimum_charge_power=1_600.0).response_code is ResponseCode.FAILED_WrongChargeParameter
+
+
+def test_negative_discharge_limits_in_the_loop_are_a_quirk_that_is_configured() -> None:
+    bench = looping(config=replace(AcBench().config, accept_negative_discharge_limits=True))
+    assert ask(bench, ev_maximum_discharge_power=-1_000.0).response_code is ResponseCode.OK
+    assert last(bench).limits.max_discharge_w == PhasePower(1_000.0)
+
+
+@pytest.mark.parametrize("changes", SENSELESS, ids=str)
+def test_where_it_is_accepted_a_limit_that_makes_no_sense_widens_nothing(changes: dict[str, float]) -> None:
+    bench = looping(config=LENIENT)
+    shrunk = {"ev_maximum_charge_power": 4_000.0, "ev_maximum_discharge_power": 1_500.0}
     saying(bench, shrunk)
     before = last(bench).limits
     assert saying(bench, shrunk | changes).response_code is ResponseCode.OK
@@ -134,15 +195,6 @@ def test_a_limit_that_makes_no_sense_widens_nothing_and_ends_no_session(changes:
     assert after.max_discharge_w is not None
     assert before.max_discharge_w is not None
     assert after.max_discharge_w.total_w <= before.max_discharge_w.total_w
-
-
-@pytest.mark.parametrize("changes", SENSELESS, ids=str)
-def test_a_limit_that_makes_no_sense_is_refused_where_deviations_are(changes: dict[str, float]) -> None:
-    bench = AcBench(replace(AcBench().config, refuse_deviations=True), service=AC_BPT, control_mode=DYNAMIC)
-    bench.to("ChargeLoop")
-    bench.set(ac_present=PRESENT)
-    assert ask(bench).response_code is ResponseCode.OK
-    assert saying(bench, changes).response_code is ResponseCode.FAILED_WrongChargeParameter
 
 
 def test_scheduled_limits_that_are_left_out_keep_their_last_value() -> None:
@@ -278,7 +330,7 @@ _numbers = st.builds(RationalNumber, st.integers(-128, 127), st.integers(-32768,
 def test_whatever_the_ev_says_no_target_leaves_the_ratings(
     data: st.DataObject, combination: tuple[int, int], target: PhasePower
 ) -> None:
-    bench = looping(*combination, target_w=target)
+    bench = looping(*combination, config=LENIENT, target_w=target)
     mode = loop_mode(bench.control_mode, bench.bidirectional)
     for entry in type(mode).FIELDS:
         if entry.type is RationalNumber and (entry.low or data.draw(st.booleans())):

@@ -25,8 +25,11 @@ from tests.secc.ev import DC, DC_BPT, DYNAMIC, SCHEDULED, SNAPSHOT, Bench, loop,
 KINDS = [(service, mode) for service in (DC, DC_BPT) for mode in (SCHEDULED, DYNAMIC)]
 
 
-def looping(service: int = DC_BPT, mode: int = SCHEDULED) -> Bench:
-    return Bench(service=service, control_mode=mode).to("ChargeLoop")
+LENIENT = SeccConfig(accept_senseless_loop_limits=True)
+
+
+def looping(service: int = DC_BPT, mode: int = SCHEDULED, config: SeccConfig | None = None) -> Bench:
+    return Bench(config or SeccConfig(), service=service, control_mode=mode).to("ChargeLoop")
 
 
 def update(bench: Bench, **changes: float) -> c.LoopUpdate:
@@ -74,7 +77,7 @@ def test_limits_of_the_ev_are_refreshed_and_bound_its_own_target() -> None:
     bench = looping()
     assert update(bench, ev_maximum_charge_current=20.0, ev_target_current=100.0).target_current_a == 20
     assert update(bench, ev_target_current=100.0).limits.max_charge_current_a == 20
-    assert update(bench, ev_maximum_charge_current=-3.0, ev_target_current=100.0).target_current_a == 0
+    assert update(bench, ev_maximum_charge_current=0.0, ev_target_current=100.0).target_current_a == 0
 
 
 HUGE = 1e30
@@ -92,9 +95,9 @@ SENSELESS: list[dict[str, float]] = [
 ]
 
 
-def saying(changes: dict[str, float], **others: float) -> Any:
+def saying(changes: dict[str, float], mode: int = SCHEDULED, **others: float) -> Any:
     """A loop request with these limits; HUGE is the largest number that the schema can say."""
-    request = loop(**{name: value for name, value in {**others, **changes}.items() if value != HUGE})
+    request = loop(mode, **{name: value for name, value in {**others, **changes}.items() if value != HUGE})
     for name, number in changes.items():
         if number == HUGE:
             setattr(request.cl_req_control_mode, name, RationalNumber(127, 32767))
@@ -102,9 +105,54 @@ def saying(changes: dict[str, float], **others: float) -> Any:
 
 
 @pytest.mark.parametrize("changes", SENSELESS, ids=str)
-def test_a_limit_that_makes_no_sense_widens_nothing_and_ends_no_session(changes: dict[str, float]) -> None:
-    """protocol.md D.7"""
+@pytest.mark.parametrize("mode", [SCHEDULED, DYNAMIC])
+def test_a_limit_that_makes_no_sense_ends_the_session_energy_first(mode: int, changes: dict[str, float]) -> None:
+    """protocol.md B.5 and F.2 case 41, in the loop too."""
+    bench = looping(mode=mode)
+    assert bench.say(loop(mode)).response_code is ResponseCode.OK
+    reply = bench.ask(saying(changes, mode=mode))
+    answer: Any = reply.response
+    assert answer.response_code is ResponseCode.FAILED_WrongChargeParameter
+    assert [type(command) for command in reply.commands] == [c.EnergyStop, c.SessionEnded]
+    assert bench.state == "Ended"
+
+
+HARMLESS: list[dict[str, float]] = [
+    {"ev_maximum_charge_power": 0.0, "ev_minimum_charge_power": 1_000.0},
+    {"ev_maximum_charge_power": 500.0},  # tapers below the minimum of ChargeParameterDiscovery
+    {"ev_maximum_charge_current": 0.0},
+    {"ev_maximum_discharge_power": 0.0, "ev_minimum_discharge_power": 100.0},
+    {"ev_maximum_discharge_power": 300e3, "ev_minimum_discharge_power": 300e3},
+    {"ev_maximum_charge_power": 3e7, "ev_maximum_charge_current": 3e7},
+    {"ev_maximum_voltage": 0.0, "ev_minimum_voltage": 0.0},
+    {"ev_maximum_voltage": 0.0, "ev_minimum_voltage": 200.0},
+    {"ev_target_current": -500.0},
+    {"ev_target_current": 500.0, "ev_target_voltage": -5.0},
+    {"ev_target_energy_request": -1e4, "ev_maximum_energy_request": -2e4, "ev_minimum_energy_request": 1e4},
+]
+
+
+@pytest.mark.parametrize("changes", HARMLESS, ids=str)
+def test_what_cars_mean_well_is_served(changes: dict[str, float]) -> None:
+    """Nothing now is 0, what is too much is bounded, targets are clamped, energies are signed."""
     bench = looping()
+    memory = bench.session._data.dc
+    assert memory.limits is not None
+    memory.limits = replace(memory.limits, min_charge_power_w=1_000.0)
+    seen = update(bench, **changes).limits
+    assert seen.min_charge_power_w <= seen.max_charge_power_w <= 80_000.0
+    assert (seen.min_voltage_v, seen.max_voltage_v) == (250.0, 450.0)
+
+
+def test_a_minimum_alone_is_held_against_the_maximum_that_holds() -> None:
+    bench = looping()
+    update(bench, ev_maximum_charge_power=8_000.0)
+    assert bench.say(loop(ev_minimum_charge_power=9_000.0)).response_code is ResponseCode.FAILED_WrongChargeParameter
+
+
+@pytest.mark.parametrize("changes", SENSELESS, ids=str)
+def test_where_it_is_accepted_a_limit_that_makes_no_sense_widens_nothing(changes: dict[str, float]) -> None:
+    bench = looping(config=LENIENT)
     shrunk = {
         "ev_maximum_charge_current": 20.0,
         "ev_maximum_charge_power": 8_000.0,
@@ -123,23 +171,19 @@ def test_a_limit_that_makes_no_sense_widens_nothing_and_ends_no_session(changes:
     assert after.min_charge_power_w <= after.max_charge_power_w
 
 
-def test_a_maximum_below_the_minimum_is_what_a_full_battery_says() -> None:
-    seen = update(looping(), ev_minimum_charge_power=1_000.0, ev_maximum_charge_power=500.0).limits
+def test_where_it_is_accepted_a_minimum_follows_its_maximum_down() -> None:
+    bench = looping(config=LENIENT)
+    seen = update(bench, ev_minimum_charge_power=1_000.0, ev_maximum_charge_power=500.0).limits
     assert (seen.min_charge_power_w, seen.max_charge_power_w) == (500.0, 500.0)
+    assert update(bench, ev_maximum_charge_current=-3.0, ev_target_current=100.0).target_current_a == 0
 
 
-@pytest.mark.parametrize("changes", SENSELESS, ids=str)
-def test_a_limit_that_makes_no_sense_is_refused_where_deviations_are(changes: dict[str, float]) -> None:
-    bench = Bench(SeccConfig(refuse_deviations=True)).to("ChargeLoop")
-    assert bench.say(loop()).response_code is ResponseCode.OK
-    assert bench.say(saying(changes)).response_code is ResponseCode.FAILED_WrongChargeParameter
-
-
-@pytest.mark.parametrize(("accepted", "target_a"), [(True, -40.0), (False, 0.0)])
-def test_negative_discharge_limits_in_the_loop_are_a_quirk_that_is_configured(accepted: bool, target_a: float) -> None:
-    bench = Bench(SeccConfig(accept_negative_discharge_limits=accepted)).to("ChargeLoop")
+def test_negative_discharge_limits_in_the_loop_are_a_quirk_that_is_configured() -> None:
+    bench = Bench(SeccConfig(accept_negative_discharge_limits=True)).to("ChargeLoop")
     seen = update(bench, ev_maximum_discharge_current=-40.0, ev_target_current=-100.0)
-    assert (seen.limits.max_discharge_current_a, seen.target_current_a) == (-target_a, target_a)
+    assert (seen.limits.max_discharge_current_a, seen.target_current_a) == (40.0, -40.0)
+    inverted = loop(ev_minimum_discharge_power=-2_000.0, ev_maximum_discharge_power=-1_000.0)
+    assert bench.say(inverted).response_code is ResponseCode.FAILED_WrongChargeParameter
 
 
 def test_dynamic_loop_carries_needs_and_no_target() -> None:

@@ -1,8 +1,8 @@
 """AC_ChargeLoop: the vehicle's own converter makes the power; it is told how much, many times a minute.
 
 The answer's variant mirrors the request's. A target is signed, minus discharges, and never leaves what
-ChargeParameterDiscovery said or what the EV can do [V2G20-2654]. Limits of the EV that make no sense widen nothing, as
-in the loop of DC.
+ChargeParameterDiscovery said or what the EV can do [V2G20-2654]. Limits of the EV that make no sense
+are refused; `loop_limits` says which do not.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from evse_controller.secc.iso20.data import SentSlot
 from evse_controller.secc.iso20.dynamic import tell_wishes
 from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.loop import loop_meter_info, looped
+from evse_controller.secc.iso20.loop_limits import ac_fault
 from evse_controller.secc.iso20.needs import loop_needs, percent
 from evse_controller.secc.iso20.profile import watch
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
@@ -66,7 +67,9 @@ def charge_loop(turn: Turn, request: ac.AC_ChargeLoopReq) -> Answer:
         return code
     assert memory.negotiated is not None
     negative = turn.config.accept_negative_discharge_limits
-    if turn.config.refuse_deviations and (fault := _senseless(mode, negative)) is not None:
+    accepted = turn.config.accept_senseless_loop_limits
+    fault = None if accepted else ac_fault(memory.limits or memory.negotiated, mode, negative)
+    if fault is not None:
         return Refused(ResponseCode.FAILED_WrongChargeParameter, fault)
     memory.limits = _refreshed(memory.negotiated, memory.limits, mode, negative)
     soc = None if request.display_parameters is None else percent(request.display_parameters.present_soc)
@@ -138,25 +141,6 @@ def _refreshed(
         negative_discharge,
     )
     return EvAcLimits(most, least, most_out, at_most(least_out, most_out))
-
-
-def _senseless(mode: ReqMode, negative_discharge: bool) -> str | None:
-    """The first limit of this request that makes no sense, None if all do."""
-    for way in ("charge", "discharge"):
-        found = []
-        for which in ("minimum", "maximum"):
-            l1, l2, l3 = (getattr(mode, name, None) for name in _names(f"ev_{which}_{way}_power"))
-            if l1 is None:
-                continue
-            power = stated(l1, l2, l3)
-            if not physical(power):
-                return f"{which} {way} power is no physical value"
-            if min(parts(power)) < 0 and not (negative_discharge and way == "discharge"):
-                return f"{which} {way} power is negative: {parts(power)} W"
-            found.append(abs(power.total_w))
-        if len(found) == 2 and found[0] > found[1]:
-            return f"inverted {way} power: minimum {found[0]:g}, maximum {found[1]:g} W"
-    return None
 
 
 def _told(turn: Turn, present: AcPresent) -> ResMode:

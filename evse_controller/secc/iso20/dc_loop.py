@@ -2,12 +2,7 @@
 
 The answer's variant mirrors the request's. Limits are what holds now, never above ChargeParameterDiscovery
 [V2G20-2654], so that they can shrink in one loop and recover in a later one. Targets above a limit are clamped
-[V2G20-2188].
-
-A limit of the EV that makes no sense is refused in ChargeParameterDiscovery; in the loop it widens nothing: a number
-that is none keeps the last one, a negative one is zero, a minimum never stands above its maximum. One bad value is no
-reason to end a session that runs, and some EVs let their maxima fall below their minima as the battery fills. Who wants
-them refused (`refuse_deviations`) gets FAILED_WrongChargeParameter.
+[V2G20-2188]. Limits of the EV that make no sense are refused; `loop_limits` says which do not.
 """
 
 from __future__ import annotations
@@ -19,11 +14,11 @@ from evse_controller.messages.generated.common_types import RationalNumber, Resp
 from evse_controller.messages.rational import rational_down, rational_nearest, rational_up, rational_value
 from evse_controller.model.commands import ControlMode, EvDcLimits, LoopUpdate
 from evse_controller.secc.iso20.data import RatedDc
-from evse_controller.secc.iso20.dc_parameters import ABSURD
 from evse_controller.secc.iso20.dc_steps import NO_VOLTAGE, clamp_voltage
 from evse_controller.secc.iso20.dynamic import tell_wishes
 from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.loop import loop_meter_info, looped
+from evse_controller.secc.iso20.loop_limits import ABSURD, dc_fault
 from evse_controller.secc.iso20.needs import loop_needs, percent
 from evse_controller.secc.iso20.profile import watch
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
@@ -63,7 +58,8 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
     assert memory.rated is not None
     assert memory.negotiated is not None
     negative = turn.config.accept_negative_discharge_limits
-    if turn.config.refuse_deviations and (fault := _senseless(memory.limits, mode, negative)) is not None:
+    fault = None if turn.config.accept_senseless_loop_limits else dc_fault(memory.limits, mode, negative)
+    if fault is not None:
         return Refused(ResponseCode.FAILED_WrongChargeParameter, fault)
     memory.limits = _within(memory.negotiated, memory.limits, _refreshed(memory.limits, mode, negative))
     turn.do(_update(turn, request, memory.limits))
@@ -154,27 +150,6 @@ def _refreshed(known: EvDcLimits, mode: ReqMode, negative_discharge: bool) -> Ev
 
 def _physical(number: RationalNumber) -> bool:
     return abs(rational_value(number)) <= ABSURD
-
-
-def _senseless(known: EvDcLimits, mode: ReqMode, negative_discharge: bool) -> str | None:
-    """The first limit of this request that makes no sense, None if all do."""
-    names = [name for name in mode.__slots__ if name.startswith(("ev_maximum", "ev_minimum")) and "energy" not in name]
-    for name in names:
-        number = getattr(mode, name)
-        if number is not None and not _physical(number):
-            return f"{name} is no physical value"
-        sign = negative_discharge and "discharge" in name
-        if number is not None and not sign and rational_value(number) < 0:
-            return f"{name} is negative: {rational_value(number):g}"
-    new = _refreshed(known, mode, negative_discharge)
-    for what, low, high in (
-        ("voltage", new.min_voltage_v, new.max_voltage_v),
-        ("charge power", new.min_charge_power_w, new.max_charge_power_w),
-        ("discharge power", new.min_discharge_power_w, new.max_discharge_power_w),
-    ):
-        if low is not None and high is not None and low > high:
-            return f"inverted {what}: minimum {low:g}, maximum {high:g}"
-    return None
 
 
 def _within(negotiated: EvDcLimits, known: EvDcLimits, limits: EvDcLimits) -> EvDcLimits:

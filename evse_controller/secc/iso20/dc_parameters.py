@@ -10,12 +10,10 @@ from evse_controller.messages.rational import rational_down, rational_up, ration
 from evse_controller.model.commands import EvDcLimits, LimitsNegotiated
 from evse_controller.model.snapshot import DcRatings
 from evse_controller.secc.iso20.data import RatedDc
+from evse_controller.secc.iso20.loop_limits import ABSURD
 from evse_controller.secc.iso20.needs import percent
 from evse_controller.secc.iso20.pause import gone_on
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
-
-# Beyond any physical charger: a number like this is a placeholder for "no number".
-ABSURD = 1e9
 
 
 def charge_parameter_discovery(turn: Turn, request: dc.DC_ChargeParameterDiscoveryReq) -> Answer:
