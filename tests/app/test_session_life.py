@@ -1,47 +1,23 @@
-"""The outlet joins what sessions live by: pause through a restart, driver's wishes, the meter's confirmation, plans."""
+"""The outlet joins what sessions live by: pause through a restart, the meter's confirmation, plans."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evse_controller.app import rpc, rpc_session
 from evse_controller.energy.renegotiation import Renegotiation
 from evse_controller.model.commands import ControlMode
-from evse_controller.model.snapshot import DriverWishes, Notification
-from evse_controller.net.control import Caller, RpcError
+from evse_controller.model.snapshot import Notification
+from evse_controller.net.control import RpcError
 from evse_controller.site import Direction
 from evse_controller.store import Journal
 from hil.evcc import EvccConfig
 from hil.evcc.config import AC_PROTOCOLS, SERVICE_AC_BPT
 from hil.virtual import BenchSettings, VirtualBench, plant_of
-
-START_S = BenchSettings().start_utc_s
-DYNAMIC = EvccConfig(control_mode=ControlMode.DYNAMIC, departure_utc_s=START_S + 8 * 3600, services=(6,))
-ME = Caller(1, 0)
-
-
-@pytest.fixture
-def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[VirtualBench]:
-    vehicle, config, speed = getattr(request, "param", (DYNAMIC, "", 1.0))
-    with VirtualBench(tmp_path, vehicle, BenchSettings(speed=speed, plant=plant_of(0.4), config=config)) as made:
-        yield made
-        made.check()
-
-
-def charging(house: VirtualBench) -> None:
-    outlet = house.outlet
-    house.until(lambda: outlet.station.status().phase == "energy" and abs(house.samples[-1].power_w) > 2_000, 40.0)
-
-
-def call(house: VirtualBench, method: str, **params: object) -> dict[str, object]:
-    answer = rpc.methods(house.outlet, 0.0)[method](params, ME)
-    assert isinstance(answer, dict)
-    return answer
+from tests.app.house import DYNAMIC, START_S, call, charging
 
 
 def asleep(house: VirtualBench) -> str:
@@ -207,35 +183,6 @@ def test_an_ac_outlet_runs_a_session_whose_energy_the_meter_counts(tmp_path: Pat
         house.check()
 
 
-MODE_2 = (replace(DYNAMIC, mobility_needs_mode=2), "[services]\nmobility_needs_modes = [1, 2]\n", 1.0)
-
-
-@pytest.mark.parametrize("house", [MODE_2], indirect=True)
-def test_what_the_driver_says_reaches_the_car_until_the_plug_is_out(house: VirtualBench) -> None:
-    leaves_s = house.outlet.world.utc_s() + 5 * 3600
-    told = call(house, "driver.set", departure=leaves_s, target_soc=77)
-    assert told["heard"] is True
-    call(house, "driver.set", minimum_soc=33)
-    wishes = DriverWishes(leaves_s, 77, 33)
-    house.arrive()
-    charging(house)
-    assert house.outlet.snapshot().driver == wishes
-    answers = [a.message for a in house.answers if type(a.message).__name__ == "DC_ChargeLoopRes"]
-    mode = answers[-1].cl_res_control_mode  # type: ignore[union-attr]
-    assert (mode.target_soc, mode.minimum_soc) == (77, 33)
-    house.evcc.request_stop("done")
-    house.until(lambda: house.evcc.finished, 40.0)
-    assert house.outlet.driver == wishes
-    house.plant.inlet.unplug()
-    house.run(0.5)
-    assert house.outlet.driver is None
-
-
-def test_nobody_hears_the_driver_where_the_cars_speak_for_themselves(house: VirtualBench) -> None:
-    assert call(house, "driver.set", target_soc=80)["heard"] is False
-    assert call(house, "driver.clear") == dict.fromkeys(("departure_utc_s", "target_soc", "minimum_soc"))
-
-
 CONFIRMING = (replace(DYNAMIC, loop_period_s=0.45), "[session]\nconfirm_meter_every_s = 60\n", 1.0)
 
 
@@ -308,56 +255,6 @@ def test_a_session_asked_for_another_service_goes_on_without_unplugging(house: V
     house.until(lambda: told(house, "ServiceReleased") == 1, 30.0)
     charging(house)
     assert len(house.outlet.journal.sessions()) == 1
-
-
-NOW_S = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
-
-
-@pytest.mark.parametrize(
-    ("said", "departs_s"),
-    [
-        ("22:14Z", NOW_S + 40),
-        ("22:13Z", NOW_S - 20 + 86_400),
-        ("07:30Z", NOW_S + 9 * 3600 + 16 * 60 + 40),
-        ("2023-11-15T07:30:00+02:00", NOW_S + 7 * 3600 + 16 * 60 + 40),
-        (NOW_S + 60, NOW_S + 60),
-    ],
-)
-def test_a_departure_is_the_next_time_of_that_day(said: object, departs_s: float) -> None:
-    assert rpc_session.departure_s(said, NOW_S) == departs_s
-
-
-def test_a_departure_without_zone_is_of_the_chargers_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
-    try:
-        monkeypatch.setenv("TZ", "Europe/Berlin")
-        time.tzset()
-        assert rpc_session.departure_s("23:14", NOW_S) == NOW_S + 40
-        assert rpc_session.departure_s("23:13", NOW_S) == NOW_S - 20 + 86_400
-        night_s = 1_711_836_000.0  # 30 March 2024, 23:00 in Berlin: an hour is missing until seven
-        assert rpc_session.departure_s("07:00", night_s) == night_s + 7 * 3600
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-
-
-@pytest.mark.parametrize(
-    "said", ["7 o'clock", "25:00", "2023-11-15T07:30:00", NOW_S - 1, NOW_S + 15 * 86_400, True, []]
-)
-def test_a_departure_that_cannot_be_is_refused(said: object) -> None:
-    with pytest.raises(RpcError, match="departure must"):
-        rpc_session.departure_s(said, NOW_S)
-
-
-@pytest.mark.parametrize(
-    "params",
-    [{}, {"target_soc": 101}, {"target_soc": 50, "minimum_soc": 60}, {"minimum_soc": True}, {"target_soc": 50.5}],
-)
-def test_wishes_that_cannot_be_are_refused(house: VirtualBench, params: dict[str, object]) -> None:
-    with pytest.raises(RpcError):
-        call(house, "driver.set", **params)
-    assert house.outlet.driver is None
 
 
 def test_a_better_plan_is_asked_for_once(house: VirtualBench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from evse_controller.model.commands import (
     AcLoopUpdate,
     ControlMode,
+    EndKind,
     EnergyStart,
     LimitsNegotiated,
     ScheduleRequested,
     ServiceSelected,
+    SessionEnded,
     SessionOpened,
 )
 from evse_controller.model.fault import Fault
@@ -29,6 +31,7 @@ AC_BPT = ServiceSelected(5, 1, ControlMode.DYNAMIC, True, 1, ac=True)
 AC_SCHEDULED = replace(AC_BPT, control_mode=ControlMode.SCHEDULED)
 AC_LIMITS = LimitsNegotiated(AC_EV, None)
 START = EnergyStart(None)
+CLOSED_TCP = SessionEnded(EndKind.EV_CLOSED, "tcp")
 LOOP = AcLoopUpdate(PhasePower(0.0), AC_EV, None, 50.0)
 CONFIG = AcStationConfig(
     evseid="E",

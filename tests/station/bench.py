@@ -7,11 +7,14 @@ from dataclasses import replace
 from evse_controller.model.commands import (
     CableCheckRequested,
     ControlMode,
+    EndKind,
     EnergyStart,
     LimitsNegotiated,
+    LoopUpdate,
     PreChargeRequested,
     ScheduleRequested,
     ServiceSelected,
+    SessionEnded,
     SessionOpened,
 )
 from evse_controller.model.fault import Fault
@@ -26,6 +29,8 @@ from tests.station.fakes import Face, FakeDevices
 OPENED = SessionOpened("00", "EV", "-20")
 BPT = ServiceSelected(6, 1, ControlMode.DYNAMIC, True, 1)
 LIMITS = LimitsNegotiated(EV, None)
+LOOP = LoopUpdate(400.0, 450.0, 20.0, EV, None, None)
+PAUSED = SessionEnded(EndKind.PAUSED, "pause")
 
 
 class Bench:

@@ -12,7 +12,6 @@ from pathlib import Path
 from lxml import etree
 
 from evse_controller.exi.generator.model import (
-    UNBOUNDED,
     XS,
     Attribute,
     Complex,
@@ -26,6 +25,7 @@ from evse_controller.exi.generator.model import (
     refused,
 )
 from evse_controller.exi.generator.naming import check_values
+from evse_controller.exi.generator.nodes import bounds_of, check_attributes, local, number, resolve, same
 
 
 class SchemaFolder:
@@ -101,15 +101,15 @@ class SchemaSet:
 
     def _collect(self, root: etree._Element, namespace: str) -> None:
         for node in root:
-            tag = _local(node)
+            tag = local(node)
             name = QName(node.get("name", ""), namespace)
             if tag in ("element", "complexType", "simpleType"):
                 first = self._declared.setdefault((tag == "element", name), node)
-                if not _same(first, node):
+                if not same(first, node):
                     there = f"{first.getroottree().docinfo.URL}:{first.sourceline}"
                     raise refused(node, f"xs:{tag} {name.local} is declared otherwise at {there}")
             if tag == "element":
-                _check_attributes(node)
+                check_attributes(node)
                 self.elements[name] = self._element(node, is_global=True)
             elif tag == "complexType":
                 self._complex[name] = node
@@ -142,11 +142,11 @@ class SchemaSet:
         head = node.get("substitutionGroup")
         element = Element(
             QName(str(node.get("name")), uri),
-            _resolve(node, type_name) if type_name else None,
+            resolve(node, type_name) if type_name else None,
             node,
             is_global,
             node.get("abstract") in ("true", "1"),
-            _resolve(node, head) if head else None,
+            resolve(node, head) if head else None,
         )
         self._elements_of[node] = element
         return element
@@ -225,28 +225,28 @@ class SchemaSet:
         if node in self._resolving:
             raise refused(node, f"simple type {name.local} restricts itself")
         self._resolving.append(node)
-        base = self._simple_of(restriction, _resolve(node, str(restriction.get("base"))))
+        base = self._simple_of(restriction, resolve(node, str(restriction.get("base"))))
         self._resolving.pop()
         low, high, least, most = base.low, base.high, base.min_length, base.max_length
         values: list[str] = []
         for facet in restriction:
-            tag, value = _local(facet), str(facet.get("value"))
+            tag, value = local(facet), str(facet.get("value"))
             if tag == "enumeration":
                 values.append(value)
             elif tag == "minInclusive":
-                low = _number(facet)
+                low = number(facet)
             elif tag == "maxInclusive":
-                high = _number(facet)
+                high = number(facet)
             elif tag == "minExclusive":
-                low = _number(facet) + 1
+                low = number(facet) + 1
             elif tag == "maxExclusive":
-                high = _number(facet) - 1
+                high = number(facet) - 1
             elif tag == "length":
-                least = most = _number(facet)
+                least = most = number(facet)
             elif tag == "minLength":
-                least = _number(facet)
+                least = number(facet)
             elif tag == "maxLength":
-                most = _number(facet)
+                most = number(facet)
             elif tag not in ("annotation", "whiteSpace"):
                 raise refused(facet, f"simple type {name.local}: facet {tag} is not supported")
         if least < 0 or (most is not None and most < least) or (low is not None and high is not None and high < low):
@@ -282,7 +282,7 @@ class SchemaSet:
             extension = content.find(f"{{{XS}}}extension")
             if extension is None:
                 raise refused(content, f"complex type {name.local}: only extensions are supported")
-            base = _resolve(node, str(extension.get("base")))
+            base = resolve(node, str(extension.get("base")))
             if base in self._complex:
                 parent = self.complex(base)
                 attributes += parent.attributes
@@ -294,7 +294,7 @@ class SchemaSet:
                 simple = self._simple_of(extension, base)
             body = extension
         for child in body:
-            tag = _local(child)
+            tag = local(child)
             if tag in ("sequence", "choice"):
                 parts += self._particles([child])
             elif tag == "attribute":
@@ -318,27 +318,27 @@ class SchemaSet:
         if inline is not None:
             kind = self._simple_from(inline, QName(name.local, root.get("targetNamespace", "")))
         elif node.get("type") is not None:
-            kind = self._simple_of(node, _resolve(node, str(node.get("type"))))
+            kind = self._simple_of(node, resolve(node, str(node.get("type"))))
         else:
             raise refused(node, f"attribute {name.local} has no type")
         return Attribute(name, kind, node.get("use") == "required")
 
     def _particles(self, nodes: list[etree._Element]) -> list[Particle]:
         """The particles of a group; one that may not occur at all is none."""
-        found = [self._particle(node) for node in nodes if _local(node) != "annotation"]
+        found = [self._particle(node) for node in nodes if local(node) != "annotation"]
         return [particle for particle in found if particle.high]
 
     def _particle(self, node: etree._Element) -> Particle:
-        tag = _local(node)
-        bounds = _bounds(node)
+        tag = local(node)
+        bounds = bounds_of(node)
         if tag == "element":
-            _check_attributes(node)
+            check_attributes(node)
             ref = node.get("ref")
             if ref is None:
                 return Particle("element", *bounds, element=self._element(node, is_global=False))
-            if _resolve(node, ref) not in self.elements:
+            if resolve(node, ref) not in self.elements:
                 raise refused(node, f"element {ref} is not declared")
-            return Particle("element", *bounds, element=self.elements[_resolve(node, ref)])
+            return Particle("element", *bounds, element=self.elements[resolve(node, ref)])
         if tag == "any":
             if node.get("namespace", "##any") not in ("##any", "##other"):
                 raise refused(node, "a wildcard that lists namespaces is not supported")
@@ -346,59 +346,3 @@ class SchemaSet:
         if tag in ("sequence", "choice"):
             return Particle(tag, *bounds, children=self._particles(list(node)))
         raise refused(node, f"xs:{tag} in a content model is not supported")
-
-
-_OF_ELEMENT = {
-    *("abstract", "block", "default", "final", "fixed", "form", "id", "maxOccurs", "minOccurs", "name", "nillable"),
-    *("ref", "substitutionGroup", "type"),
-}
-
-
-def _check_attributes(node: etree._Element) -> None:
-    unknown = sorted(str(key) for key in node.attrib if key not in _OF_ELEMENT and not str(key).startswith("{"))
-    if unknown:
-        raise refused(node, f"xs:element has no attribute {', '.join(unknown)}")
-
-
-def _local(node: etree._Element) -> str:
-    return etree.QName(node).localname
-
-
-def _bounds(node: etree._Element) -> tuple[int, int]:
-    low, high = node.get("minOccurs", "1"), node.get("maxOccurs", "1")
-    if not low.isdecimal() or not (high == "unbounded" or (high.isdecimal() and int(high) >= int(low))):
-        raise refused(node, f"bounds {low} to {high} are not supported")
-    return int(low), UNBOUNDED if high == "unbounded" else int(high)
-
-
-def _same(one: etree._Element, other: etree._Element) -> bool:
-    """Whether two declarations say the same, whatever their prefixes and annotations."""
-    if one is other:
-        return True
-
-    def said(node: etree._Element) -> dict[str, object]:
-        names = {key: _resolve(node, str(node.get(key))) for key in ("type", "ref", "base", "substitutionGroup")
-                 if node.get(key) is not None}
-        return {**{str(key): str(value) for key, value in node.items()}, **names}
-
-    parts = [[child for child in node if _local(child) != "annotation"] for node in (one, other)]
-    forms = [
-        [node.getroottree().getroot().get(key, "unqualified") for key in ("elementFormDefault", "attributeFormDefault")]
-        for node in (one, other)
-    ]
-    return (
-        one.tag == other.tag and said(one) == said(other) and forms[0] == forms[1]
-        and len(parts[0]) == len(parts[1]) and all(map(_same, *parts))
-    )
-
-
-def _number(facet: etree._Element) -> int:
-    try:
-        return int(str(facet.get("value")))
-    except ValueError:
-        raise refused(facet, f"facet {_local(facet)} with value {facet.get('value')!r} is not supported") from None
-
-
-def _resolve(node: etree._Element, text: str) -> QName:
-    prefix, _, local = text.rpartition(":")
-    return QName(local, node.nsmap.get(prefix or None) or "")

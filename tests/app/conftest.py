@@ -1,0 +1,19 @@
+"""The house that tests of this room live in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.virtual import BenchSettings, VirtualBench, plant_of
+from tests.app.house import DYNAMIC
+
+
+@pytest.fixture
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[VirtualBench]:
+    vehicle, config, speed = getattr(request, "param", (DYNAMIC, "", 1.0))
+    with VirtualBench(tmp_path, vehicle, BenchSettings(speed=speed, plant=plant_of(0.4), config=config)) as made:
+        yield made
+        made.check()
