@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from evse_controller.cli.documents import LARGEST, PCAPNG, Unreadable, binary, framed, frames, is_framed, schema_named
+from evse_controller.cli.documents import LARGEST, PCAPNG, Unreadable, binary, frames, is_framed, schema_named
 from evse_controller.cli.render import printable
 from evse_controller.exi.errors import ExiError
 from evse_controller.messages.base import Schema
@@ -73,8 +73,9 @@ def _routed(payload_type: int, payload: bytes, strict: bool) -> dict[str, Any]:
 
     if payload_type in _SDP:
         from evse_controller.cli.capture import sdp_item
+        from evse_controller.secc.v2gtp import encode_frame
 
-        return sdp_item(framed(payload_type, payload))
+        return sdp_item(encode_frame(payload_type, payload))
     beside = {"payload_type": f"0x{payload_type:04X}"}
     try:
         schema = schema_of_payload(payload_type, payload)

@@ -148,8 +148,3 @@ def frames(data: bytes) -> Iterator[Frame]:
             return
         yield Frame(at, payload_type, data[begin : begin + length])
         at = begin + length
-
-
-def framed(payload_type: int, payload: bytes) -> bytes:
-    """The payload with its V2GTP header."""
-    return _FRAME.pack(_MAGIC, payload_type, len(payload)) + payload

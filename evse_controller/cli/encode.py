@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from evse_controller.cli.decode import BESIDE
-from evse_controller.cli.documents import Unreadable, framed, given, schema_named
+from evse_controller.cli.documents import Unreadable, given, schema_named
 from evse_controller.cli.render import printable
 from evse_controller.exi.errors import ExiError
 from evse_controller.messages.base import Schema
@@ -92,9 +92,10 @@ def _encoded(args: argparse.Namespace, item: dict[str, Any]) -> tuple[Schema, st
     if not args.frame:
         return schema, element, None, data
     from evse_controller.messages.routing import payload_type_of
+    from evse_controller.secc.v2gtp import encode_frame
 
     payload_type = _payload_type(item) or payload_type_of(schema)
-    return schema, element, payload_type, framed(payload_type, data)
+    return schema, element, payload_type, encode_frame(payload_type, data)
 
 
 def _fragment(

@@ -56,8 +56,7 @@ def encode(message: Message) -> bytes:
     module = coders(schema) if schema else None
     if schema is None or module is None or cls not in module.ROOT_ENCODERS:
         problem = ExiError(f"{cls.__name__} is the class of no element that a document may begin with")
-        problem.schema = schema.name if schema else ""
-        raise problem
+        raise fault(schema, problem) if schema else problem
     compiled = compiled_coders(schema)
     if compiled is not None and (document := compiled.encode(message)) is not None:
         return document
@@ -65,12 +64,8 @@ def encode(message: Message) -> bytes:
     try:
         x = encoder((0x100 | HEADER) << module.DOCUMENT_BITS | code, message)
     except ExiError as error:
-        located = within(error, message.ELEMENT)
-        located.schema = schema.name
-        raise located from None
-    bits = x.bit_length() - 1
-    x = (x ^ 1 << bits) << (-bits % 8)
-    return x.to_bytes((bits + 7) // 8, "big")
+        raise fault(schema, within(error, message.ELEMENT)) from None
+    return whole_octets(x)
 
 
 def decode(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT, strict: bool = False) -> Message:
@@ -84,10 +79,7 @@ def decode(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT, strict: bool
     that contains itself; every step of a loop takes bits from the data; the work is linear in their length, and no
     value is allocated before its length has been held against a bound.
     """
-    if len(data) > limit:
-        raise _fault(schema, ExiError(f"{len(data)} bytes where {limit} are allowed"), 0)
-    if len(data) < 2 or data[0] != HEADER:
-        raise _fault(schema, ExiError("no EXI header (0x80) with a document behind it"), 0)
+    check_header(schema, data, limit, "document")
     compiled = compiled_coders(schema)
     if compiled is not None and (clean := compiled.decode(data)) is not None:
         return clean
@@ -98,25 +90,41 @@ def decode(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT, strict: bool
     code = n >> e & (1 << module.DOCUMENT_BITS) - 1 if e >= 0 else -1
     root = module.ROOT_DECODERS.get(code)
     if root is None:
-        raise _fault(schema, ExiError(f"root element code {code} {NO_ROOT}"), 8)
+        raise fault(schema, ExiError(f"root element code {code} {NO_ROOT}"), 8)
     element, decoder = root
-    fault = None
+    deviation = None
     try:
         message, left = decoder(n, e)
         if left < 8 and not n & (1 << left) - 1:
             return message
     except ValueError as error:
-        fault = within(error, "", e)
+        deviation = within(error, "", e)
     try:
         if strict:
-            raise fault or padding(n, left)[0]
-        message, message._deviations = read_again(decoder, n, e, element, total, fault)
+            raise deviation or padding(n, left)[0]
+        message, message._deviations = read_again(decoder, n, e, element, total, deviation)
     except ExiError as error:
-        raise _fault(schema, within(error, element), total - (error.left or 0)) from None
+        raise fault(schema, within(error, element), total - (error.left or 0)) from None
     return message
 
 
-def _fault(schema: Schema, error: ExiError, offset: int) -> ExiError:
+def whole_octets(x: int) -> bytes:
+    """The bits behind the leading one of `x`, filled up with zeros."""
+    bits = x.bit_length() - 1
+    x = (x ^ 1 << bits) << (-bits % 8)
+    return x.to_bytes((bits + 7) // 8, "big")
+
+
+def check_header(schema: Schema, data: bytes, limit: int, what: str) -> None:
+    """The size, then the header: ExiError unless something may stand behind it."""
+    if len(data) > limit:
+        raise fault(schema, ExiError(f"{len(data)} bytes where {limit} are allowed"), 0)
+    if len(data) < 2 or data[0] != HEADER:
+        raise fault(schema, ExiError(f"no EXI header (0x80) with a {what} behind it"), 0)
+
+
+def fault(schema: Schema, error: ExiError, offset: int | None = None) -> ExiError:
+    """The error with the schema set and the bit at which it was met."""
     error.schema = schema.name
     error.offset = offset
     return error

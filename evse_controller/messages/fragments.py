@@ -14,7 +14,7 @@ from typing import Any
 
 from evse_controller.exi.errors import ExiError, within
 from evse_controller.messages.base import Message, Node, Schema
-from evse_controller.messages.codec import DEFAULT_LIMIT, HEADER, coders
+from evse_controller.messages.codec import DEFAULT_LIMIT, HEADER, check_header, coders, fault, whole_octets
 
 SIGNED_INFO = "SignedInfo"
 
@@ -23,33 +23,28 @@ def encode_fragment(schema: Schema, element: str, node: Node) -> bytes:
     """The EXI fragment of one element. ExiError if the schema set has no such element that can be signed."""
     module = coders(schema)
     if element not in module.FRAGMENT_CODERS:
-        raise _fault(schema, ExiError(f"{element!r} is no element that can be signed"))
+        raise fault(schema, ExiError(f"{element!r} is no element that can be signed"))
     code, _, _, encoder = module.FRAGMENT_CODERS[element]
     try:
         x = encoder((0x100 | HEADER) << module.FRAGMENT_BITS | code, node)
     except ExiError as error:
-        raise _fault(schema, within(error, element)) from None
+        raise fault(schema, within(error, element)) from None
     x = x << module.FRAGMENT_BITS | module.FRAGMENT_END
-    bits = x.bit_length() - 1
-    x = (x ^ 1 << bits) << (-bits % 8)
-    return x.to_bytes((bits + 7) // 8, "big")
+    return whole_octets(x)
 
 
 def decode_fragment(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT) -> tuple[str, Node]:
     """Element and node of an EXI fragment. Anything else raises ExiError; there is no leniency with what is signed."""
-    total = 8 * len(data)
-    if len(data) > limit:
-        raise _fault(schema, ExiError(f"{len(data)} bytes where {limit} are allowed"), 0)
-    if len(data) < 2 or data[0] != HEADER:
-        raise _fault(schema, ExiError("no EXI header (0x80) with a fragment behind it"), 0)
+    check_header(schema, data, limit, "fragment")
     module = coders(schema)
+    total = 8 * len(data)
     n = int.from_bytes(data, "big")
     width = module.FRAGMENT_BITS
     e = total - 8 - width
     code = n >> e & (1 << width) - 1 if e >= 0 else -1
     found = next((item for item in module.FRAGMENT_CODERS.items() if item[1][0] == code), None)
     if found is None:
-        raise _fault(schema, ExiError(f"element code {code} is no element that can be signed"), 8)
+        raise fault(schema, ExiError(f"element code {code} is no element that can be signed"), 8)
     element, (_, _, decoder, _) = found
     try:
         node, e = decoder(n, e)
@@ -60,7 +55,7 @@ def decode_fragment(schema: Schema, data: bytes, limit: int = DEFAULT_LIMIT) -> 
             raise ExiError("something behind the end of the fragment", e)
     except ValueError as error:
         located = within(error, element, e)
-        raise _fault(schema, located, total - (located.left or 0)) from None
+        raise fault(schema, located, total - (located.left or 0)) from None
     return element, node
 
 
@@ -86,7 +81,7 @@ def signable_parts(message: Message) -> dict[str, tuple[str, Node]]:
         if name is None or element not in table or element == SIGNED_INFO or type(node) is not table[element][1]:
             continue
         if name in found:
-            raise _fault(message.SCHEMA, ExiError(f"Id {name!r} stands on two elements"))
+            raise fault(message.SCHEMA, ExiError(f"Id {name!r} stands on two elements"))
         found[name] = (element, node)
     return found
 
@@ -101,9 +96,3 @@ def _elements(element: str, node: Node) -> Iterator[tuple[str, Node]]:
         for item in value if type(value) is list else (value,):
             if isinstance(item, Node):
                 yield from _elements(name, item)
-
-
-def _fault(schema: Schema, error: ExiError, offset: int | None = None) -> ExiError:
-    error.schema = schema.name
-    error.offset = offset
-    return error

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from evse_controller.exi.naming import module_name
 from evse_controller.messages.base import GENERATED, Schema
-from evse_controller.messages.routing import NAMESPACES
+from evse_controller.messages.routing import NAMESPACES, payload_type_of
 
 VERSION = 0x01
 INVERSE_VERSION = 0xFE
@@ -46,29 +46,15 @@ class PayloadType(enum.IntEnum):
 
 
 # Message sets that this SECC can decode in a -20 session. Anything else is an unknown payload type to it.
-SCHEMA_OF_PAYLOAD: dict[int, Schema] = {
-    PayloadType.ISO20_COMMON: Schema.ISO20_COMMON,
-    PayloadType.ISO20_AC: Schema.ISO20_AC,
-    PayloadType.ISO20_DC: Schema.ISO20_DC,
-    PayloadType.ISO20_ACDP: Schema.ISO20_ACDP,
-    PayloadType.ISO20_WPT: Schema.ISO20_WPT,
-    PayloadType.ACDP_SYSTEM_STATUS: Schema.ISO20_ACDP,
-    PayloadType.SCHEDULE_RENEGOTIATION: Schema.ISO20_COMMON,
-    PayloadType.METERING_CONFIRMATION: Schema.ISO20_COMMON,
-    PayloadType.PARKING_STATUS: Schema.ISO20_COMMON,
+_SHIPPED = {schema.namespace: schema for schema in Schema}
+SCHEMA_OF_PAYLOAD = {number: _SHIPPED[namespace] for number, namespace in NAMESPACES.items() if namespace in _SHIPPED}
+PAYLOAD_OF_SCHEMA = {
+    schema: PayloadType(payload_type_of(schema)) for schema in (Schema.APP_PROTOCOL, *SCHEMA_OF_PAYLOAD.values())
 }
-PAYLOAD_OF_SCHEMA: dict[Schema, PayloadType] = {
-    Schema.APP_PROTOCOL: PayloadType.APP_PROTOCOL,
-    Schema.ISO20_COMMON: PayloadType.ISO20_COMMON,
-    Schema.ISO20_AC: PayloadType.ISO20_AC,
-    Schema.ISO20_DC: PayloadType.ISO20_DC,
-    Schema.ISO20_ACDP: PayloadType.ISO20_ACDP,
-    Schema.ISO20_WPT: PayloadType.ISO20_WPT,
-}
-_AMENDED = (PayloadType.ISO20_DER_IEC, PayloadType.ISO20_DER_SAE)
+_AMENDED = NAMESPACES.keys() - SCHEMA_OF_PAYLOAD.keys()
 
 
-def _generated(payload_type: PayloadType) -> bool:
+def _generated(payload_type: int) -> bool:
     """Whether a user has generated this message set; found without loading it."""
     return find_spec(f"{GENERATED}.{module_name(NAMESPACES[payload_type])}") is not None
 
@@ -93,7 +79,6 @@ class Frame(NamedTuple):
 
     payload_type: int
     payload: bytes
-
 
 
 def encode_frame(payload_type: int, payload: bytes) -> bytes:
