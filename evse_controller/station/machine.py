@@ -7,8 +7,8 @@ contactors by itself.
 
 from __future__ import annotations
 
-from evse_controller.model.commands import Command, ControlMode, SessionOpened
-from evse_controller.model.fault import Fault, FaultCode
+from evse_controller.model.commands import ControlMode
+from evse_controller.model.fault import Fault
 from evse_controller.model.limits import SiteAllowance
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Authorization, DriverWishes, EvseSnapshot
@@ -17,7 +17,7 @@ from evse_controller.safety import Inputs, Phase, Verdict, evaluate
 from evse_controller.safety import thresholds as t
 from evse_controller.station import report
 from evse_controller.station.config import OutletDevices, StationConfig
-from evse_controller.station.phases import SESSION_PHASES, PhaseMachine
+from evse_controller.station.phases import PhaseMachine
 from evse_controller.station.report import StationStatus
 from evse_controller.station.upkeep import Upkeep
 from evse_controller.station.view import View
@@ -30,17 +30,8 @@ class Station(PhaseMachine):
     def __init__(self, config: StationConfig, devices: OutletDevices, latched: tuple[Fault, ...] = ()) -> None:
         super().__init__(config, devices, latched)
         self._upkeep = Upkeep(config, lambda kind, text: self._event(kind, text))
-        self._watch: dict[str, float] = {}
-        self._driver: DriverWishes | None = None
 
     # -- what others call ------------------------------------------------------------------------------------
-
-    def command(self, cmd: Command, now_s: float) -> None:
-        """Take in what the session asks. Never raises and never acts on a device: the next step does."""
-        self._now_s = now_s
-        self._take(cmd)
-        if self.snapshot is not None:
-            self.snapshot = report.retold(self.snapshot, self._newest, isinstance(cmd, SessionOpened))
 
     def step(
         self,
@@ -72,7 +63,7 @@ class Station(PhaseMachine):
         self._upkeep.step(self._phase, self._check, view, self._actuator)
         self._next_phase(view)
         self._monitor_isolation(now_s)
-        verdict = self._judge(view, allowance, wish)
+        verdict = self._judge(lambda: evaluate(self._inputs(view, allowance, wish), now_s))
         demand = self._demand(view, verdict, wish)
         self._actuator.apply(demand, verdict.permit, now_s, view.mcu, view.power, view.meter)
         self._note_refusal(self._actuator.refusal)
@@ -82,33 +73,9 @@ class Station(PhaseMachine):
         assert self.snapshot is not None
         return self.snapshot
 
-    def guard(self, now_s: float) -> None:
-        """Between steps: a permit that ran out while the outlet is energised switches everything off."""
-        if self._actuator.expire(now_s):
-            self._now_s = now_s
-            self._event("refused", "permit expired between control steps: everything off")
-            self._raise((FaultCode.DEVICE_ERROR, "station", "control step late: permit expired"), True)
-
-    def fail_safe(self, reason: str, now_s: float) -> None:
-        """A control step failed: everything off, told to the board once; then it gets no heartbeat until a step
-        succeeds again, which ends the session in order."""
-        self._now_s = now_s
-        self._raise((FaultCode.DEVICE_ERROR, "station", reason), self._actuator.energised)
-        self._actuator.all_off(now_s, reason)
-
     def _from_connected(self, view: View) -> Phase | None:
         phase = super()._from_connected(view)
         return None if phase is Phase.CABLE_CHECK and not self._upkeep.settled(view.now_s) else phase
-
-    def _judge(self, view: View, allowance: SiteAllowance, wish: EnergyWish) -> Verdict:
-        """Safety's verdict; when it raises an emergency, the verdict of the emergency phase."""
-        powered = self._actuator.energised or self._phase in SESSION_PHASES
-        verdict = evaluate(self._inputs(view, allowance, wish), view.now_s)
-        self._watch = dict(verdict.watch)
-        before = self._phase
-        for fault in verdict.faults:
-            self._see(fault, powered)
-        return verdict if self._phase is before else evaluate(self._inputs(view, allowance, wish), view.now_s)
 
     def _inputs(self, view: View, allowance: SiteAllowance, wish: EnergyWish) -> Inputs:
         session, actuator, service = self._session, self._actuator, self._session.service

@@ -8,18 +8,21 @@ new one counts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from evse_controller.model.commands import Command, EndKind, ServiceReleased, SessionEnded, SessionOpened
 from evse_controller.model.fault import Fault, FaultCode, Severity
 from evse_controller.model.pilot import PilotState
-from evse_controller.model.snapshot import EvseSnapshot, Notification
+from evse_controller.model.snapshot import DriverWishes, EvseSnapshot, Notification
+from evse_controller.safety import Verdict
 from evse_controller.safety import thresholds as t
 from evse_controller.station import commands
 from evse_controller.station.context import Account, SessionFacts
 from evse_controller.station.faults import FaultBook
 from evse_controller.station.notices import Notices
-from evse_controller.station.report import StationEvent, StationStatus
+from evse_controller.station.permitted import Permitted
+from evse_controller.station.report import StationEvent, StationStatus, untold
 from evse_controller.station.sleep import PilotSleep
 from evse_controller.station.view import Failure
 
@@ -31,6 +34,8 @@ Session = TypeVar("Session", bound=SessionFacts)
 
 class OutletBase(ABC, Generic[Session]):
     """Sessions, faults, notices and events of one outlet; subclasses add phases and devices."""
+
+    _actuator: Permitted
 
     def __init__(self, latched: tuple[Fault, ...]) -> None:
         self.snapshot: EvseSnapshot | None = None
@@ -46,12 +51,19 @@ class OutletBase(ABC, Generic[Session]):
         self._stopping_since_s = 0.0
         self._refusal: str | None = None
         self._status: StationStatus | None = None
+        self._started_s: float | None = None
+        self._driver: DriverWishes | None = None
+        self._watch: dict[str, float] = {}  # of safety's newest verdict
 
     # -- what each kind of outlet says -----------------------------------------------------------------------
 
     @abstractmethod
     def _fresh(self) -> Session:
         """A context that remembers nothing."""
+
+    @abstractmethod
+    def _retold(self, snapshot: EvseSnapshot) -> EvseSnapshot:
+        """The newest snapshot with the steps of the newest session: one that was asked for anew is no longer done."""
 
     @abstractmethod
     def _handle(self, session: Session, cmd: Command) -> None:
@@ -80,6 +92,28 @@ class OutletBase(ABC, Generic[Session]):
         """An EMERGENCY fault was raised: go where everything is off."""
 
     # -- what others call ------------------------------------------------------------------------------------
+
+    def command(self, cmd: Command, now_s: float) -> None:
+        """Take in what the session asks. Never raises and never acts on a device: the next step does."""
+        self._now_s = now_s
+        self._take(cmd)
+        if self.snapshot is not None:  # it stands until the next step makes another
+            told = self._retold(self.snapshot)
+            self.snapshot = untold(told) if isinstance(cmd, SessionOpened) else told
+
+    def guard(self, now_s: float) -> None:
+        """Between steps: a permit that ran out while the outlet is energised switches everything off."""
+        if self._actuator.expire(now_s):
+            self._now_s = now_s
+            self._event("refused", "permit expired between control steps: everything off")
+            self._raise((FaultCode.DEVICE_ERROR, "station", "control step late: permit expired"), True)
+
+    def fail_safe(self, reason: str, now_s: float) -> None:
+        """A control step failed: everything off, told to the board once; then it gets no heartbeat until a step
+        succeeds again, which ends the session in order."""
+        self._now_s = now_s
+        self._raise((FaultCode.DEVICE_ERROR, "station", reason), self._actuator.energised)
+        self._actuator.all_off(now_s, reason)
 
     def request_stop(self, reason: str, now_s: float) -> None:
         """Technician or back office wants the session to end: power to zero, the EV is told, forced after 20 s."""
@@ -226,6 +260,18 @@ class OutletBase(ABC, Generic[Session]):
         if self._stopping is not None and self._now_s - self._stopping_since_s > t.STOP_ESCALATION_S:
             return f"stopped by force: {self._stopping}"
         return None
+
+    # -- safety ----------------------------------------------------------------------------------------------
+
+    def _judge(self, evaluate: Callable[[], Verdict]) -> Verdict:
+        """Safety's verdict; when it raises an emergency, the verdict of the emergency phase."""
+        powered = self._actuator.energised or self._serving
+        verdict = evaluate()
+        self._watch = dict(verdict.watch)
+        before = self._phase_name
+        for fault in verdict.faults:
+            self._see(fault, powered)
+        return verdict if self._phase_name == before else evaluate()
 
     # -- faults ----------------------------------------------------------------------------------------------
 

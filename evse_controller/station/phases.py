@@ -23,11 +23,12 @@ reach the heartbeat, and the pilot board then opens the contactors by itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from evse_controller.model.commands import CableCheckRequested, Command
 from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.pilot import PilotState
-from evse_controller.model.snapshot import Step
+from evse_controller.model.snapshot import EvseSnapshot, Step
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import Phase, Verdict, envelope
 from evse_controller.safety import thresholds as t
@@ -53,10 +54,9 @@ class PhaseMachine(OutletBase[SessionContext]):
         super().__init__(latched)
         self.config = config
         self._devices = devices
-        self._actuator = Actuator(devices.mcu, devices.supply, devices.isolation)
+        self._actuator: Actuator = Actuator(devices.mcu, devices.supply, devices.isolation)
         self._phase = Phase.IDLE
         self._phase_since_s = 0.0
-        self._started_s: float | None = None
         self._check: CableCheck | None = None
         self._change: DirectionChange | None = None
         self._changed_s = 0.0
@@ -81,6 +81,9 @@ class PhaseMachine(OutletBase[SessionContext]):
 
     def _fresh(self) -> SessionContext:
         return SessionContext()
+
+    def _retold(self, snapshot: EvseSnapshot) -> EvseSnapshot:
+        return replace(snapshot, cable_check=self._newest.cable_check, precharge=self._newest.precharge)
 
     def _handle(self, session: SessionContext, cmd: Command) -> None:
         anew = isinstance(cmd, CableCheckRequested) and session.cable_check is not Step.RUNNING

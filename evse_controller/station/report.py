@@ -10,7 +10,7 @@ from evse_controller.model.snapshot import Authorization, DcPresent, DcRatings, 
 from evse_controller.safety import NamedLimit, Verdict
 from evse_controller.safety.envelope import ruling
 from evse_controller.station.config import StationConfig
-from evse_controller.station.context import Registers, SessionContext, SessionFacts
+from evse_controller.station.context import Registers, SessionFacts
 from hal.api import PowerCapability
 
 
@@ -113,16 +113,10 @@ def present_limits(
     )
 
 
-def retold(snapshot: EvseSnapshot, session: SessionContext, fresh: bool) -> EvseSnapshot:
-    """The newest snapshot right after a command of the session, before a control step makes another.
-
-    A step that was asked for anew is no longer done, and a `fresh` session finds nothing of the one before it.
-    """
-    told = replace(snapshot, cable_check=session.cable_check, precharge=session.precharge)
-    if not fresh:
-        return told
+def untold(snapshot: EvseSnapshot) -> EvseSnapshot:
+    """The newest snapshot without what belongs to the session before a new one."""
     return replace(
-        told, authorization=Authorization.PENDING, energy_ready=False, stop_done=False, meter=None, offer=None
+        snapshot, authorization=Authorization.PENDING, energy_ready=False, stop_done=False, meter=None, offer=None
     )
 
 

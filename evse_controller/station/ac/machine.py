@@ -7,8 +7,8 @@ by itself.
 
 from __future__ import annotations
 
-from evse_controller.model.commands import Command, ControlMode, SessionOpened
-from evse_controller.model.fault import Fault, FaultCode
+from evse_controller.model.commands import ControlMode
+from evse_controller.model.fault import Fault
 from evse_controller.model.limits import SiteAllowance
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Authorization, DriverWishes, EvseSnapshot, Step
@@ -16,7 +16,7 @@ from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import AcInputs, AcPhase, Verdict, evaluate_ac
 from evse_controller.station.ac import report
 from evse_controller.station.ac.config import AcOutletDevices, AcStationConfig
-from evse_controller.station.ac.phases import SERVING, AcPhaseMachine
+from evse_controller.station.ac.phases import AcPhaseMachine
 from evse_controller.station.ac.view import AcView
 from evse_controller.station.report import StationStatus, meter_totals
 from hal.api import Contact
@@ -28,18 +28,8 @@ class AcStation(AcPhaseMachine):
     def __init__(self, config: AcStationConfig, devices: AcOutletDevices, latched: tuple[Fault, ...] = ()) -> None:
         super().__init__(config, devices, latched)
         self._plate = config.plate()
-        self._started_s: float | None = None
-        self._watch: dict[str, float] = {}
-        self._driver: DriverWishes | None = None
 
     # -- what others call ------------------------------------------------------------------------------------
-
-    def command(self, cmd: Command, now_s: float) -> None:
-        """Take in what the session asks. Never raises and never acts on a device: the next step does."""
-        self._now_s = now_s
-        self._take(cmd)
-        if self.snapshot is not None:
-            self.snapshot = report.retold(self.snapshot, self._newest, isinstance(cmd, SessionOpened))
 
     def step(
         self,
@@ -64,7 +54,7 @@ class AcStation(AcPhaseMachine):
         self._next_phase(view)
         if view.meter is not None:
             self._told.watch(view.meter.power_w, now_s)
-        verdict = self._judge(view, allowance, wish)
+        verdict = self._judge(lambda: evaluate_ac(self._inputs(view, allowance, wish), now_s))
         close = self._closed_wanted(view)
         self._actuator.apply(close, verdict.permit, now_s, view.mcu, view.meter)
         self._note_refusal(self._actuator.refusal)
@@ -74,31 +64,7 @@ class AcStation(AcPhaseMachine):
         assert self.snapshot is not None
         return self.snapshot
 
-    def guard(self, now_s: float) -> None:
-        """Between steps: a permit that ran out while the contactor is closed opens it."""
-        if self._actuator.expire(now_s):
-            self._now_s = now_s
-            self._event("refused", "permit expired between control steps: contactor opened")
-            self._raise((FaultCode.DEVICE_ERROR, "station", "control step late: permit expired"), True)
-
-    def fail_safe(self, reason: str, now_s: float) -> None:
-        """A control step failed: contactor open, told to the board once; then it gets no heartbeat until a step
-        succeeds again, which ends the session in order."""
-        self._now_s = now_s
-        self._raise((FaultCode.DEVICE_ERROR, "station", reason), self._actuator.energised)
-        self._actuator.all_off(now_s, reason)
-
     # -- safety ----------------------------------------------------------------------------------------------
-
-    def _judge(self, view: AcView, allowance: SiteAllowance, wish: EnergyWish) -> Verdict:
-        """Safety's verdict; when it raises an emergency, the verdict of the emergency phase."""
-        powered = self._actuator.energised or self._phase in SERVING
-        verdict = evaluate_ac(self._inputs(view, allowance, wish), view.now_s)
-        self._watch = dict(verdict.watch)
-        before = self._phase
-        for fault in verdict.faults:
-            self._see(fault, powered)
-        return verdict if self._phase is before else evaluate_ac(self._inputs(view, allowance, wish), view.now_s)
 
     def _inputs(self, view: AcView, allowance: SiteAllowance, wish: EnergyWish) -> AcInputs:
         session, actuator, service = self._session, self._actuator, self._session.service
@@ -138,8 +104,7 @@ class AcStation(AcPhaseMachine):
         ratings = self._ratings
         present = report.present(self.config, ratings, session, verdict, wish, stopping, meter)
         target_w = present.target_w.total_w
-        serving = self._phase in SERVING
-        self._telling = report.told_w(session, verdict, target_w) if serving else (0.0, 0.0)
+        self._telling = report.told_w(session, verdict, target_w) if self._serving else (0.0, 0.0)
         notification, delay_s = self._notices.told(stopping, view.now_s)
         phases = () if meter is None else tuple((p.voltage_v, p.current_a, p.power_w) for p in meter.phases)
         volts = None if not phases else sum(phase[0] for phase in phases) / len(phases)

@@ -19,11 +19,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from evse_controller.model.commands import AcLoopUpdate, Command, EnergyStart
 from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.pilot import PilotState
-from evse_controller.model.snapshot import AcRatings, Step
+from evse_controller.model.snapshot import AcRatings, EvseSnapshot, Step
 from evse_controller.safety import AcPhase
 from evse_controller.safety import thresholds as t
 from evse_controller.station.ac import context
@@ -48,7 +49,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
         super().__init__(latched)
         self.config = config
         self._devices = devices
-        self._actuator = AcActuator(devices.mcu)
+        self._actuator: AcActuator = AcActuator(devices.mcu)
         self._phase = AcPhase.IDLE
         self._phase_since_s = 0.0
         self._zero: ZeroPhases | None = None
@@ -70,6 +71,9 @@ class AcPhaseMachine(OutletBase[AcContext]):
 
     def _fresh(self) -> AcContext:
         return AcContext()
+
+    def _retold(self, snapshot: EvseSnapshot) -> EvseSnapshot:
+        return replace(snapshot, contactor=self._newest.contactor)
 
     def _handle(self, session: AcContext, cmd: Command) -> None:
         if isinstance(cmd, EnergyStart) and session is self._session and session.stop_wanted and self._serving:

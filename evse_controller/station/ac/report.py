@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from evse_controller.model.commands import ControlMode
 from evse_controller.model.power import PhasePower
-from evse_controller.model.snapshot import AcPresent, AcRatings, Authorization, DcPresent, DcRatings, EvseSnapshot
+from evse_controller.model.snapshot import AcPresent, AcRatings, DcPresent, DcRatings
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import Verdict
 from evse_controller.safety.envelope import ruling
@@ -99,16 +97,3 @@ def told_w(session: AcContext, verdict: Verdict, target: float) -> tuple[float, 
     if session.service is not None and session.service.control_mode is ControlMode.DYNAMIC:
         return max(0.0, target), max(0.0, -target)
     return permitted_w(verdict)
-
-
-def retold(snapshot: EvseSnapshot, session: AcContext, fresh: bool) -> EvseSnapshot:
-    """The newest snapshot right after a command of the session, before a control step makes another.
-
-    What was asked for anew is no longer done, and a `fresh` session finds nothing of the one before it.
-    """
-    told = replace(snapshot, contactor=session.contactor)
-    if not fresh:
-        return told
-    return replace(
-        told, authorization=Authorization.PENDING, energy_ready=False, stop_done=False, meter=None, offer=None
-    )
