@@ -90,7 +90,7 @@ currency = "EUR"
 buy_surcharge_per_kwh = 0.12
 wear_cost_per_kwh = 0.03
 slot_s = 900
-[authorization]
+{energy}[authorization]
 mode = "free-vend"
 """
 
@@ -100,7 +100,8 @@ class BenchSettings:
     """The story. Prices are (Unix s, price per MWh), hourly, covering the stay; `speed` is world over control time.
 
     `plant` may change anything of the world but what stands here; its `kind` makes this a DC or an AC outlet. `config`:
-    further tables of the daemon's file. `mcs`: the DC connector is a megawatt one. Powers in W, all >= 0.
+    further tables of the daemon's file, `energy`: lines of its [energy]. `mcs`: the DC connector is a megawatt one.
+    Powers in W, all >= 0.
     """
 
     start_utc_s: float = 1_724_752_800.0
@@ -114,6 +115,7 @@ class BenchSettings:
     plant: PlantConfig = field(default_factory=PlantConfig)
     config: str = ""
     mcs: bool = False
+    energy: str = ""
 
 
 def hourly(start_utc_s: float, prices: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
@@ -157,7 +159,7 @@ def write_config(folder: Path, settings: BenchSettings) -> Path:
     path.write_text(bench_toml(
         folder, '"lab-tcp"', extra, folder, settings.import_w, settings.export_w,
         ac=settings.plant.kind == "ac", mcs=settings.mcs,
-        socket=settings.plant.ac.cable_a > 0,
+        socket=settings.plant.ac.cable_a > 0, energy=settings.energy,
     ))
     return path
 
@@ -170,12 +172,12 @@ def price_file(folder: Path, prices: tuple[tuple[float, float], ...]) -> None:
 
 def bench_toml(
     folder: Path, lab: str, extra: str, ports: Path, import_w: float = 28_000.0, export_w: float = 10_000.0,
-    *, ac: bool = False, mcs: bool = False, socket: bool = False,
+    *, ac: bool = False, mcs: bool = False, socket: bool = False, energy: str = "",
 ) -> str:
     """The daemon's file for a bench: state in `folder`, devices under `ports`; `extra` holds [net] and so on."""
     return (_HEAD + (_AC_OUTLET if ac else _DC_OUTLET) + _HOUSE).format(
         folder=folder, lab=lab, extra=extra, ports=ports, import_w=import_w, export_w=export_w, mcs=str(mcs).lower(),
-        socket=str(socket).lower(),
+        socket=str(socket).lower(), energy=energy,
     )
 
 

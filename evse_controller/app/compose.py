@@ -7,7 +7,7 @@ from dataclasses import asdict
 from evse_controller.config import Config
 from evse_controller.config.devices import Devices
 from evse_controller.config.outlet import OUTLET_NAME
-from evse_controller.energy.config import EnergyConfig
+from evse_controller.energy.config import LONGEST_WAIT_S, EnergyConfig
 from evse_controller.energy.prices import Tariff, TariffTerms, flat_day_ahead, load_day_ahead
 from evse_controller.identity import EimAuthorizer, EimTimes, KnownToken
 from evse_controller.metering import SettlementTerms
@@ -26,6 +26,7 @@ AnyStation = Station | AcStation
 """The two kinds of outlet have one face; only their devices and phases differ."""
 
 _START_LEAD_S, _ISOLATION_SAMPLES = 4.0, 3  # control time of cable check and pre-charge beside the isolation samples
+_OFFERED_BEFORE_S = 0.5  # control time before the session would answer with a schedule of its own
 _AC_START_LEAD_S = 2.0  # closing the contactor, and the car's own charger
 
 
@@ -89,6 +90,7 @@ def energy_config(config: Config) -> EnergyConfig:
         discharge_efficiency=typical,
         building_profile_w=e.building_profile_w,
         start_lead_s=(lead_s if config.outlet.ac is None else _AC_START_LEAD_S) * speed,
+        back_office_wait_s=min(e.wait_for_back_office_s, LONGEST_WAIT_S - _OFFERED_BEFORE_S),
         world_speed=speed,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from evse_controller.app.back_office import BackOffice
 from evse_controller.app.compose import (
     authorizer_of,
     energy_config,
@@ -80,6 +81,7 @@ class Outlet:
         self.site = Site(site_config(config))
         self.tariff = tariff_of(config)
         self.energy = EnergyManager(energy_config(config), self.tariff)
+        self.back_office = BackOffice(self.energy, config.energy.wait_for_back_office_s)
         self.authorizer = authorizer_of(config)
         self._signatures = XmlSignatures(p256="lab-p256" in config.controller.lab)
         self.recorder = Recorder(
@@ -241,6 +243,8 @@ class Outlet:
         building = self.devices.building.reading() if self.devices.building is not None else None
         own_at_s = None if meter is None else meter.at_s
         allowance = self.site.step(now_s, building, self._own_ac_w(), own_at_s)
+        if (told := self.back_office.step(now_s, utc_s)) is not None:
+            self.event("schedule", told)
         self.energy.observe(self.site.outlook(now_s), utc_s, moved_wh=self._moved_wh())
         snapshot = self.station.step(
             now_s,

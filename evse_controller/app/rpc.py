@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evse_controller import __version__
-from evse_controller.app import rpc_session
+from evse_controller.app import rpc_offer, rpc_session
 from evse_controller.app.outlet import Outlet
 from evse_controller.model.fault import Fault, FaultCode
 from evse_controller.model.limits import Limit
@@ -37,6 +37,7 @@ def methods(outlet: Outlet, started_s: float) -> dict[str, Handler]:
         "status": lambda params, caller: status(outlet, started_s),
         "limits": lambda params, caller: limits(outlet),
         "driver": lambda params, caller: rpc_session.driver(outlet),
+        "offer": lambda params, caller: rpc_offer.show(outlet),
         "faults": lambda params, caller: {"active": _faults(outlet)},
         "session.list": lambda params, caller: sessions(outlet, params),
         "session.show": lambda params, caller: session(outlet, params),
@@ -92,6 +93,7 @@ def status(outlet: Outlet, started_s: float) -> dict[str, Any]:
         "session": running,
         "authorization": outlet.authorizer.phase.value,
         "driver": rpc_session.driver(outlet),
+        "offer": rpc_offer.show(outlet),
         "paused": [
             {"id": each.session_id, "evccid": each.evccid, "since_utc_s": each.paused_utc_s}
             for each in outlet.recorder.paused.all
@@ -277,6 +279,9 @@ _ACTS: dict[str, Callable[[Outlet, Mapping[str, Any]], Any]] = {
     "session.wake": rpc_session.wake,
     "session.start": rpc_session.start,
     "authorize": rpc_session.authorize,
+    "offer.negotiate": rpc_offer.negotiate,
+    "offer.deliver": rpc_offer.deliver,
+    "offer.withdraw": rpc_offer.withdraw,
     "driver.set": rpc_session.set_driver,
     "driver.clear": rpc_session.clear_driver,
 }

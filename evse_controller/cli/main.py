@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     stop = add("stop", "end the running session in order")
     stop.add_argument("--reason", default="stopped by technician")
     _driver(add)
+    _offer(add)
 
     _offline(add)
 
@@ -98,6 +99,29 @@ def _driver(add: Callable[..., argparse.ArgumentParser]) -> None:
     driver.add_argument("--target", type=int, metavar="PERCENT", help="state of charge at departure")
     driver.add_argument("--minimum", type=int, metavar="PERCENT", help="state of charge that is kept in any case")
     driver.add_argument("--clear", action="store_true", help="forget it, the car's own wishes count")
+
+
+def _offer(add: Callable[..., argparse.ArgumentParser]) -> None:
+    offer = add("offer", "who else plans for this outlet: a back office that negotiates, or its plan").add_subparsers(
+        dest="action", metavar="ACTION"
+    )
+    negotiate = add("negotiate", "let cars wait for a plan (energy.wait_for_back_office_s at most)", offer)
+    negotiate.add_argument("--for", dest="for_s", type=float, required=True, metavar="SECONDS", help="until it is over")
+    negotiate.add_argument("--reason", default="")
+    deliver = add("deliver", "the plan that our own plans stay inside from now on", offer)
+    deliver.add_argument("slots", nargs="+", metavar="SECONDS:CHARGE_W[:DISCHARGE_W]", type=_office_slot)
+    withdraw = add("withdraw", "neither negotiation nor plan any more", offer)
+    for parser in (negotiate, deliver, withdraw):
+        parser.add_argument("--source", default="technician", help="who plans")
+
+
+def _office_slot(text: str) -> dict[str, float]:
+    try:
+        seconds, charge_w, *rest = text.split(":")
+        (discharge_w,) = rest or ("0",)
+        return {"duration_s": int(seconds), "charge_w": float(charge_w), "discharge_w": float(discharge_w)}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must look like 3600:11000 or 3600:0:5000, is {text!r}") from None
 
 
 _SCHEMAS = """schemas:
@@ -185,6 +209,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         "faults": online.faults,
         "stop": online.stop,
         "driver": online.driver,
+        "offer": online.offer,
     }
     try:
         client = Client(args.socket, args.timeout)

@@ -69,6 +69,18 @@ def driver(args: argparse.Namespace, client: Client) -> int:
     return 0
 
 
+def offer(args: argparse.Namespace, client: Client) -> int:
+    given = {
+        "negotiate": ("for_s", "reason", "source"),
+        "deliver": ("slots", "source"),
+        "withdraw": ("source",),
+    }.get(args.action, ())
+    method = f"offer.{args.action}" if args.action else "offer"
+    result = client.call(method, {key: getattr(args, key) for key in given})
+    _put(args, result, render.offer(result))
+    return 0
+
+
 def limits(args: argparse.Namespace, client: Client) -> int:
     if args.action == "set":
         client.call(

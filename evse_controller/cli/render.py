@@ -90,6 +90,9 @@ def _asked(s: dict[str, Any]) -> list[str]:
     wishes = s.get("driver") or {}
     if any(value is not None for value in wishes.values()):
         lines += driver(wishes)
+    office = s.get("offer") or {}
+    if office.get("negotiating") or office.get("plan"):
+        lines += offer(office)
     for each in s.get("paused", ()):
         asleep = "asleep" if s["outlet"].get("asleep") else "paused"
         lines.append(f"{asleep:<9} {each['id']}   EV {each['evccid']}   since {utc(each['since_utc_s'])}")
@@ -107,6 +110,20 @@ def driver(r: dict[str, Any]) -> list[str]:
     if r.get("heard") is False:
         lines.append("          no car hears it: services.mobility_needs_modes has no 2")
     return lines
+
+
+def offer(r: dict[str, Any]) -> list[str]:
+    """Who else plans for this outlet, and who waits for it."""
+    lines, negotiating, plan = [], r["negotiating"], r["plan"]
+    if negotiating:
+        waits = "no car waits" if r["car_waits_s"] is None else f"a car waits since {r['car_waits_s']:.0f} s"
+        lines.append(f"offer     {negotiating['source']} negotiates, {negotiating['ends_in_s']:.0f} s left   {waits}")
+    if plan:
+        lines.append(
+            f"offer     inside the plan of {plan['source']}   until {utc(plan['ends_utc_s'])}"
+            f"   up to {_kw(plan['most_charge_w'])}"
+        )
+    return lines or ["offer     nobody else plans for this outlet"]
 
 
 def watch_line(s: dict[str, Any]) -> str:

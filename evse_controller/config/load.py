@@ -11,6 +11,7 @@ from typing import Any
 from evse_controller.config.outlet import DEVICE_ROLES, OUTLET_NAME, OutletSection, read_outlet
 from evse_controller.config.protocol import SERVICE_IDS, SessionSection, read_protocol
 from evse_controller.config.reader import ConfigError, Document, Table
+from evse_controller.energy.config import LONGEST_WAIT_S
 from evse_controller.secc.config import SeccConfig
 
 LAB_SWITCHES = {
@@ -88,6 +89,7 @@ class EnergySection:
     slot_s: int
     default_stay_s: int
     renegotiation_gap_s: float
+    wait_for_back_office_s: float
     building_profile_w: tuple[float, ...] | None
 
 
@@ -270,6 +272,7 @@ def _energy(table: Table) -> EnergySection:
         slot_s=table.integer("slot_s", 60, 3600, 900),
         default_stay_s=table.integer("default_stay_s", 900, 7 * 86400, 12 * 3600),
         renegotiation_gap_s=table.number("renegotiation_gap_s", 0, 86_400, 900.0),
+        wait_for_back_office_s=table.number("wait_for_back_office_s", 0, LONGEST_WAIT_S, 0.0),
         building_profile_w=table.numbers("building_profile_w", 24) if "building_profile_w" in table else None,
     )
     if len(section.currency) != 3 or not section.currency.isupper():

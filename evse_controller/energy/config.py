@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+LONGEST_WAIT_S = 50.0
+
 
 @dataclass(frozen=True, slots=True)
 class EnergyConfig:
@@ -15,7 +17,9 @@ class EnergyConfig:
     can make good what it is late (a change of direction takes about 1 s, ramps as much, then as long at full power).
     `renegotiation_gap_s`: an EV is not asked more often than that for a new schedule. `deviation_wh`: an EV that is so
     far from its own profile (or a tenth of what it planned, if that is more) is planned for anew.
-    `world_speed`: world seconds per second of control time, other than 1 only in simulation.
+    `back_office_wait_s`: control time for which a Scheduled offer may wait for a back office, 0..50 (at 50 s the
+    session answers by itself). `world_speed`: world seconds per second of control time, other than 1 only in
+    simulation.
     """
 
     slot_s: int = 900
@@ -31,6 +35,7 @@ class EnergyConfig:
     reaction_s: float = 3.0
     renegotiation_gap_s: float = 900.0
     deviation_wh: float = 1000.0
+    back_office_wait_s: float = 45.0
     world_speed: float = 1.0
 
     @property
@@ -52,6 +57,8 @@ class EnergyConfig:
                 raise ValueError(f"{name} must be 0..3600, got {getattr(self, name)}")
         if not 0.0 <= self.renegotiation_gap_s < math.inf:
             raise ValueError(f"renegotiation_gap_s must be >= 0, got {self.renegotiation_gap_s}")
+        if not 0.0 <= self.back_office_wait_s <= LONGEST_WAIT_S:
+            raise ValueError(f"back_office_wait_s must be 0..{LONGEST_WAIT_S:g}, got {self.back_office_wait_s}")
         if not self.deviation_wh > 0.0:
             raise ValueError(f"deviation_wh must be above 0, got {self.deviation_wh}")
         if not 0.0 <= self.wear_per_kwh < math.inf:

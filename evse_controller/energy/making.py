@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from evse_controller.energy.back_office import OfficePlan
 from evse_controller.energy.config import EnergyConfig
 from evse_controller.energy.ev_offer import EvAsk
 from evse_controller.energy.needs import StatedNeeds
@@ -39,6 +40,7 @@ class Circumstances:
     flowing: bool
     ask: EvAsk | None
     reason: str
+    office: OfficePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ def making_steps(
     ceiling = max(most, need, floor)
     # Before the first energy the cable is checked and pre-charged: a plan must not count on that time.
     lead_s = 0.0 if given.flowing else config.start_lead_s
-    slots = yield from slot_steps(config, session, anchor, given.outlook, given.tariff, discharge, lead_s, given.ask)
+    slots = yield from slot_steps(
+        config, session, anchor, given.outlook, given.tariff, discharge, lead_s, given.ask, given.office
+    )
     open_w = slots[0].max_charge_w
     if lead_s and len(slots) > 1:
         slots = (replace(slots[0], max_charge_w=0.0, max_discharge_w=0.0), *slots[1:])

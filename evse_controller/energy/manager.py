@@ -14,7 +14,7 @@ Dynamic mode by the set-point, in Scheduled mode by the caps, which are open the
 A Scheduled offer is made once and stands until the EV has chosen, so it is not made blind: while the building meter,
 seen or just started, gives no load, the offer waits up to 5 s of control time (the EV is told Ongoing meanwhile). A
 site that has had no load for longer is offered the failsafe share. Whoever else negotiates for the site (a back office)
-may hold the offer for 45 s of control time.
+may hold the offer for `EnergyConfig.back_office_wait_s` of control time; plans stay inside what it delivers.
 
 After that the accepted caps rule. What changes the plan for good (site limits for more than a slot, prices, what the EV
 needs, an EV that keeps to no plan) makes a new one, from what has been delivered by then; when it differs from the
@@ -28,11 +28,12 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
+from evse_controller.energy.back_office import OfficePlan
 from evse_controller.energy.config import EnergyConfig
 from evse_controller.energy.ev_offer import EvAsk
 from evse_controller.energy.making import Circumstances, Planned, making_steps, missing_wh
 from evse_controller.energy.needs import StatedNeeds
-from evse_controller.energy.offers import news_in, power_at
+from evse_controller.energy.offers import cap_of, news_in
 from evse_controller.energy.planner import Plan, PlanError
 from evse_controller.energy.prices import Tariff
 from evse_controller.energy.renegotiation import Asking, ProfileKept, Renegotiation
@@ -47,7 +48,7 @@ __all__ = ["EnergyConfig", "EnergyManager", "Renegotiation"]
 
 _DYNAMIC_SETTLED_S = 10.0
 _PATIENT_STEPS = 100  # control steps (20 Hz) for which a Scheduled offer waits for the building meter
-_HELD_STEPS = 900  # and for whoever holds it; the session answers by itself at 50 s
+_STEP_S = 0.05
 _LOCAL_OFFER = 0  # the session's own, made without us
 _MOST_OFFERS = 8
 
@@ -67,6 +68,8 @@ class EnergyManager:
         self._postponed = False
         self._held: str | None = None
         self._held_steps = 0
+        self._most_held_steps = round(config.back_office_wait_s / _STEP_S)
+        self.office_plan: OfficePlan | None = None
         self._utc_s = 0.0
         self._moved_wh = 0.0
         self._job: Generator[None, None, Planned] | None = None
@@ -78,7 +81,7 @@ class EnergyManager:
         self._asking = Asking(config.renegotiation_gap_s)
         self._outdated = False
         self._awaits_answer = False
-        self._tariff_changed = False
+        self._news: str | None = None
         self._flowing = False
         self._offer_id = 0
         self.problem: str | None = None
@@ -95,6 +98,16 @@ class EnergyManager:
     @property
     def planning(self) -> bool:
         return self._job is not None or self._postponed
+
+    @property
+    def _holds(self) -> bool:
+        """Whether an offer waits for who negotiates for the site."""
+        return self._held is not None and self._awaits_answer and self._held_steps < self._most_held_steps
+
+    @property
+    def held_s(self) -> float | None:
+        """For how long the EV waits for that already; None: it does not."""
+        return self._held_steps * _STEP_S if self._holds else None
 
     @property
     def renegotiation(self) -> Renegotiation | None:
@@ -145,10 +158,12 @@ class EnergyManager:
             self._start(utc_s, "the EV asks for a new schedule" if renegotiation else "the EV asks")
 
     def hold_offer(self, reason: str | None) -> None:
-        """Whoever negotiates for the site: Scheduled offers wait (the EV is told Ongoing) until None, 45 s at most."""
+        """Whoever negotiates for the site: Scheduled offers wait (the EV is told Ongoing) until None, or too long."""
         released = self._held is not None and reason is None
+        unseen = self._holds
         self._held = reason
-        if released and self._awaits_answer and self._held_steps < _HELD_STEPS:
+        if released and unseen:
+            self._planned = None  # made before it was settled
             self._start(self._utc_s, "the site has settled")  # nobody has seen the offer that was held
 
     def update(
@@ -193,8 +208,8 @@ class EnergyManager:
 
     def _out_of_date(self, planned: Planned, session: StatedNeeds, utc_s: float) -> str | None:
         """Why a new plan is due, None while the newest one is good."""
-        if self._tariff_changed:
-            return "prices changed"
+        if self._news is not None:
+            return self._news
         if self._outlook_changed_for_long(planned, utc_s):
             return "the site's limits changed"
         if session.needs.dynamic and planned.led and self._flowing:
@@ -228,7 +243,13 @@ class EnergyManager:
     def set_tariff(self, tariff: Tariff) -> None:
         """New prices: planned with from the next `observe`."""
         self._tariff = tariff
-        self._tariff_changed = True
+        self._news = "prices changed"
+
+    def set_office_plan(self, plan: OfficePlan | None) -> None:
+        """What a back office has settled on, None: nothing any more. Planned with from the next `observe`."""
+        if plan != self.office_plan:
+            self.office_plan = plan
+            self._news = "the back office has another plan"
 
     def work(self, budget_s: float = 0.0005, clock: Callable[[], float] = time.perf_counter) -> bool:
         """Plan for about `budget_s` of real time; true while work is left. A refused request shows in `problem`."""
@@ -318,18 +339,18 @@ class EnergyManager:
         if session.needs.dynamic:
             return EnergyWish(setpoint_w=self._setpoint(session, utc_s))
         offer = None if self._planned is None else self._planned.offer
-        if self._held is not None and self._awaits_answer and self._held_steps < _HELD_STEPS:
+        if self._holds:
             offer = None
         if self._accepted is None:
             nothing = Limit(0.0, "schedule", "the local schedule holds no discharge") if self._local else None
             return EnergyWish(discharge_cap=nothing, offer=offer)
         accepted_offer, chosen = self._accepted
         offset_s = utc_s - accepted_offer.anchor_utc_s
-        discharge_cap = _cap(chosen, "discharge", offset_s)
+        discharge_cap = cap_of(chosen, "discharge", offset_s)
         forbidden = session.no_discharge(self._moved_wh, self._soc)
         if discharge_cap.value > 0.0 and forbidden is not None:
             discharge_cap = Limit(0.0, "minimum", f"no discharge: {forbidden}")
-        return EnergyWish(charge_cap=_cap(chosen, "charge", offset_s), discharge_cap=discharge_cap, offer=offer)
+        return EnergyWish(charge_cap=cap_of(chosen, "charge", offset_s), discharge_cap=discharge_cap, offer=offer)
 
     def _setpoint(self, session: StatedNeeds, utc_s: float) -> float | None:
         planned = self._planned
@@ -373,19 +394,15 @@ class EnergyManager:
     def _start(self, utc_s: float, reason: str) -> None:
         if self._session is not None:
             given = Circumstances(
-                self._session, self._moved_wh, self._outlook, self._tariff, self._flowing, self._ask, reason
+                self._session,
+                self._moved_wh,
+                self._outlook,
+                self._tariff,
+                self._flowing,
+                self._ask,
+                reason,
+                self.office_plan,
             )
             self._job = making_steps(self.config, given, utc_s, self._offer_id + 1)
-            self._tariff_changed = False
+            self._news = None
             self._outlook_differs_since_s = None
-
-
-def _cap(chosen: OfferTuple, way: str, offset_s: float) -> Limit:
-    slots = chosen.charging if way == "charge" else chosen.discharging
-    found = None if slots is None else power_at(slots, offset_s)
-    if found is None:
-        why = "no discharge in the schedule" if slots is None else "outside the schedule's time"
-        return Limit(0.0, "schedule", f"tuple {chosen.tuple_id}: {why}")
-    power_w, start_s, end_s = found
-    reason = f"tuple {chosen.tuple_id}: {way} {power_w:.0f} W from +{start_s:.0f} s to +{end_s:.0f} s"
-    return Limit(power_w, "schedule", reason)

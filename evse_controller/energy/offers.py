@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from itertools import pairwise
 
 from evse_controller.energy.planner import Plan, PlanSlot
+from evse_controller.model.limits import Limit
 from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot
 
 _AT_LEAST_W = 1.0
@@ -156,3 +157,15 @@ def _spans(
             steps.add(at_s)
     edges = sorted(step for step in steps if from_s <= step <= until_s)
     return list(pairwise(edges))
+
+
+def cap_of(chosen: OfferTuple, way: str, offset_s: float) -> Limit:
+    """The cap of a schedule that the EV has chosen, `offset_s` after its start."""
+    slots = chosen.charging if way == "charge" else chosen.discharging
+    found = None if slots is None else power_at(slots, offset_s)
+    if found is None:
+        why = "no discharge in the schedule" if slots is None else "outside the schedule's time"
+        return Limit(0.0, "schedule", f"tuple {chosen.tuple_id}: {why}")
+    power_w, start_s, end_s = found
+    reason = f"tuple {chosen.tuple_id}: {way} {power_w:.0f} W from +{start_s:.0f} s to +{end_s:.0f} s"
+    return Limit(power_w, "schedule", reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 
+from evse_controller.energy.back_office import OfficePlan
 from evse_controller.energy.config import EnergyConfig
 from evse_controller.energy.ev_offer import EvAsk
 from evse_controller.energy.needs import StatedNeeds
@@ -24,9 +25,11 @@ def slot_steps(
     discharge: bool,
     lead_s: float,
     ask: EvAsk | None = None,
+    office: OfficePlan | None = None,
 ) -> Generator[None, None, tuple[PlanSlot, ...]]:
     """Slots from `anchor` to departure, yielding after each. `lead_s` > 0 is a first slot of its own; one ends where
-    the reserve before departure begins. `ask`: what the EV wants for what it gives, and how much it gives."""
+    the reserve before departure begins. `ask`: what the EV wants for what it gives, and how much it gives;
+    `office`: the caps of a back office."""
     departure = stated.needs.departure_utc_s
     stay_s = config.default_stay_s if departure is None else round(departure) - anchor
     # A departure that has passed leaves one slot: whatever is missing is charged at once.
@@ -40,19 +43,22 @@ def slot_steps(
         grid = (start // config.slot_s + 1) * config.slot_s
         change = math.ceil(tariff.next_change(start))
         until = min(grid, end, change if change > start else grid)
+        if office is not None:
+            until = int(min(until, office.next_change(start)))
         if start < reserve < until:
             until = int(reserve)
         if start == anchor and 0 < lead_s < end - anchor:
             until = anchor + math.ceil(lead_s)  # one slot of its own, whatever boundaries it crosses
         building_w, import_w, export_w = _site_at(config, start, anchor, outlook, charge_w)
+        capped = (math.inf, math.inf) if office is None else office.caps(start, until)
         given_w, per_kwh = (discharge_w, None) if ask is None else ask.within(start, until)
         slots.append(
             PlanSlot(
                 float(until - start),
                 tariff.buy(start),
                 tariff.sell(start),
-                min(charge_w, import_w * config.charge_efficiency),
-                min(discharge_w, given_w, export_w / config.discharge_efficiency) if discharge else 0.0,
+                min(charge_w, import_w * config.charge_efficiency, capped[0]),
+                min(discharge_w, given_w, export_w / config.discharge_efficiency, capped[1]) if discharge else 0.0,
                 building_w,
                 per_kwh,
             )

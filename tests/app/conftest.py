@@ -13,7 +13,8 @@ from tests.app.house import DYNAMIC
 
 @pytest.fixture
 def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[VirtualBench]:
-    vehicle, config, speed = getattr(request, "param", (DYNAMIC, "", 1.0))
-    with VirtualBench(tmp_path, vehicle, BenchSettings(speed=speed, plant=plant_of(0.4), config=config)) as made:
+    vehicle, config, speed, *energy = getattr(request, "param", (DYNAMIC, "", 1.0))
+    settings = BenchSettings(speed=speed, plant=plant_of(0.4), config=config, energy="".join(energy))
+    with VirtualBench(tmp_path, vehicle, settings) as made:
         yield made
         made.check()

@@ -70,6 +70,12 @@ def noted(name: str, result: dict[str, Any]) -> Any:
     return handler
 
 
+OFFER = {
+    "wait_s": 40.0,
+    "negotiating": {"source": "csms", "reason": "", "ends_in_s": 12.0},
+    "car_waits_s": 3.0,
+    "plan": {"source": "csms", "starts_utc_s": 1.7e9, "ends_utc_s": 1.7e9, "slots": 2, "most_charge_w": 4000.0},
+}
 WISHES = {"departure_utc_s": 1.7e9, "target_soc": 80, "minimum_soc": None}
 
 
@@ -84,6 +90,8 @@ def daemon(tmp_path: Path) -> Iterator[str]:
             "stop": stop,
             "driver": noted("driver", dict.fromkeys(WISHES)),
             "driver.set": noted("driver.set", {**WISHES, "heard": False}),
+            "offer": noted("offer", OFFER),
+            **{f"offer.{name}": noted(f"offer.{name}", OFFER) for name in ("negotiate", "deliver", "withdraw")},
             "driver.clear": noted("driver.clear", dict.fromkeys(WISHES)),
             **{f"session.{name}": noted(f"session.{name}", {"reason": "told"}) for name in SESSION_ACTIONS},
             "faults": lambda p, c: {"active": []},
@@ -271,3 +279,26 @@ def test_status_shows_phases_sleepers_wishes_and_what_is_asked() -> None:
     text = "\n".join(lines)
     for said in ("231 V 15.9 A   229 V 16.0 A", "asked     Pause in 42 s", "asleep    0102030405060708", "target 80 %"):
         assert said in text
+
+
+def test_a_back_office_negotiates_delivers_and_withdraws(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    CALLS.clear()
+    plan = ["3600:11000", "1800:0:5000"]
+    for words in ([], ["negotiate", "--for", "30"], ["deliver", *plan, "--source", "csms"], ["withdraw"]):
+        assert main(["offer", *words, "--socket", daemon]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "offer     csms negotiates, 12 s left   a car waits since 3 s"
+        assert all(len(line) <= 80 for line in lines)
+    slots = [
+        {"duration_s": 3600, "charge_w": 11_000.0, "discharge_w": 0.0},
+        {"duration_s": 1800, "charge_w": 0.0, "discharge_w": 5000.0},
+    ]
+    assert [
+        ("offer", {}),
+        ("offer.negotiate", {"for_s": 30.0, "reason": "", "source": "technician"}),
+        ("offer.deliver", {"slots": slots, "source": "csms"}),
+        ("offer.withdraw", {"source": "technician"}),
+    ] == CALLS
+    for wrong in ("1", "a:1", "1:2:3:4"):
+        with pytest.raises(SystemExit):
+            main(["offer", "deliver", wrong, "--socket", daemon])

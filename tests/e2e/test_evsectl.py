@@ -48,6 +48,7 @@ async def test_evsectl_shows_a_session_and_stops_it_in_order(tmp_path: Path) -> 
         for direction in ("import", "export", "charge", "discharge"):
             assert sum(row["rules"] for row in limits if row["direction"] == direction) == 1
         assert (await bench.ctl("limits", "set", "import", "-5", "--for", "10")).returncode == 4
+        await _office(bench)
         quiet = await bench.ctl("faults", "--json")
         assert (quiet.returncode, json.loads(quiet.stdout)) == (0, {"active": []})
         assert (await bench.ctl("faults", "clear", "no-such-fault")).returncode == 4
@@ -59,6 +60,16 @@ async def test_evsectl_shows_a_session_and_stops_it_in_order(tmp_path: Path) -> 
         assert "enough for today" in record["end_reason"]
         assert (await bench.ctl("stop")).returncode == 4
         assert (await bench.ctl("--socket", str(tmp_path / "none.sock"), "status")).returncode == 3
+
+
+async def _office(bench: Bench) -> None:
+    """A back office through the daemon's socket; by default no car is kept waiting for one."""
+    refused = await bench.ctl("offer", "negotiate", "--for", "30")
+    assert (refused.returncode, "wait_for_back_office_s" in refused.stderr) == (4, True)
+    delivered = json.loads((await bench.ctl("offer", "deliver", "86400:40000", "--json")).stdout)
+    assert delivered["plan"]["most_charge_w"] == 40_000.0
+    assert json.loads((await bench.ctl("status", "--json")).stdout)["offer"] == delivered
+    assert json.loads((await bench.ctl("offer", "withdraw", "--json")).stdout)["plan"] is None
 
 
 async def _stop(bench: Bench) -> None:
