@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +12,7 @@ from evse_controller.model.snapshot import Notification
 from evse_controller.site import Direction
 from hil.evcc import AC_PROTOCOLS, SERVICE_AC, SERVICE_AC_BPT, AcRatings, Act, Deviation, EvccConfig, Step
 from hil.virtual import BenchSettings, VirtualBench, hourly, plant_of
+from tests.hil.house import MakeBench
 
 START = 1_724_752_800.0
 PRICES = hourly(START, (100.0,) * 2 + (20.0,) * 2 + (400.0,) * 2 + (100.0,) * 42)
@@ -23,23 +22,6 @@ STAY = EvccConfig(
     target_soc=55.0, departure_utc_s=START + 6.5 * 3600, protocols=AC_PROTOCOLS, services=(SERVICE_AC_BPT,)
 )
 CHARGING = replace(STAY, target_soc=90.0, departure_utc_s=START + 3 * 3600)
-
-MakeBench = Callable[..., VirtualBench]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[MakeBench]:
-    made: list[VirtualBench] = []
-
-    def make(vehicle: EvccConfig, settings: BenchSettings = DAY) -> VirtualBench:
-        made.append(VirtualBench(tmp_path / str(len(made)), vehicle, settings))
-        return made[-1]
-
-    yield make
-    for house in made:
-        house.close()
-    for house in made:
-        house.check()
 
 
 def leave(house: VirtualBench) -> None:

@@ -3,9 +3,8 @@ sleep and return, what the station asks for. Each bench ends with the referee's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +13,7 @@ from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import DriverWishes, Notification
 from hil.evcc import SERVICE_DC, SERVICE_DC_BPT, SERVICE_MCS_BPT, Act, Deviation, EvccConfig, Step
 from hil.virtual import BenchSettings, VirtualBench, certificate, hourly, plant_of
+from tests.hil.house import MakeBench
 
 START = 1_724_752_800.0
 CHEAP = hourly(START, (20.0,) * 6 + (400.0,) * 42)
@@ -22,23 +22,6 @@ DAY = BenchSettings(start_utc_s=START, prices=CHEAP, speed=60.0, plant=plant_of(
 CHARGING = EvccConfig(target_soc=90.0, departure_utc_s=START + 2 * 3600, services=(SERVICE_DC_BPT,))
 DYNAMIC = replace(CHARGING, control_mode=ControlMode.DYNAMIC)
 BOTH = pytest.mark.parametrize("mode", list(ControlMode))
-
-MakeBench = Callable[..., VirtualBench]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[MakeBench]:
-    made: list[VirtualBench] = []
-
-    def make(vehicle: EvccConfig, settings: BenchSettings = DAY) -> VirtualBench:
-        made.append(VirtualBench(tmp_path / str(len(made)), vehicle, settings))
-        return made[-1]
-
-    yield make
-    for house in made:
-        house.close()
-    for house in made:
-        house.check()
 
 
 def charging(house: VirtualBench, least_a: float = 20.0) -> VirtualBench:

@@ -3,9 +3,8 @@ objects. Each bench ends with the referee's verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,29 +15,13 @@ from evse_controller.model.pilot import PilotState
 from evse_controller.site import Direction
 from hil.evcc import SERVICE_DC, SERVICE_DC_BPT, Deviation, EvccConfig
 from hil.virtual import BenchSettings, VirtualBench, hourly, plant_of
+from tests.hil.house import MakeBench
 
 START = 1_724_752_800.0
 PRICES = hourly(START, (100.0,) * 2 + (20.0,) * 2 + (400.0,) * 2 + (100.0,) * 42)
 DAY = BenchSettings(start_utc_s=START, prices=PRICES, speed=600.0, plant=plant_of())
 STAY = EvccConfig(target_soc=55.0, departure_utc_s=START + 6.5 * 3600)
 CHARGING = replace(STAY, target_soc=90.0, services=(SERVICE_DC_BPT,))
-
-MakeBench = Callable[..., VirtualBench]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[MakeBench]:
-    made: list[VirtualBench] = []
-
-    def make(vehicle: EvccConfig, settings: BenchSettings = DAY) -> VirtualBench:
-        made.append(VirtualBench(tmp_path / str(len(made)), vehicle, settings))
-        return made[-1]
-
-    yield make
-    for house in made:
-        house.close()
-    for house in made:
-        house.check()
 
 
 @pytest.mark.parametrize("service", [SERVICE_DC, SERVICE_DC_BPT])
