@@ -18,6 +18,7 @@ from hal.pilot.charge_som import ChargeSomMcu
 from hal.power.infy_beg import InfyBeg
 from hal.sim.battery import BatteryConfig
 from hal.sim.plant import BusConfig, Plant, PlantConfig
+from hal.sim.power_stage import PowerStageConfig
 
 _HEAD = """
 [controller]
@@ -33,14 +34,14 @@ grid_profile = 1
 isolation_response_s = 1.0
 efficiency_import = 0.93
 efficiency_export = 0.98
-ramp_up_a_per_s = 100.0
+ramp_up_a_per_s = {ramp}
 [outlet.ratings]
 max_voltage_v = 920
 min_voltage_v = 150
-max_charge_current_a = 70
-max_charge_power_w = 22000
-max_discharge_current_a = 70
-max_discharge_power_w = 22000
+max_charge_current_a = {rated_a}
+max_charge_power_w = {rated_w}
+max_discharge_current_a = {rated_a}
+max_discharge_power_w = {rated_w}
 [outlet.mcu]
 driver = "charge-som-uart"
 port = "{ports}/mcu"
@@ -48,7 +49,7 @@ port = "{ports}/mcu"
 driver = "infy-beg"
 interface = "slcan"
 channel = "{ports}/can0"
-modules = 2
+modules = {modules}
 [outlet.meter]
 driver = "acrel-djsf1352"
 port = "{ports}/meter"
@@ -101,7 +102,7 @@ class BenchSettings:
 
     `plant` may change anything of the world but what stands here; its `kind` makes this a DC or an AC outlet. `config`:
     further tables of the daemon's file, `energy`: lines of its [energy]. `mcs`: the DC connector is a megawatt one.
-    Powers in W, all >= 0.
+    `rated_a`, `rated_w`, `ramp_a_per_s`: of the DC outlet, both ways. Powers in W, all >= 0.
     """
 
     start_utc_s: float = 1_724_752_800.0
@@ -116,6 +117,9 @@ class BenchSettings:
     config: str = ""
     mcs: bool = False
     energy: str = ""
+    rated_a: float = 70.0
+    rated_w: float = 22_000.0
+    ramp_a_per_s: float = 100.0
 
 
 def hourly(start_utc_s: float, prices: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
@@ -128,6 +132,23 @@ def plant_of(soc: float = 0.4, **changes: object) -> PlantConfig:
     """A plant whose isolation monitor is quick, for short tests; `changes` as of PlantConfig."""
     bus = BusConfig(imd_self_test_s=2.0, imd_cycle_s=0.5)
     return replace(PlantConfig(battery=BatteryConfig(soc=soc), bus=bus), **changes)  # type: ignore[arg-type]
+
+
+def megawatt(**changes: object) -> BenchSettings:
+    """A truck at a megawatt connector: 4 power cabinets, 900 A and 640 kW both ways, a battery of 600 kWh at 700 V."""
+    truck = BatteryConfig(
+        capacity_kwh=600.0, r_int_ohm=0.015, ocv_v=((0.0, 600.0), (0.1, 650.0), (0.5, 690.0), (0.9, 730.0), (1.0, 750.0)),
+        max_voltage_v=800.0, min_voltage_v=560.0, max_charge_current_a=1_200.0, max_discharge_current_a=900.0,
+    )
+    plant = PlantConfig(
+        battery=truck,
+        bus=BusConfig(imd_self_test_s=2.0, imd_cycle_s=0.5, module_addresses=(1, 2, 3, 4)),
+        module=PowerStageConfig(max_current_a=240.0, rated_power_w=165_000.0, ramp_a_per_s=250.0),
+    )
+    settings = BenchSettings(
+        plant=plant, mcs=True, rated_a=900.0, rated_w=640_000.0, ramp_a_per_s=1000.0, import_w=900_000.0, export_w=700_000.0,
+    )
+    return replace(settings, **changes)  # type: ignore[arg-type]
 
 
 def devices(plant: Plant) -> Devices:
@@ -159,7 +180,8 @@ def write_config(folder: Path, settings: BenchSettings) -> Path:
     path.write_text(bench_toml(
         folder, '"lab-tcp"', extra, folder, settings.import_w, settings.export_w,
         ac=settings.plant.kind == "ac", mcs=settings.mcs,
-        socket=settings.plant.ac.cable_a > 0, energy=settings.energy,
+        socket=settings.plant.ac.cable_a > 0, energy=settings.energy, rated=(settings.rated_a, settings.rated_w, settings.ramp_a_per_s),
+        modules=len(settings.plant.bus.module_addresses),
     ))
     return path
 
@@ -173,11 +195,12 @@ def price_file(folder: Path, prices: tuple[tuple[float, float], ...]) -> None:
 def bench_toml(
     folder: Path, lab: str, extra: str, ports: Path, import_w: float = 28_000.0, export_w: float = 10_000.0,
     *, ac: bool = False, mcs: bool = False, socket: bool = False, energy: str = "",
+    rated: tuple[float, float, float] = (70.0, 22_000.0, 100.0), modules: int = 2,
 ) -> str:
     """The daemon's file for a bench: state in `folder`, devices under `ports`; `extra` holds [net] and so on."""
     return (_HEAD + (_AC_OUTLET if ac else _DC_OUTLET) + _HOUSE).format(
         folder=folder, lab=lab, extra=extra, ports=ports, import_w=import_w, export_w=export_w, mcs=str(mcs).lower(),
-        socket=str(socket).lower(), energy=energy,
+        socket=str(socket).lower(), energy=energy, rated_a=rated[0], rated_w=rated[1], ramp=rated[2], modules=modules,
     )
 
 
