@@ -68,6 +68,7 @@ def _cable_check(session: SessionContext, cmd: CableCheckRequested, now_s: float
         session.cable_check = Step.RUNNING
         session.cable_check_requested_s = now_s
         session.precharge, session.energy_wanted, session.stop_wanted = Step.IDLE, False, None
+        session.lost = None
         session.update, session.voltage_v, session.precharge_started_s = None, None, None
         session.held = session.held_s = session.started_quiet_s = None
 

@@ -42,6 +42,7 @@ class SessionFacts:
     `held`: why energy rests although it was started. `needs_meter`: the registers when the energies of `needs` were
     stated, `first_meter` those when the session began. `held_s`: since when it rests for what may not last.
     `started_quiet_s`: the first Start since the last loop request, whatever holds between; `looped`: there was one.
+    `lost`: why energy that was started cannot flow again in this session, although nobody asked it to stop.
     """
 
     session_id: str = ""
@@ -57,6 +58,7 @@ class SessionFacts:
     started_quiet_s: float | None = None
     looped: bool = False
     stop_wanted: str | None = None
+    lost: str | None = None
     ended: EndKind | None = None
     first_meter: Registers | None = None
 

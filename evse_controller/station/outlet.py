@@ -252,14 +252,15 @@ class OutletBase(ABC, Generic[Session]):
         return DUTY_DIGITAL if on else None
 
     def _power_gone(self) -> str | None:
-        """Why power is off for good although the session goes on: an emergency, or a stop that the EV did not heed in
-        its time (B.11). The session then ends by FAILED, whatever the EV still asks."""
+        """Why power is off for good although the session goes on: an emergency, a stop that the EV did not heed in
+        its time (B.11), or an outlet that only a new session may prepare again. The session then ends by FAILED,
+        whatever the EV still asks."""
         emergency = self._book.emergency
         if emergency is not None:
             return f"{emergency.code.value}: {emergency.cause}"
         if self._stopping is not None and self._now_s - self._stopping_since_s > t.STOP_ESCALATION_S:
             return f"stopped by force: {self._stopping}"
-        return None
+        return self._newest.lost if self._newest.open else None
 
     # -- safety ----------------------------------------------------------------------------------------------
 

@@ -122,6 +122,8 @@ class PhaseMachine(OutletBase[SessionContext]):
             self._ramp.reset()
         if phase is Phase.CABLE_CHECK:
             self._start_cable_check()
+        if phase in (Phase.RAMP_DOWN, Phase.EMERGENCY):
+            self._note_loss()
         if phase is Phase.RAMP_DOWN:
             self._session.fail_steps()
             self._ramp_down = RampDown(self._now_s, self.config.zero_samples)
@@ -130,6 +132,13 @@ class PhaseMachine(OutletBase[SessionContext]):
         if phase in AT_REST:
             self._check = self._ramp_down = None
             self._rest()
+
+    def _note_loss(self) -> None:
+        """Contactors that open without a stop (pilot B in a hold, an emergency that is soon over) leave the EV in a
+        session that thinks it has power: Start repeats neither cable check nor pre-charge."""
+        session = self._session
+        if session.open and session.energy_wanted and session.stop_wanted is None and self._stopping is None:
+            session.lost = "the contactors had to open: they close again only in a new session"
 
     def _start_cable_check(self) -> None:
         negotiated = self._session.negotiated

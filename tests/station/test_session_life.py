@@ -72,6 +72,58 @@ def test_after_hold_nothing_flows_before_the_ev_asks_again() -> None:
     assert bench.devices.output[1] > 0.0
 
 
+@pytest.mark.parametrize("hold", [HOLD, EnergyHold("schedule renegotiation"), replace(HOLD, standby=True)])
+@pytest.mark.parametrize("asleep_steps", [3, 200])
+def test_a_session_whose_contactors_opened_in_a_hold_is_told_that_power_is_gone(
+    hold: EnergyHold, asleep_steps: int
+) -> None:
+    """Pilot B for an instant, or as long as the EV sleeps: Start alone cannot give it power again."""
+    bench = Bench()
+    bench.to_energy()
+    bench.tell(LOOP, hold)
+    bench.steps(10)
+    assert bench.snapshot.emergency is None
+    for pilot, steps in ((PilotState.B, asleep_steps), (PilotState.C, 40)):
+        bench.pilot = pilot
+        bench.steps(steps)
+        assert bench.snapshot.emergency is not None
+        assert "new session" in bench.snapshot.emergency
+        assert not bench.devices.wanted_contactors
+    bench.tell(EnergyStart(None), SessionEnded(EndKind.FAILED, "power is gone"))
+    bench.steps(40)
+    assert bench.snapshot.emergency is None
+    bench.pilot = PilotState.B
+    bench.steps(400)
+    assert bench.phase == "connected"
+    bench.to_energy()
+    assert bench.snapshot.emergency is None
+
+
+def test_an_emergency_that_is_soon_over_leaves_no_session_without_power() -> None:
+    bench = Bench()
+    bench.to_energy()
+    bench.tell(LOOP, HOLD)
+    bench.steps(10)
+    assert bench.devices.mcu is not None
+    bench.devices.mcu = replace(bench.devices.mcu, emergency_stop=True)
+    bench.steps(2)
+    bench.devices.mcu = replace(bench.devices.mcu, emergency_stop=False)
+    bench.steps(40)
+    for fault in bench.station.faults:
+        assert bench.station.clear_fault(fault.code, bench.now_s)
+    bench.steps(40)
+    assert bench.fault_codes == set()
+    assert bench.snapshot.emergency is not None
+
+
+def test_a_stop_that_the_ev_asked_for_is_no_loss() -> None:
+    bench = Bench()
+    bench.to_energy()
+    bench.tell(LOOP, EnergyStop("the EV is done"))
+    bench.steps(40)
+    assert bench.snapshot.emergency is None
+
+
 def test_isolation_lost_in_hold_opens() -> None:
     bench = Bench()
     bench.to_energy()
