@@ -137,7 +137,8 @@ def plant_of(soc: float = 0.4, **changes: object) -> PlantConfig:
 def megawatt(**changes: object) -> BenchSettings:
     """A truck at a megawatt connector: 4 power cabinets, 900 A and 640 kW both ways, a battery of 600 kWh at 700 V."""
     truck = BatteryConfig(
-        capacity_kwh=600.0, r_int_ohm=0.015, ocv_v=((0.0, 600.0), (0.1, 650.0), (0.5, 690.0), (0.9, 730.0), (1.0, 750.0)),
+        capacity_kwh=600.0, r_int_ohm=0.015,
+        ocv_v=((0.0, 600.0), (0.1, 650.0), (0.5, 690.0), (0.9, 730.0), (1.0, 750.0)),
         max_voltage_v=800.0, min_voltage_v=560.0, max_charge_current_a=1_200.0, max_discharge_current_a=900.0,
     )
     plant = PlantConfig(
@@ -146,7 +147,8 @@ def megawatt(**changes: object) -> BenchSettings:
         module=PowerStageConfig(max_current_a=240.0, rated_power_w=165_000.0, ramp_a_per_s=250.0),
     )
     settings = BenchSettings(
-        plant=plant, mcs=True, rated_a=900.0, rated_w=640_000.0, ramp_a_per_s=1000.0, import_w=900_000.0, export_w=700_000.0,
+        plant=plant, mcs=True, rated_a=900.0, rated_w=640_000.0, ramp_a_per_s=1000.0,
+        import_w=900_000.0, export_w=700_000.0,
     )
     return replace(settings, **changes)  # type: ignore[arg-type]
 
@@ -180,7 +182,8 @@ def write_config(folder: Path, settings: BenchSettings) -> Path:
     path.write_text(bench_toml(
         folder, '"lab-tcp"', extra, folder, settings.import_w, settings.export_w,
         ac=settings.plant.kind == "ac", mcs=settings.mcs,
-        socket=settings.plant.ac.cable_a > 0, energy=settings.energy, rated=(settings.rated_a, settings.rated_w, settings.ramp_a_per_s),
+        socket=settings.plant.ac.cable_a > 0, energy=settings.energy,
+        rated=(settings.rated_a, settings.rated_w, settings.ramp_a_per_s),
         modules=len(settings.plant.bus.module_addresses),
     ))
     return path

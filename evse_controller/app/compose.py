@@ -26,7 +26,7 @@ AnyStation = Station | AcStation
 """The two kinds of outlet have one face; only their devices and phases differ."""
 
 _START_LEAD_S, _ISOLATION_SAMPLES = 4.0, 3  # control time of cable check and pre-charge beside the isolation samples
-# An allowance rises by so much; a large connection's whole room is there after so long, a megawatt truck waits no longer.
+# An allowance rises at least so fast; a large connection's whole room is there after so long: no truck waits longer.
 _LEAST_RISE_W_PER_S, _WHOLE_RISE_S = 5_000.0, 10.0
 _OFFERED_BEFORE_S = 0.5  # control time before the session would answer with a schedule of its own
 _AC_START_LEAD_S = 2.0  # closing the contactor, and the car's own charger
