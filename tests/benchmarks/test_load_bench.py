@@ -9,7 +9,7 @@ moment, the worst case), and one step of the planner's; requests come at random 
 one.
 
 The goal is p99 <= 5 ms, and never over 250 ms (V2G_SECC_Msg_Performance_Time of the charge loop). What sockets and TLS
-add is in `test_latency_bench.py`.
+add is in `test_latency_bench.py`; the same with real processes, sockets and time in `test_real_load_bench.py`.
 """
 
 from __future__ import annotations
@@ -27,19 +27,15 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from evse_controller.app.compose import energy_config, tariff_of
 from evse_controller.app.outlet import Outlet
 from evse_controller.config import Config
-from evse_controller.energy.manager import EnergyManager
-from evse_controller.model.commands import ControlMode, EvDcLimits
-from evse_controller.model.offer import EnergyNeeds
-from evse_controller.model.snapshot import DcRatings
+from evse_controller.model.commands import ControlMode
 from evse_controller.net.ports import LinkInfo
 from evse_controller.secc.connection import Connection
-from evse_controller.site import SiteOutlook
 from hil.evcc import EvccConfig
 from hil.evcc.config import AC_PROTOCOLS, SERVICE_AC_BPT
 from hil.virtual import POLL_S, BenchSettings, VirtualBench, plant_of
+from tests.benchmarks.sixteen_cars import CARS, SixteenCars
 
 OUTLETS = (
     ("dc", ControlMode.DYNAMIC),
@@ -47,11 +43,8 @@ OUTLETS = (
     ("ac", ControlMode.DYNAMIC),
     ("ac", ControlMode.SCHEDULED),
 )
-CARS = 16
 SECONDS = 30.0
 P99_MS, WORST_MS = 5.0, 250.0
-_LIMITS = EvDcLimits(450.0, 300.0, 100.0, 0.0, 40_000.0, 0.0, 60.0, 0.0, 20_000.0, 0.0)
-_RATINGS = DcRatings(920.0, 150.0, 70.0, 22_000.0, 70.0, 22_000.0)
 
 
 class Watch:
@@ -137,26 +130,20 @@ _LINK = LinkInfo("[::1]:1", False, 0.0)
 
 
 class Planner:
-    """Sixteen cars' plans of 96 slots, each anew as soon as it is finished: there is always something to plan."""
+    """Sixteen cars' plans beside the loop."""
 
     def __init__(self, config: Config, utc_s: float) -> None:
-        self.planned = 0
-        self._utc_s = utc_s
-        self._cars = [EnergyManager(energy_config(config), tariff_of(config)) for _ in range(CARS)]
-        self._turn = 0
+        self._cars = SixteenCars(config, utc_s)
+
+    @property
+    def planned(self) -> int:
+        return self._cars.planned
 
     def step(self) -> float:
         """One car's turn; the processor time of it."""
-        car, self._turn = self._cars[self._turn], (self._turn + 1) % CARS
-        if not car.planning:
-            needs = EnergyNeeds(
-                True, 1024, self._utc_s + 24 * 3600, 20_000.0 + self._turn, 40_000.0, -5_000.0, 30_000.0, -4_000.0
-            )
-            car.end()
-            car.observe(SiteOutlook(40_000.0, 30_000.0, 2_000.0, 4_200.0), self._utc_s, 0.0)
-            car.request(needs, _LIMITS, _RATINGS, True, self._utc_s)
+        car = self._cars.turn()
         watch = Watch()
-        self.planned += not car.work(clock=time.thread_time)
+        self._cars.work(car, time.thread_time)
         return watch.spent_s
 
 
