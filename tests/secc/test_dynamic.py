@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evse_controller.messages.generated.common_types import Processing
+from evse_controller.messages.generated.common_types import DisplayParameters, Processing
+from evse_controller.messages.rational import rational_nearest
 from evse_controller.model import commands as c
 from evse_controller.model.snapshot import DriverWishes, Step
 from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.streams import Stream
 from tests.secc import ev, ev_ac
 from tests.secc.ev import DC, DC_BPT, DYNAMIC, SCHEDULED, UTC_S, Bench, schedule_request
 from tests.secc.ev_ac import AC, AC_BPT, AcBench
@@ -126,6 +128,55 @@ def test_a_driver_who_changes_the_mind_is_heard_in_the_loop(service: int) -> Non
     bench.after(0.25).set(driver=DriverWishes(UTC_S + 3600.0, 60, 50))
     needs = loop_needs(bench)
     assert (needs.departure_utc_s, needs.target_soc, needs.minimum_soc) == (UTC_S + 3600.0, 60.0, 50.0)
+
+
+def planned_for(bench: Bench, soc: int | None, capacity_wh: float | None, **changes: float) -> Any:
+    """What the energy room plans for after a loop that shows this; the EV itself wants 20 kWh, at most 40."""
+    request = bench._loop()
+    for name, number in changes.items():
+        setattr(request.cl_req_control_mode, name, rational_nearest(number))
+    request.display_parameters = DisplayParameters(
+        present_soc=soc, battery_energy_capacity=None if capacity_wh is None else rational_nearest(capacity_wh)
+    )
+    bench.after(0.25).say(request)
+    return (bench.commands_of(c.LoopUpdate) + bench.commands_of(c.AcLoopUpdate))[-1].needs.target_wh
+
+
+@pytest.mark.parametrize("service", [DC_BPT, AC_BPT])
+def test_the_drivers_target_is_the_energy_that_is_planned_for(service: int) -> None:
+    bench = bench_of(service).to("ChargeLoop")
+    bench.set(driver=DriverWishes(None, 70, None))
+    assert planned_for(bench, 50, None) == 20_000.0, "without its capacity the EV's own energy counts"
+    assert planned_for(bench, 50, 60_000.0) == pytest.approx(12_000.0)
+    assert planned_for(bench, None, None) == pytest.approx(12_000.0), "what was shown before holds"
+    assert planned_for(bench, 80, 60_000.0) == pytest.approx(-6_000.0), "so much may be given back"
+    assert planned_for(bench, 10, 100_000.0) == 40_000.0, "never above what the EV takes at most"
+    assert planned_for(bench, 50, 60_000.0, ev_target_energy_request=12_900.0) == 12_900.0, "the EV means the same"
+    assert planned_for(bench, 50, 60_000.0, ev_target_energy_request=13_300.0) == pytest.approx(12_000.0)
+    bench.set(driver=None)
+    assert planned_for(bench, 50, 60_000.0) == 20_000.0
+
+
+def test_a_capacity_that_is_none_of_a_vehicle_is_not_reckoned_with() -> None:
+    bench = bench_of(DC_BPT).to("ChargeLoop")
+    bench.set(driver=DriverWishes(None, 70, None))
+    for capacity_wh in (0.0, -60_000.0, 60.0, 3e7):
+        assert planned_for(bench, 50, capacity_wh) == 20_000.0
+
+
+def test_where_the_ev_speaks_for_itself_its_own_energy_counts() -> None:
+    bench = bench_of(DC_BPT, parameter_set=2).to("ChargeLoop")
+    bench.set(driver=DriverWishes(None, 70, None))
+    assert planned_for(bench, 50, 60_000.0) == 20_000.0
+
+
+@pytest.mark.parametrize("service", [DC_BPT, AC_BPT])
+def test_a_new_exchange_plans_for_the_drivers_target_too(service: int) -> None:
+    bench = bench_of(service).to("ChargeLoop")
+    bench.set(driver=DriverWishes(None, 70, None))
+    planned_for(bench, 50, 60_000.0)
+    bench.say(schedule_request(DYNAMIC), stream=Stream.SCHEDULE)
+    assert bench.commands_of(c.ScheduleRequested)[-1].needs.target_wh == pytest.approx(12_000.0)
 
 
 def test_what_a_loop_cannot_say_is_remembered_from_the_exchange() -> None:

@@ -22,7 +22,7 @@ from evse_controller.secc.iso20.dynamic import tell_wishes
 from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.loop import loop_meter_info, looped
 from evse_controller.secc.iso20.loop_limits import ac_fault
-from evse_controller.secc.iso20.needs import loop_needs, percent
+from evse_controller.secc.iso20.needs import loop_needs, shown_soc
 from evse_controller.secc.iso20.profile import watch
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
@@ -72,7 +72,7 @@ def charge_loop(turn: Turn, request: ac.AC_ChargeLoopReq) -> Answer:
     if fault is not None:
         return Refused(ResponseCode.FAILED_WrongChargeParameter, fault)
     memory.limits = _refreshed(memory.negotiated, memory.limits, mode, negative)
-    soc = None if request.display_parameters is None else percent(request.display_parameters.present_soc)
+    soc = shown_soc(turn, request.display_parameters)
     turn.do(AcLoopUpdate(drawn, memory.limits, loop_needs(turn, mode, soc), soc))
     looped(turn)
     response = ac.AC_ChargeLoopRes(

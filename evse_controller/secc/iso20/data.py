@@ -139,6 +139,8 @@ class SessionData:
     value_added: tuple[tuple[int, int], ...] = ()
     target_soc: int | None = None
     minimum_soc: int | None = None
+    shown_soc: float | None = None
+    capacity_wh: float | None = None
     schedule_asked_s: float | None = None
     offer_before: int | None = None
     departure_utc_s: float | None = None

@@ -19,7 +19,7 @@ from evse_controller.secc.iso20.dynamic import tell_wishes
 from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.loop import loop_meter_info, looped
 from evse_controller.secc.iso20.loop_limits import ABSURD, dc_fault
-from evse_controller.secc.iso20.needs import loop_needs, percent
+from evse_controller.secc.iso20.needs import loop_needs, shown_soc
 from evse_controller.secc.iso20.profile import watch
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
@@ -86,7 +86,7 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
 def _update(turn: Turn, request: dc.DC_ChargeLoopReq, limits: EvDcLimits) -> LoopUpdate:
     """What the station needs of this request. A target voltage of 0 keeps the last one [V2G20-2183]."""
     mode, memory = request.cl_req_control_mode, turn.data.dc
-    soc = None if request.display_parameters is None else percent(request.display_parameters.present_soc)
+    soc = shown_soc(turn, request.display_parameters)
     target_current_a: float | None = None
     if not isinstance(mode, _DYNAMIC_MODES):
         target_v = rational_value(mode.ev_target_voltage)

@@ -1,7 +1,10 @@
 """What EV and driver need: from ScheduleExchangeReq and from each charge loop, AC and DC alike.
 
 Times relative to a message become UTC by our own clock. With MobilityNeedsMode 2 what the driver told us comes before
-what the EV says.
+what the EV says. A driver's target state of charge also rules the energy that is planned for, where the EV shows its
+state of charge and the capacity of its battery (DisplayParameters): then EVTargetEnergyRequest is replaced, up to
+EVMaximumEnergyRequest, unless the EV means the same within `_SAME_SHARE`: its own number is finer than a percentage. An
+EV that shows no capacity is planned for by its own energies; it hears TargetSOC and may change them, and stop.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from evse_controller.messages.generated import common_messages as cm
-from evse_controller.messages.generated.common_types import RationalNumber
+from evse_controller.messages.generated.common_types import DisplayParameters, RationalNumber
 from evse_controller.messages.rational import rational_value
 from evse_controller.model.commands import ControlMode
 from evse_controller.model.offer import EnergyNeeds
@@ -30,6 +33,8 @@ if TYPE_CHECKING:  # an outlet loads the classes of its own kind, not the other'
 
 PROVIDED_BY_SECC = 2
 NO_WISHES = DriverWishes()
+_SAME_SHARE = 0.02
+_CAPACITY_WH = (1e3, 1e7)  # a smaller or larger number is no battery of a vehicle
 _NO_POINTS = 0  # the loop names none: those of the exchange hold
 
 
@@ -51,7 +56,7 @@ def needs_of(turn: Turn, request: cm.ScheduleExchangeReq) -> EnergyNeeds:
             dynamic=True,
             max_supporting_points=request.maximum_supporting_points,
             departure_utc_s=_first(driver.departure_utc_s, utc_s + dynamic.departure_time),
-            target_wh=rational_value(dynamic.ev_target_energy_request),
+            target_wh=_target_wh(turn, dynamic.ev_target_energy_request, dynamic.ev_maximum_energy_request),
             maximum_wh=rational_value(dynamic.ev_maximum_energy_request),
             minimum_wh=rational_value(dynamic.ev_minimum_energy_request),
             v2x_maximum_wh=upper,
@@ -111,7 +116,7 @@ def loop_needs(turn: Turn, mode: DynamicReq | ScheduledReq, soc: float | None) -
             driver.departure_utc_s,
             data.departure_utc_s if dynamic.departure_time is None else utc_s + dynamic.departure_time,
         ),
-        target_wh=rational_value(dynamic.ev_target_energy_request),
+        target_wh=_target_wh(turn, dynamic.ev_target_energy_request, dynamic.ev_maximum_energy_request),
         maximum_wh=rational_value(dynamic.ev_maximum_energy_request),
         minimum_wh=rational_value(dynamic.ev_minimum_energy_request),
         v2x_maximum_wh=upper,
@@ -120,6 +125,28 @@ def loop_needs(turn: Turn, mode: DynamicReq | ScheduledReq, soc: float | None) -
         minimum_soc=_first(_float(driver.minimum_soc), _float(data.minimum_soc)),
         target_soc=_first(_float(driver.target_soc), percent(data.target_soc)),
     )
+
+
+def shown_soc(turn: Turn, shown: DisplayParameters | None) -> float | None:
+    """The state of charge that a charge loop shows, in percent; it and the battery's capacity are remembered."""
+    if shown is None:
+        return None
+    data, soc, capacity_wh = turn.data, percent(shown.present_soc), optional(shown.battery_energy_capacity)
+    data.shown_soc = data.shown_soc if soc is None else soc
+    if capacity_wh is not None and _CAPACITY_WH[0] <= capacity_wh <= _CAPACITY_WH[1]:
+        data.capacity_wh = capacity_wh
+    return soc
+
+
+def _target_wh(turn: Turn, target: RationalNumber, maximum: RationalNumber) -> float:
+    """The energy to plan for: the EV's own, or what is missing to the driver's target."""
+    stated_wh, data, wanted = rational_value(target), turn.data, wishes(turn).target_soc
+    if wanted is None or data.shown_soc is None or data.capacity_wh is None:
+        return stated_wh
+    missing_wh = (wanted - data.shown_soc) / 100.0 * data.capacity_wh
+    if abs(missing_wh - stated_wh) <= _SAME_SHARE * data.capacity_wh:
+        return stated_wh
+    return min(missing_wh, max(stated_wh, rational_value(maximum)))
 
 
 def v2x_window(upper: RationalNumber | None, lower: RationalNumber | None) -> tuple[float | None, float | None]:
