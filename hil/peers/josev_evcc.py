@@ -112,7 +112,7 @@ def build_controller(options: PeerOptions, evcc_config, heard: Heard):
                     if parameter.name == ParameterName.CONTROL_MODE and parameter.int_value == options.control_mode:
                         selected.parameter_set = offered
                         return selected
-            return selected
+            raise ValueError(f"control mode {options.control_mode} is not offered: {services}")
 
         async def get_charge_params_v20(self, selected_service):
             made = await super().get_charge_params_v20(selected_service)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from hil.peers.house import HouseResult, charge_josev
 from hil.peers.options import DYNAMIC, SCHEDULED, PeerOptions
 
 SERVICES = ("AC", "AC_BPT", "DC", "DC_BPT")
+SERVICE_IDS = {"AC": 1, "DC": 2, "AC_BPT": 5, "DC_BPT": 6}
+MODE_NAMES = {SCHEDULED: "Scheduled", DYNAMIC: "Dynamic"}
+_SELECTED = re.compile(r'Message to encode .*"SelectedEnergyTransferService": ?\{"ServiceID": ?(\d+)')
+_LOOP_MODE = re.compile(r'Message to encode .*"(\w+_CLReqControlMode)"')
 CURRENT_LEGS = {False: ((60, 20.0),), True: ((70, 20.0), (45, -15.0))}
 POWER_LEGS = {False: ((60, 7_000.0),), True: ((70, 7_000.0), (90, -5_000.0))}
 
@@ -59,6 +64,12 @@ def cases() -> list[Case]:
     return plain + stops
 
 
+def loop_mode(case: Case) -> str:
+    """The element that every charge loop request of the case must have, by the schema's name."""
+    named, both_ways = case.service.partition("_")[::2]
+    return f"{'BPT_' if both_ways else ''}{MODE_NAMES[case.control_mode]}_{named}_CLReqControlMode"
+
+
 def flaws(case: Case, result: HouseResult) -> list[str]:
     """What is wrong with a session, seen by the vehicle itself, the plant, the daemon's journal and the referee."""
     plant, record, options = result.plant, result.record, case.options()
@@ -76,6 +87,12 @@ def flaws(case: Case, result: HouseResult) -> list[str]:
         (not plant["objections"], "the referee objects"),
         (not result.disagreements(), "meter, journal and set-points disagree"),
         (record.get("charged_wh", 0.0) > 500.0, "the journal knows of no energy"),
+    ]
+    found += [
+        (_SELECTED.findall(result.peer.log) == [str(SERVICE_IDS[case.service])], "its log selects another service"),
+        (set(_LOOP_MODE.findall(result.peer.log)) == {loop_mode(case)}, "its log has loops of another control mode"),
+        (record.get("service") == case.service, "the journal has another service"),
+        (record.get("control_mode") == MODE_NAMES[case.control_mode].lower(), "the journal has another control mode"),
     ]
     if options.both_ways and not case.renegotiate:
         found.append((plant["lowest_w"] < -1_000.0, "never discharged"))

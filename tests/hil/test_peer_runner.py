@@ -130,8 +130,18 @@ WELL = {
     "meter_in_wh": 9_000.0, "meter_out_wh": 8_000.0,
     "set_point_charged_wh": 9_000.0, "set_point_discharged_wh": 8_000.0,
 }
-RECORD = {"charged_wh": 9_000.0, "discharged_wh": 8_000.0, "end_kind": "terminated"}
-IN_LOOP = "INFO    2026 - iso15118.shared.comm_session (9): DC_ChargeLoopRes received\n" + GOOD
+RECORD = {
+    "charged_wh": 9_000.0, "discharged_wh": 8_000.0, "end_kind": "terminated",
+    "service": "DC_BPT", "control_mode": "scheduled",
+}
+SELECTED = """INFO x - iso15118.shared.exi_codec (248): Message to encode (ns=X): {"ServiceSelectionReq": {"Header": \
+{"SessionID": "A8"}, "SelectedEnergyTransferService": {"ServiceID": 6, "ParameterSetID": 1}}}
+"""
+LOOPED = """INFO x - iso15118.shared.exi_codec (248): Message to encode (ns=X): {"DC_ChargeLoopReq": {"Header": \
+{"SessionID": "A8"}, "BPT_Scheduled_DC_CLReqControlMode": {"EVTargetCurrent": {"Exponent": -1, "Value": 200}}}}
+"""
+RECEIVED = "INFO    2026 - iso15118.shared.comm_session (9): DC_ChargeLoopRes received\n"
+IN_LOOP = SELECTED + LOOPED + RECEIVED + GOOD
 
 
 @pytest.mark.parametrize(("plant", "record", "why"), [
@@ -142,11 +152,28 @@ IN_LOOP = "INFO    2026 - iso15118.shared.comm_session (9): DC_ChargeLoopRes rec
     ({"meter_in_wh": 20_000.0}, {}, "disagree"),
     ({}, {"end_kind": "failed"}, "ended otherwise"),
     ({}, {"discharged_wh": 0.0}, "knows of no energy given back"),
+    ({}, {"service": "DC"}, "the journal has another service"),
+    ({}, {"control_mode": "dynamic"}, "the journal has another control mode"),
 ])
 def test_flaws_are_found(plant: dict[str, object], record: dict[str, object], why: str) -> None:
     case = Case("DC_BPT", options.SCHEDULED, tls=False)
     assert flaws(case, HouseResult(judge(IN_LOOP, 1.0), WELL, RECORD, "")) == []
     found = flaws(case, HouseResult(judge(IN_LOOP, 1.0), WELL | plant, RECORD | record, ""))
+    assert any(why in flaw for flaw in found)
+
+
+@pytest.mark.parametrize(("said", "instead", "why"), [
+    ('"ServiceID": 6', '"ServiceID": 2', "its log selects another service"),
+    (SELECTED, "", "its log selects another service"),
+    ("BPT_Scheduled_DC_CLReqControlMode", "BPT_Dynamic_DC_CLReqControlMode", "loops of another control mode"),
+    ("BPT_Scheduled_DC_CLReqControlMode", "Scheduled_DC_CLReqControlMode", "loops of another control mode"),
+    (LOOPED, "", "loops of another control mode"),
+    (LOOPED, LOOPED + LOOPED.replace("Scheduled", "Dynamic"), "loops of another control mode"),
+])
+def test_a_case_is_of_the_service_and_control_mode_that_it_names(said: str, instead: str, why: str) -> None:
+    """By the peer's own log: a Dynamic case in which Scheduled was selected proves nothing."""
+    case = Case("DC_BPT", options.SCHEDULED, tls=False)
+    found = flaws(case, HouseResult(judge(IN_LOOP.replace(said, instead), 1.0), WELL, RECORD, ""))
     assert any(why in flaw for flaw in found)
 
 
