@@ -279,6 +279,8 @@ class Bench:
         if reply.response is not None:
             assert decode(reply.response.SCHEMA, encode(reply.response)) == reply.response
             assert request.ELEMENT.removesuffix("Req") + "Res" == reply.response.ELEMENT
+        if isinstance(request, cm.PowerDeliveryReq) and request.charge_progress is cm.ChargeProgress.Stop:
+            self.set(pilot=PilotState.B)  # as its EV does at once
         return reply
 
     def say(self, request: Message, stream: Stream = Stream.MAIN) -> Any:
@@ -323,6 +325,7 @@ class Bench:
             self.say(schedule_request(self.control_mode))
             self.set(offer=OFFER)
         elif state == "CableCheck":
+            self.set(pilot=PilotState.C)
             self.say(dc.DC_CableCheckReq(header()))
             self.set(cable_check=Step.DONE)
         elif state == "PowerDelivery":

@@ -15,7 +15,9 @@ from evse_controller.model import commands as c
 from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Step
 from evse_controller.secc.config import SeccConfig
+from evse_controller.secc.reply import Reply
 from tests.secc.ev import Bench, header, loop, power_delivery, stop
+from tests.secc.ev_ac import AcBench
 
 
 def cable() -> dc.DC_CableCheckReq:
@@ -117,6 +119,34 @@ def test_no_measurement_is_never_answered_with_a_made_up_voltage(state: str, req
     assert bench.say(request_).response_code is ResponseCode.FAILED
 
 
+def cable_check_again(**changes: Any) -> Bench:
+    bench = Bench().to("PreCharge")
+    bench.set(**changes)
+    return bench
+
+
+def test_cable_check_may_be_asked_once_more_until_pre_charge_and_tests_nothing_anew() -> None:
+    bench = cable_check_again()
+    before = len(bench.commands)
+    for _ in range(2):
+        answer = bench.after(0.125).say(dc.DC_CableCheckReq(header()))
+        assert (answer.response_code, answer.evse_processing) == (ResponseCode.OK, Processing.Finished)
+        assert (bench.state, len(bench.commands)) == ("PreCharge", before)
+    bench.say(pre_charge())
+    assert bench.say(dc.DC_CableCheckReq(header())).response_code is ResponseCode.FAILED_SequenceError
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "changes"),
+    [(60.0, {}), (0.125, {"cable_check": Step.FAILED}), (1.5, {"pilot": PilotState.B})],
+    ids=["live for ever", "failed since", "pilot B"],
+)
+def test_cable_check_once_more_holds_no_outlet_live(waited_s: float, changes: dict[str, Any]) -> None:
+    bench = cable_check_again(**changes)
+    assert bench.after(waited_s).say(dc.DC_CableCheckReq(header())).response_code is ResponseCode.FAILED
+    assert bench.commands_of(c.EnergyStop)
+
+
 def test_pre_charge_repeats_until_the_first_start_and_not_after() -> None:
     bench = Bench().to("PreCharge")
     bench.say(pre_charge(processing=Processing.Finished))
@@ -151,10 +181,37 @@ def test_welding_detection_is_optional() -> None:
 
 
 @pytest.mark.parametrize("request_", [welding(), stop()], ids=["welding", "stop"])
-@pytest.mark.parametrize(("waited_s", "failed"), [(1.4, False), (1.5, True)])
-def test_case_60_pilot_still_c_after_stop(request_: Any, waited_s: float, failed: bool) -> None:
+def test_case_60_pilot_still_c_after_stop(request_: Any) -> None:
     bench = Bench().to("WeldingDetection")
-    assert (bench.after(waited_s).say(request_).response_code is ResponseCode.FAILED) is failed
+    bench.set(pilot=PilotState.C)
+    assert bench.after(1.5).say(request_).response_code is ResponseCode.FAILED
+
+
+def test_case_60_welding_detection_is_answered_while_the_pilot_may_still_follow() -> None:
+    bench = Bench().to("WeldingDetection")
+    bench.set(pilot=PilotState.C)
+    assert bench.after(1.4).say(welding()).response_code is ResponseCode.OK
+
+
+@pytest.mark.parametrize("kind", [Bench, AcBench])
+@pytest.mark.parametrize("follows", [True, False])
+def test_case_60_session_stop_waits_for_a_pilot_that_may_still_follow(kind: type[Bench], follows: bool) -> None:
+    bench = kind().to("ChargeLoop")
+    bench.say(power_delivery(cm.ChargeProgress.Stop))
+    bench.set(pilot=PilotState.C)
+    before = len(bench.commands)
+    reply: Reply | None = bench.after(0.125).ask(stop())
+    asked_s = bench.now_s
+    assert reply is not None
+    assert (reply.response, bench.session.pending) == (None, True)
+    while reply is None or reply.response is None:
+        assert len(bench.commands) == before  # nothing ends while the answer is held
+        bench.after(0.125)
+        if follows and bench.now_s - asked_s > 0.5:
+            bench.set(pilot=PilotState.B)
+        reply = bench.session.on_timer(bench.now_s, bench.snapshot)
+    answer: Any = reply.response
+    assert answer.response_code is (ResponseCode.OK if follows else ResponseCode.FAILED)
 
 
 @pytest.mark.parametrize("request_", [welding(), stop()], ids=["welding", "stop"])

@@ -41,23 +41,23 @@ HELD = {
 HEARD_DC = BEFORE | HELD | {
     "ChargeParameterDiscovery": {"DC_ChargeParameterDiscoveryReq"},
     "CableCheck": {"DC_CableCheckReq"},
-    "PreCharge": {"DC_PreChargeReq", "PowerDeliveryReq"},
+    "PreCharge": {"DC_PreChargeReq", "DC_CableCheckReq", "PowerDeliveryReq"},
     "PowerDelivery": {"PowerDeliveryReq", "DC_PreChargeReq", "DC_ChargeLoopReq"},
     "ChargeLoop": {"DC_ChargeLoopReq", "PowerDeliveryReq", "MeteringConfirmationReq"},
-    "WeldingDetection": {"DC_WeldingDetectionReq", "MeteringConfirmationReq"},
-    "SessionStop": {"DC_WeldingDetectionReq", "MeteringConfirmationReq"},
+    "WeldingDetection": {"DC_WeldingDetectionReq", "PowerDeliveryReq", "MeteringConfirmationReq"},
+    "SessionStop": {"DC_WeldingDetectionReq", "PowerDeliveryReq", "MeteringConfirmationReq"},
 }
 HEARD_AC = BEFORE | HELD | {
     "ChargeParameterDiscovery": {"AC_ChargeParameterDiscoveryReq"},
     "PowerDelivery": {"PowerDeliveryReq", "AC_ChargeLoopReq"},
     "ChargeLoop": {"AC_ChargeLoopReq", "PowerDeliveryReq", "MeteringConfirmationReq"},
-    "SessionStop": {"MeteringConfirmationReq"},
+    "SessionStop": {"PowerDeliveryReq", "MeteringConfirmationReq"},
 }
 HEARD = {2: HEARD_DC, 6: HEARD_DC, 8: HEARD_DC, 9: HEARD_DC, 1: HEARD_AC, 5: HEARD_AC}
 _METERED = {"ChargeLoop", "Standby", "ScheduleRenegotiation", "Renegotiated", "WeldingDetection", "SessionStop"}
 # What each side stream hears, and where.
 BESIDE = {
-    Stream.SCHEDULE: {"ChargeLoop": {"ScheduleExchangeReq"}},
+    Stream.SCHEDULE: {state: {"ScheduleExchangeReq"} for state in _METERED},
     Stream.METERING: {state: {"MeteringConfirmationReq"} for state in _METERED},
     Stream.PARKING: {
         state.value: {"VehicleCheckInReq", "VehicleCheckOutReq"} for state in WAITING if state.value not in BEFORE
@@ -69,6 +69,8 @@ CONDITIONAL = {
     ("PowerDelivery", "DC_ChargeLoopReq"),  # needs a Start before
     ("PowerDelivery", "AC_ChargeLoopReq"),
     ("ScheduleRenegotiation", "PowerDeliveryReq"),  # only Stop
+    ("WeldingDetection", "PowerDeliveryReq"),
+    ("SessionStop", "PowerDeliveryReq"),
 }
 BENCHES: dict[str, type[Bench]] = {"dc": Bench, "ac": AcBench}
 EVERYWHERE = [

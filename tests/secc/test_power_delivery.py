@@ -9,6 +9,7 @@ import pytest
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import EvseNotification, Processing, ResponseCode
 from evse_controller.model import commands as c
+from evse_controller.model.pilot import PilotState
 from evse_controller.model.snapshot import Notification, Step
 from evse_controller.secc.config import SeccConfig
 from tests.secc.ev import (
@@ -22,7 +23,9 @@ from tests.secc.ev import (
     power_delivery,
     profile,
     schedule_request,
+    stop,
 )
+from tests.secc.ev_ac import AcBench
 
 START, STOP, STANDBY, _ = cm.ChargeProgress
 
@@ -59,14 +62,26 @@ def test_start_may_be_repeated_before_the_first_loop_and_has_no_second_effect() 
     [
         (profile(9, (3600, 1e6)), ResponseCode.FAILED_ScheduleSelectionInvalid),
         (profile(1, (3600, 1e6)), ResponseCode.FAILED_EVPowerProfileInvalid),
-        (profile(1, (3600, 1.0)), ResponseCode.FAILED_EVPowerProfileInvalid),
     ],
-    ids=["unknown tuple", "above the tuple", "another plan"],
+    ids=["unknown tuple", "above the tuple"],
 )
-def test_a_repeated_start_cannot_change_what_was_accepted(second: cm.EVPowerProfile, code: ResponseCode) -> None:
+def test_the_plan_of_a_repeated_start_is_judged_like_the_first(second: cm.EVPowerProfile, code: ResponseCode) -> None:
     bench = ready()
     start(profile(1, (3600, 50_000.0)), bench)
     assert start(second, bench) is code
+
+
+@pytest.mark.parametrize("mode", [SCHEDULED, DYNAMIC])
+def test_a_repeated_start_may_bring_its_plan_up_to_date_and_buys_no_time(mode: int) -> None:
+    """EVs reckon their plan from the moment of each Start."""
+    bench, tuple_id = ready(control_mode=mode), 1 if mode == SCHEDULED else None
+    start(profile(tuple_id, (3600, 1000.0)), bench)
+    due = bench.session._data.due
+    assert start(profile(tuple_id, (3600, 1000.0), anchor=int(UTC_S) + 1), bench.after(1.0)) is ResponseCode.OK
+    assert bench.session._data.due == due
+    first, second = bench.commands_of(c.EnergyStart)
+    assert second.profile.anchor_utc_s == first.profile.anchor_utc_s + 1
+    assert bench.session._data.profile == second.profile
 
 
 def test_the_same_start_in_dynamic_mode_is_none_twice() -> None:
@@ -266,3 +281,38 @@ def test_station_that_wants_to_end_says_so_instead_of_starting() -> None:
     assert bench.state == "WeldingDetection"
     assert bench.commands_of(c.EnergyStart) == []
     assert len(bench.commands_of(c.EnergyStop)) == 1
+
+
+# Stop once more
+
+
+@pytest.mark.parametrize("kind", [Bench, AcBench])
+def test_an_ev_that_is_told_terminate_in_start_may_leave_in_the_usual_order(kind: type[Bench]) -> None:
+    bench = kind().to("PowerDelivery")
+    bench.set(precharge=Step.DONE, notification=Notification.TERMINATE)
+    status = bench.say(power_delivery(plan=profile(1, (3600, 1000.0)))).evse_status
+    assert status.evse_notification is EvseNotification.Terminate
+    state, before = bench.state, len(bench.commands)
+    # The time for its pilot counts from its own first Stop, once.
+    for waited_s in (1.25, 1.0):
+        assert bench.after(waited_s).say(power_delivery(STOP)).response_code is ResponseCode.OK
+        assert (bench.state, len(bench.commands)) == (state, before)
+        bench.set(pilot=PilotState.C)
+    assert bench.after(0.5).say(stop()).response_code is ResponseCode.FAILED
+
+
+@pytest.mark.parametrize("kind", [Bench, AcBench])
+@pytest.mark.parametrize("state", ["WeldingDetection", "SessionStop"])
+@pytest.mark.parametrize("progress", list(cm.ChargeProgress))
+def test_after_the_end_of_energy_stop_may_be_said_again_and_nothing_else(
+    kind: type[Bench], state: str, progress: cm.ChargeProgress
+) -> None:
+    if kind is AcBench and state == "WeldingDetection":
+        return
+    bench = kind().to(state)
+    before = len(bench.commands)
+    code = bench.after(0.125).say(power_delivery(progress)).response_code
+    if progress is STOP:
+        assert (code, bench.state, len(bench.commands)) == (ResponseCode.OK, state, before)
+    else:
+        assert (code, bench.state) == (ResponseCode.FAILED_SequenceError, "Ended")

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.offer import PowerProfile, PowerSlot
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.profile_watch import ProfileTimes, ProfileWatch, Verdict
 from tests.secc.ev import DYNAMIC, SNAPSHOT, UTC_S, Bench, loop, power_delivery, profile
-from tests.secc.test_profile import ready, start
+from tests.secc.test_profile import CONFIRMED, NOT_CONFIRMED, accepting, ready, start
 
 TIMES = ProfileTimes()
 WARNING = ResponseCode.WARNING_EVPowerProfileViolation
@@ -234,11 +235,59 @@ def test_a_site_that_allows_less_is_no_violation_of_the_ev() -> None:
     assert codes(bench, 70.0) == [ResponseCode.OK]
 
 
-def test_the_tolerance_of_the_chosen_tuple_counts() -> None:
+@pytest.mark.parametrize("tolerance_w", [3000.0, 50.0])
+@pytest.mark.parametrize("acceptance", [CONFIRMED, NOT_CONFIRMED, None])
+def test_the_tolerance_of_the_chosen_tuple_counts_for_an_ev_that_confirmed_it(
+    acceptance: cm.PowerToleranceAcceptance | None, tolerance_w: float
+) -> None:
+    """Else our own margin does, which is neither wider nor narrower for having offered another one."""
+    for over_w, by_agreement in ((2500.0, tolerance_w > 2500.0), (400.0, tolerance_w > 400.0)):
+        bench = ready(SeccConfig(power_tolerance_w=tolerance_w))
+        start(bench, accepting(acceptance))
+        bench.set(present_current_a=(10_000.0 + over_w) / (bench.snapshot.present_voltage_v or 1.0))
+        kept = by_agreement if acceptance is CONFIRMED else over_w < TIMES.margin_w
+        assert (codes(bench, 70.0) == [ResponseCode.OK]) is kept
+
+
+def test_a_profile_that_is_taken_again_keeps_what_the_ev_said_last_about_its_tolerance() -> None:
     bench = ready(SeccConfig(power_tolerance_w=3000.0))
-    start(bench, profile(1, (3600, 10_000.0)))
-    bench.set(present_current_a=12_500.0 / (bench.snapshot.present_voltage_v or 1.0))
-    assert codes(bench, 70.0) == [ResponseCode.OK]
+    start(bench, accepting(NOT_CONFIRMED))
+    start(bench, accepting(CONFIRMED))
+    assert bench.session._data.chosen is not None
+    assert bench.session._data.chosen.tolerance_w == 3000.0
+
+
+@pytest.mark.parametrize(
+    ("slots", "power_w", "worst"),
+    [
+        (((1, 0.0),), 50_400.0, ResponseCode.OK),
+        (((1, 0.0),), 53_000.0, FAILED),  # 5 % beyond the tuple's 50 kW
+        (((1, 0.0),), -2000.0, FAILED),  # the tuple gives discharge later only
+        (((3600, 0.0),), 50_000.0, FAILED),  # inside the profile that holds
+        ((), 50_400.0, ResponseCode.OK),
+        ((), 53_000.0, FAILED),
+    ],
+    ids=["cap", "above", "other way", "inside", "none: cap", "none: above"],
+)
+def test_where_the_profile_says_nothing_the_chosen_tuple_does(
+    slots: tuple[tuple[int, float], ...], power_w: float, worst: ResponseCode
+) -> None:
+    """A profile of one second and 0 W would else make the EV free of everything."""
+    bench = ready()
+    start(bench, profile(1, *slots) if slots else None)
+    bench.after(40.0 if len(slots) and slots[0][0] == 1 else 0.0)
+    bench.set(present_current_a=power_w / (bench.snapshot.present_voltage_v or 1.0))
+    assert codes(bench, 70.0)[-1] is worst
+
+
+@pytest.mark.parametrize(("into_s", "kept"), [(3629.0, True), (3631.0, False)])
+def test_around_a_step_of_the_tuple_the_higher_cap_rules_beyond_the_profile(into_s: float, kept: bool) -> None:
+    bench = ready(SeccConfig(profile_watch=replace(TIMES, warn_after_s=0.0, fail_after_s=0.5, gap_s=0.25)))
+    start(bench, None)
+    bench.set(
+        present_current_a=50_000.0 / (bench.snapshot.present_voltage_v or 1.0), utc_s=UTC_S + into_s - 0.75
+    )
+    assert (codes(bench, 0.75) == [ResponseCode.OK]) is kept
 
 
 def test_dynamic_control_follows_set_points_and_no_profile() -> None:

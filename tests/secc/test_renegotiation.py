@@ -252,11 +252,26 @@ def test_out_of_standby_the_old_profile_keeps_its_old_tuple() -> None:
     assert bench.session._data.tuples[1].charging[0].power_w == 50_000
 
 
-@pytest.mark.parametrize("state", ["ScheduleExchange", "Standby", "ScheduleRenegotiation", "WeldingDetection"])
-def test_the_side_stream_is_heard_in_the_loop_only(state: str) -> None:
+@pytest.mark.parametrize("state", ["ScheduleExchange", "CableCheck", "PreCharge", "PowerDelivery"])
+def test_the_side_stream_is_not_heard_before_the_loop(state: str) -> None:
     bench = Bench().to(state)
     assert beside(bench).response_code is ResponseCode.FAILED_SequenceError
     assert bench.state == "Ended"
+
+
+AFTER_LOOP = ["Standby", "ScheduleRenegotiation", "Renegotiated", "WeldingDetection", "SessionStop"]
+
+
+@pytest.mark.parametrize("mode", [SCHEDULED, DYNAMIC])
+@pytest.mark.parametrize("state", AFTER_LOOP)
+def test_a_poll_on_the_side_stream_after_the_loop_makes_no_schedule_and_ends_nothing(state: str, mode: int) -> None:
+    """The EV polls every second, whatever its main stream does meanwhile."""
+    bench = Bench(control_mode=mode).to(state)
+    before, tuples = len(bench.commands), dict(bench.session._data.tuples)
+    answer = bench.say(schedule_request(mode), Stream.SCHEDULE)
+    assert answer.response_code is ResponseCode.WARNING_ScheduleRenegotiationFailed
+    assert answer.evse_processing is Processing.Finished
+    assert (bench.state, bench.commands[before:], bench.session._data.tuples) == (state, [], tuples)
 
 
 def test_the_wrong_message_on_a_side_stream_is_a_sequence_error() -> None:

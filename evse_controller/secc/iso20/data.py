@@ -115,7 +115,8 @@ class DcData:
 
 @dataclass(slots=True)
 class SessionData:
-    """What all states remember. `energy_possible`: since energy was prepared for and until it was stopped.
+    """What all states remember. `energy_possible`: since energy was prepared for and until it was stopped;
+    `stopped_s`: when that was, `stop_said`: whether the EV said so itself.
 
     `departure_utc_s` is what the first ScheduleExchangeReq said; `tuples` are selectable, as sent; `chosen` is the one
     in force and `profile` the EV's plan as accepted with it. `start_asked_s`: first PowerDeliveryReq that has not led
@@ -163,6 +164,7 @@ class SessionData:
     told: Told | None = None
     told_ever: set[Notification] = field(default_factory=set)
     stopped_s: float | None = None
+    stop_said: bool = False
     dc: DcData = field(default_factory=DcData)
     ac: AcData = field(default_factory=AcData)
 

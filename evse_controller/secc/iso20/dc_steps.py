@@ -43,6 +43,22 @@ def cable_check(turn: Turn, request: dc.DC_CableCheckReq) -> Answer:
     return Accepted(dc.DC_CableCheckRes(turn.header(), ResponseCode.OK, Processing.Ongoing), State.CABLE_CHECK)
 
 
+def cable_check_again(turn: Turn, request: dc.DC_CableCheckReq) -> Answer:
+    """An EV that has not understood Finished asks once more: the test is done, and nothing is tested anew."""
+    memory, timers = turn.data.dc, turn.config.timers
+    if memory.pre_charge_asked_s is not None:
+        return Refused(ResponseCode.FAILED_SequenceError, "cable check after pre-charge")
+    if turn.snapshot.cable_check is Step.FAILED:
+        return Refused(ResponseCode.FAILED, "cable check failed")
+    assert memory.cable_check_asked_s is not None
+    waited_s = turn.now_s - memory.cable_check_asked_s
+    if turn.config.check_pilot and not turn.snapshot.pilot.ready and waited_s >= timers.pilot_s:
+        return Refused(ResponseCode.FAILED, f"pilot in state {turn.snapshot.pilot.value} after cable check")
+    if waited_s >= timers.ev_ongoing_s:
+        return Refused(ResponseCode.FAILED, f"no pre-charge within {timers.ev_ongoing_s:g} s of the first cable check")
+    return Accepted(dc.DC_CableCheckRes(turn.header(), ResponseCode.OK, Processing.Finished), State.PRE_CHARGE)
+
+
 def pre_charge(turn: Turn, request: dc.DC_PreChargeReq) -> Answer:
     """Answers with the measured voltage, never the target. The EV closes at match and decides when to go on."""
     memory, timers = turn.data.dc, turn.config.timers

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from evse_controller.messages.generated.common_messages import ChargeProgress, PowerDeliveryReq, PowerDeliveryRes
 from evse_controller.messages.generated.common_types import Processing, ResponseCode
 from evse_controller.model.commands import EnergyHold, EnergyStart, EnergyStop
-from evse_controller.model.offer import PowerProfile
 from evse_controller.secc.iso20.data import Due
 from evse_controller.secc.iso20.ending import evse_status, station_ends
-from evse_controller.secc.iso20.profile import accept_profile, tolerance_code
+from evse_controller.secc.iso20.profile import Agreed, accept_profile, tolerance_code
 from evse_controller.secc.iso20.renegotiation import begin, give_up, overdue
 from evse_controller.secc.iso20.standby import NO_LOOP, STANDBY_HOLD, standby_fault
 from evse_controller.secc.iso20.states import Accepted, Answer, Handler, Refused, State, Turn
@@ -35,7 +34,7 @@ class PowerDelivery:
         """Start opens the way to energy once the outlet is ready and the EV's profile obeys its tuple."""
         progress = request.charge_progress
         if progress is ChargeProgress.Stop:
-            return self._stop(turn, "PowerDeliveryReq(Stop) before any energy")
+            return self._stop(turn, "PowerDeliveryReq(Stop) before any energy", said=True)
         if (late := _too_late(turn)) is not None:
             return late
         if progress is ChargeProgress.Standby:
@@ -67,7 +66,7 @@ class PowerDelivery:
         """Stop leaves the loop, Standby and renegotiation interrupt it; what is not possible now gets a WARNING."""
         progress = request.charge_progress
         if progress is ChargeProgress.Stop:
-            return self._stop(turn, "PowerDeliveryReq(Stop)")
+            return self._stop(turn, "PowerDeliveryReq(Stop)", said=True)
         if (late := _too_late(turn)) is not None:
             return late
         if progress is ChargeProgress.Standby:
@@ -85,7 +84,7 @@ class PowerDelivery:
         """Standby again is how the EV stays; Start, with the old profile or a new one, is how it comes back."""
         progress = request.charge_progress
         if progress is ChargeProgress.Stop:
-            return self._stop(turn, "PowerDeliveryReq(Stop) in standby")
+            return self._stop(turn, "PowerDeliveryReq(Stop) in standby", said=True)
         if progress is ChargeProgress.Standby:
             return _answer(turn, State.STANDBY)
         if progress is ChargeProgress.ScheduleRenegotiation:
@@ -96,23 +95,23 @@ class PowerDelivery:
             return _answer(turn, State.STANDBY, reason="the EV is not ready yet")
         if request.ev_power_profile is None:
             return self._go_on(turn)
-        profile = _accepted(turn, request)
-        if isinstance(profile, Refused):
-            return profile
-        _flow(turn, profile)
+        agreed = _accepted(turn, request)
+        if isinstance(agreed, Refused):
+            return agreed
+        _flow(turn, agreed)
         return _taken(turn, request)
 
     def before_schedule(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
         """While the new schedule is being made only Stop makes sense."""
         if request.charge_progress is ChargeProgress.Stop:
-            return self._stop(turn, "PowerDeliveryReq(Stop) before the new schedule")
+            return self._stop(turn, "PowerDeliveryReq(Stop) before the new schedule", said=True)
         return Refused(ResponseCode.FAILED_SequenceError, "the new schedule was asked for, but not awaited")
 
     def renegotiated(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
         """Start takes the new schedule; with a profile that breaks it the old schedule and the old profile hold."""
         progress = request.charge_progress
         if progress is ChargeProgress.Stop:
-            return self._stop(turn, "PowerDeliveryReq(Stop) after the new schedule")
+            return self._stop(turn, "PowerDeliveryReq(Stop) after the new schedule", said=True)
         if (late := _too_late(turn)) is not None:
             return late
         if progress is ChargeProgress.Standby:
@@ -123,33 +122,45 @@ class PowerDelivery:
             return self._stop(turn, ending)
         if request.ev_processing is not Processing.Finished:
             return _answer(turn, State.RENEGOTIATED, reason="the EV is not ready yet")
-        profile = _accepted(turn, request)
-        if isinstance(profile, Refused):
-            return self._go_on(turn, _OLD_SCHEDULE, f"{profile.reason}; the old schedule holds")
-        _flow(turn, profile)
+        agreed = _accepted(turn, request)
+        if isinstance(agreed, Refused):
+            return self._go_on(turn, _OLD_SCHEDULE, f"{agreed.reason}; the old schedule holds")
+        _flow(turn, agreed)
         return _taken(turn, request)
+
+    def stopped_already(self, turn: Turn, request: PowerDeliveryReq) -> Answer:
+        """Stop once more, or the first one of an EV that was told Terminate and leaves in the usual order.
+
+        Its pilot has to follow its own first Stop, not what the station had decided before.
+        """
+        if request.charge_progress is not ChargeProgress.Stop:
+            return Refused(ResponseCode.FAILED_SequenceError, "energy was stopped: only Stop may be said again")
+        if not turn.data.stop_said:
+            turn.data.stop_said, turn.data.stopped_s = True, turn.now_s
+        return _answer(turn, turn.state, reason="energy was stopped before")
 
     def _start(self, turn: Turn, request: PowerDeliveryReq) -> Refused | None:
         """Accepts the profile and lets energy flow, from an outlet that is ready for it."""
         if (fault := self.fault(turn)) is not None:
             return fault
-        profile = _accepted(turn, request)
-        if isinstance(profile, Refused):
-            return profile
+        agreed = _accepted(turn, request)
+        if isinstance(agreed, Refused):
+            return agreed
         turn.data.energy_possible = True
-        _flow(turn, profile)
+        _flow(turn, agreed)
         return None
 
     def _go_on(self, turn: Turn, code: ResponseCode = ResponseCode.OK, reason: str | None = None) -> Answer:
         """By the old schedule and the old profile."""
         if turn.data.renegotiation is not None:
             give_up(turn)
-        _flow(turn, turn.data.profile)
+        _flow(turn, Agreed(turn.data.profile, turn.data.chosen))
         return _answer(turn, State.CHARGE_LOOP, code, reason)
 
-    def _stop(self, turn: Turn, reason: str) -> Answer:
+    def _stop(self, turn: Turn, reason: str, said: bool = False) -> Answer:
+        """`said`: by the EV itself."""
         stop_energy(turn, reason)
-        turn.data.stopped_s = turn.now_s
+        turn.data.stopped_s, turn.data.stop_said = turn.now_s, said
         return _answer(turn, self.stopped, reason=reason)
 
 
@@ -178,28 +189,29 @@ def _renegotiate(turn: Turn, request: PowerDeliveryReq) -> Answer:
         return _answer(turn, State.CHARGE_LOOP, _OLD_SCHEDULE, "the new schedule is still being made")
     if request.ev_processing is not Processing.Finished:
         return _answer(turn, State.CHARGE_LOOP, reason="the EV is not ready yet")
-    profile = _accepted(turn, request)
-    if isinstance(profile, Refused):
+    agreed = _accepted(turn, request)
+    if isinstance(agreed, Refused):
         give_up(turn)
-        return _answer(turn, State.CHARGE_LOOP, _OLD_SCHEDULE, f"{profile.reason}; the old schedule holds")
+        return _answer(turn, State.CHARGE_LOOP, _OLD_SCHEDULE, f"{agreed.reason}; the old schedule holds")
     loops = data.loops_since_start
-    _flow(turn, profile)
+    _flow(turn, agreed)
     data.loops_since_start, data.due = loops, None  # the loop was never left
     return _taken(turn, request, "the new schedule holds")
 
 
 def _start_repeated(turn: Turn, request: PowerDeliveryReq) -> Answer:
-    """Before the first loop EVs may say Start again, but not plan anew: energy was started on the first plan."""
+    """Before the first loop EVs may say Start again, and reckon their plan anew from that moment: it is judged like the
+    first one, and holds instead. The loop is due when it was."""
     if request.ev_processing is Processing.Finished and request.ev_power_profile is not None:
-        profile = _accepted(turn, request)
-        if isinstance(profile, Refused):
-            return profile
-        if profile != turn.data.profile:
-            return Refused(ResponseCode.FAILED_EVPowerProfileInvalid, "Start repeated with another profile")
+        agreed = _accepted(turn, request)
+        if isinstance(agreed, Refused):
+            return agreed
+        if agreed != Agreed(turn.data.profile, turn.data.chosen):
+            _hold_to(turn, agreed)
     return _taken(turn, request, "Start repeated before the first loop")
 
 
-def _accepted(turn: Turn, request: PowerDeliveryReq) -> PowerProfile | Refused | None:
+def _accepted(turn: Turn, request: PowerDeliveryReq) -> Agreed | Refused:
     return accept_profile(turn, request.ev_power_profile)
 
 
@@ -208,18 +220,20 @@ def _taken(turn: Turn, request: PowerDeliveryReq, reason: str | None = None) -> 
     return _answer(turn, State.CHARGE_LOOP, tolerance_code(turn, request.ev_power_profile), reason)
 
 
-def _flow(turn: Turn, profile: PowerProfile | None) -> None:
-    """Energy may flow by this profile, and by nothing that was planned before."""
+def _hold_to(turn: Turn, agreed: Agreed) -> None:
+    """Energy may flow by this, and by nothing that was planned before."""
+    turn.data.profile, turn.data.chosen = agreed.profile, agreed.chosen
+    turn.do(EnergyStart(agreed.profile))
+
+
+def _flow(turn: Turn, agreed: Agreed) -> None:
+    """Energy may flow, or flow again; the EV owes a loop request from now on."""
     data = turn.data
-    tuple_id = None if profile is None else profile.tuple_id
-    if tuple_id in data.tuples:
-        data.chosen = data.tuples[tuple_id]
-    data.profile = profile
     data.renegotiation = None
     data.loops_since_start = 0
     limit_s = turn.config.timers.to_loop_s(data.loops > 0)
     data.due = Due(turn.now_s + limit_s, f"charge loop within {limit_s:g} s of Start")
-    turn.do(EnergyStart(profile))
+    _hold_to(turn, agreed)
 
 
 def _hold(turn: Turn, reason: str, standby: bool = False) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice, takewhile
 from operator import attrgetter
 
@@ -33,17 +34,28 @@ class Planned:
     power: PhasePower
 
 
-def accept_profile(turn: Turn, profile: cm.EVPowerProfile | None) -> PowerProfile | Refused | None:
-    """The EV's plan if it obeys the tuple it names; None in Dynamic mode without a profile."""
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What the EV is held to: its plan (None in Dynamic mode without one), and the tuple that the plan obeys.
+
+    The tuple keeps its power tolerance only if the EV confirmed it.
+    """
+
+    profile: PowerProfile | None
+    chosen: SentTuple | None = None
+
+
+def accept_profile(turn: Turn, profile: cm.EVPowerProfile | None) -> Agreed | Refused:
+    """The EV's plan if it obeys the tuple it names."""
     dynamic = turn.data.selection.control_mode is ControlMode.DYNAMIC
     if profile is None:
-        return None if dynamic else _without_profile(turn)
+        return Agreed(None) if dynamic else _without_profile(turn)
     plan = _plan(profile)
     slots = tuple(PowerSlot(entry.duration_s, entry.power.total_w) for entry in plan)
     if dynamic:
         if profile.scheduled_evppt_control_mode is not None:
             return Refused(ResponseCode.FAILED_EVPowerProfileInvalid, "scheduled profile in dynamic control mode")
-        return PowerProfile(None, profile.time_anchor, slots)
+        return Agreed(PowerProfile(None, profile.time_anchor, slots))
     chosen = profile.scheduled_evppt_control_mode
     if chosen is None:
         return Refused(ResponseCode.FAILED_EVPowerProfileInvalid, "dynamic profile in scheduled control mode")
@@ -64,7 +76,8 @@ def accept_profile(turn: Turn, profile: cm.EVPowerProfile | None) -> PowerProfil
         return Refused(
             ResponseCode.FAILED_PowerToleranceNotConfirmed, f"the tolerance of {sent.tolerance_w:g} W is not confirmed"
         )
-    return PowerProfile(sent.tuple_id, anchor_utc_s, slots, sent.offer_id)
+    plan_of_tuple = PowerProfile(sent.tuple_id, anchor_utc_s, slots, sent.offer_id)
+    return Agreed(plan_of_tuple, sent if _confirmed(chosen) else replace(sent, tolerance_w=None))
 
 
 def tolerance_code(turn: Turn, profile: cm.EVPowerProfile | None) -> ResponseCode:
@@ -90,14 +103,30 @@ def watch(turn: Turn, power_w: float) -> ResponseCode | Refused:
     if profile is None or data.selection.control_mode is ControlMode.DYNAMIC:
         return ResponseCode.OK
     if data.watch is None or data.watch.profile is not profile:
-        tolerance_w = None if data.chosen is None else data.chosen.tolerance_w
-        data.watch = ProfileWatch(profile, tolerance_w, turn.config.profile_watch, data.watch)
+        chosen = data.chosen
+        tolerance_w = None if chosen is None else chosen.tolerance_w
+        beyond = None if chosen is None else partial(_caps, chosen)
+        data.watch = ProfileWatch(profile, tolerance_w, turn.config.profile_watch, data.watch, beyond)
     verdict = data.watch.judge(power_w, turn.snapshot.utc_s, turn.now_s, *_room(turn))
     if verdict is Verdict.BROKEN:
         return Refused(ResponseCode.FAILED_EVPowerProfileViolation, data.watch.reason)
     if verdict is Verdict.WARNED:
         return ResponseCode.WARNING_EVPowerProfileViolation
     return ResponseCode.OK
+
+
+def _caps(sent: SentTuple, from_utc_s: float, to_utc_s: float) -> tuple[float, float]:
+    """(least, most) that a tuple allows somewhere in this span; discharge is negative."""
+    start_s, end_s = from_utc_s - sent.anchor_utc_s, to_utc_s - sent.anchor_utc_s
+    discharge_w = 0.0 if sent.discharging is None else _highest(sent.discharging, start_s, end_s)
+    return -discharge_w, _highest(sent.charging, start_s, end_s)
+
+
+def _highest(slots: tuple[SentSlot, ...], start_s: float, end_s: float) -> float:
+    """The highest cap in a span; before the first slot the first holds, after the last the last."""
+    first = min(bisect_right(slots, start_s, key=attrgetter("end_s")), len(slots) - 1)
+    later = takewhile(lambda slot: slot.start_s <= end_s, islice(slots, first + 1, None))
+    return max(slot.power_w for slot in (slots[first], *later))
 
 
 def _room(turn: Turn) -> tuple[float, float]:
@@ -112,14 +141,14 @@ def _room(turn: Turn) -> tuple[float, float]:
     )
 
 
-def _without_profile(turn: Turn) -> PowerProfile | Refused:
+def _without_profile(turn: Turn) -> Agreed | Refused:
     """Some EVs send none. With a single tuple it is clear what they accept, and the tuple itself is the cap."""
     if len(turn.data.tuples) != 1:
         return Refused(ResponseCode.FAILED_ScheduleSelectionInvalid, "no EVPowerProfile, several tuples were offered")
     (sent,) = turn.data.tuples.values()
     if turn.config.power_tolerance_required and sent.tolerance_w is not None:
         return Refused(ResponseCode.FAILED_PowerToleranceNotConfirmed, "no EVPowerProfile to confirm a tolerance")
-    return PowerProfile(sent.tuple_id, sent.anchor_utc_s, (), sent.offer_id)
+    return Agreed(PowerProfile(sent.tuple_id, sent.anchor_utc_s, (), sent.offer_id), replace(sent, tolerance_w=None))
 
 
 def _plan(profile: cm.EVPowerProfile) -> tuple[Planned, ...]:

@@ -5,6 +5,7 @@ Taking (or giving) more than planned, or going the other way, breaks the profile
 the EV stays below by as much energy, by nothing else: not by a moment in order, by a hold or by a new profile. Doing
 less than planned gets the WARNING only: every battery tapers before it is full, and no driver is served by an end of
 the session. Nor is it held against the EV when the station allows less than was planned.
+Beyond the end of its profile the EV may do what its schedule allows, and no more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import enum
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -23,9 +25,10 @@ class ProfileTimes:
     """How patient the watch is, in seconds of control time, and how exact.
 
     `warn_after_s` of deviation the EV is warned in each answer, and `fail_after_s` later it is refused. `clock_slack_s`
-    (of the EV's time): steps of the profile may come so much earlier or later. Without an agreed power tolerance the
-    larger of `margin_w` and `margin_share` of the planned power is tolerated. Of a loop that was left, no more than
-    `gap_s` counts, and nothing is forgiven meanwhile. `less_fails`: doing less than planned ends the session, too.
+    (of the EV's time): steps of the profile may come so much earlier or later. Without a power tolerance that the EV
+    confirmed the larger of `margin_w` and `margin_share` of the planned power is tolerated. Of a loop that was left, no
+    more than `gap_s` counts, and nothing is forgiven meanwhile. `less_fails`: doing less than planned ends the session,
+    too.
     """
 
     warn_after_s: float = 5.0
@@ -43,6 +46,10 @@ class ProfileTimes:
         # Each answer in between warns, so that no EV is refused without a word before.
         if not self.gap_s < self.fail_after_s < math.inf:
             raise ValueError(f"fail_after_s must be more than gap_s, {self.gap_s:g} s, got {self.fail_after_s}")
+
+
+Beyond = Callable[[float, float], tuple[float, float]]
+"""(least, most) that may be done between two moments of UTC, in W."""
 
 
 class Verdict(enum.Enum):
@@ -70,7 +77,8 @@ class _Excess:
 
 class ProfileWatch:
     """Watches one accepted profile. `tolerance_w`: as agreed with its tuple, None without. `before`: the watch over the
-    profile that this one follows; what is to be made up for still is."""
+    profile that this one follows; what is to be made up for still is. `beyond`: what rules where the profile says
+    nothing, None: nothing does."""
 
     def __init__(
         self,
@@ -78,10 +86,12 @@ class ProfileWatch:
         tolerance_w: float | None,
         times: ProfileTimes,
         before: ProfileWatch | None = None,
+        beyond: Beyond | None = None,
     ) -> None:
         self.profile = profile
         self._tolerance_w = tolerance_w
         self._times = times
+        self._beyond = beyond
         self._powers = [slot.power_w for slot in profile.slots]
         self._ends = list(accumulate(slot.duration_s for slot in profile.slots))
         self._more: _Excess = _Excess() if before is None else before._more
@@ -138,14 +148,17 @@ class ProfileWatch:
         self._less_s = min(most_s, max(0.0, self._less_s + counted_s))
 
     def _planned(self, utc_s: float) -> tuple[float, float] | None:
-        """(least, most) planned around this moment; None beyond the plan, where the schedule alone rules."""
+        """(least, most) planned around this moment; beyond the plan the schedule alone rules."""
         into_s, slack_s = utc_s - self.profile.anchor_utc_s, self._times.clock_slack_s
-        if not self._ends or not 0.0 <= into_s < self._ends[-1]:
-            return None
-        first = bisect_right(self._ends, into_s - slack_s)
-        last = min(bisect_right(self._ends, into_s + slack_s), len(self._powers) - 1)
-        around = self._powers[first : last + 1]
-        return min(around), max(around)
+        around: tuple[float, ...] = ()
+        end_s = self._ends[-1] if self._ends else 0
+        if 0.0 <= into_s < end_s:
+            first = bisect_right(self._ends, into_s - slack_s)
+            last = min(bisect_right(self._ends, into_s + slack_s), len(self._powers) - 1)
+            around = tuple(self._powers[first : last + 1])
+        if self._beyond is not None and not 0.0 <= into_s < end_s - slack_s:
+            around += self._beyond(utc_s - slack_s, utc_s + slack_s)
+        return (min(around), max(around)) if around else None
 
     def _tolerance(self, planned_w: float) -> float:
         if self._tolerance_w is not None:

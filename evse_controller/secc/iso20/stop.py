@@ -10,7 +10,7 @@ from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import EndKind, ServiceReleased, SessionEnded
 from evse_controller.secc.iso20.pause import gone_on, keep
 from evse_controller.secc.iso20.power_delivery import stop_energy
-from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
+from evse_controller.secc.iso20.states import Accepted, Answer, Pending, Refused, State, Turn
 
 _WITH_ENERGY = frozenset(
     {State.POWER_DELIVERY, State.CHARGE_LOOP, State.STANDBY, State.SCHEDULE_RENEGOTIATION, State.RENEGOTIATED}
@@ -32,6 +32,8 @@ def session_stop(turn: Turn, request: SessionStopReq) -> Answer:
         return Refused(ResponseCode.FAILED_SequenceError, f"PowerDeliveryReq(Stop) is due first in {turn.state.value}")
     if (refused := pilot_still_asks_for_energy(turn)) is not None:
         return refused
+    if turn.state not in _WITH_ENERGY and _pilot_may_follow(turn):
+        return Pending()
     if request.charging_session is ChargingSession.Pause:
         return _pause(turn, request)
     if request.charging_session is ChargingSession.ServiceRenegotiation:
@@ -76,10 +78,15 @@ def _said(request: SessionStopReq, reason: str) -> str:
     return reason
 
 
+def _pilot_may_follow(turn: Turn) -> bool:
+    """Energy was stopped a moment ago and the pilot still asks for it: the answer waits, so that it is true."""
+    return turn.config.check_pilot and turn.data.stopped_s is not None and turn.snapshot.pilot.ready
+
+
 def pilot_still_asks_for_energy(turn: Turn) -> Refused | None:
     """After PowerDelivery(Stop) the EV must leave state C or D; it has `pilot_s` to do so."""
     stopped_s = turn.data.stopped_s
-    if not turn.config.check_pilot or stopped_s is None or not turn.snapshot.pilot.ready:
+    if stopped_s is None or not _pilot_may_follow(turn):
         return None
     waited_s = turn.now_s - stopped_s
     if waited_s < turn.config.timers.pilot_s:

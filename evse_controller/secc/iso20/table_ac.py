@@ -14,7 +14,7 @@ from evse_controller.secc.iso20.parking import parking
 from evse_controller.secc.iso20.power_delivery import PowerDelivery
 from evse_controller.secc.iso20.renegotiation import exchange_again, exchange_beside, exchange_overtaken, first_exchange
 from evse_controller.secc.iso20.states import On, State, Table
-from evse_controller.secc.iso20.table_common import STOP, meter_confirmed
+from evse_controller.secc.iso20.table_common import STOP, meter_confirmed, overtaken
 from evse_controller.secc.streams import Stream
 
 POWER = PowerDelivery(nothing_first, stopped=State.SESSION_STOP)
@@ -65,6 +65,7 @@ TABLE: Table = {
     # The contactor stays closed in the next three states, and no power flows.
     State.STANDBY: (
         On(PowerDeliveryReq, once_closed(POWER.in_standby), (State.STANDBY, State.CHARGE_LOOP, State.SESSION_STOP)),
+        overtaken(State.STANDBY),
         *meter_confirmed(State.STANDBY),
         *parking(State.STANDBY),
         STOP,
@@ -72,6 +73,7 @@ TABLE: Table = {
     State.SCHEDULE_RENEGOTIATION: (
         On(ScheduleExchangeReq, exchange_again, (State.RENEGOTIATED, State.SCHEDULE_RENEGOTIATION)),
         On(PowerDeliveryReq, POWER.before_schedule, (State.SESSION_STOP,)),  # Stop
+        overtaken(State.SCHEDULE_RENEGOTIATION),
         *meter_confirmed(State.SCHEDULE_RENEGOTIATION),
         *parking(State.SCHEDULE_RENEGOTIATION),
         STOP,
@@ -84,12 +86,15 @@ TABLE: Table = {
             (State.CHARGE_LOOP, State.RENEGOTIATED, State.SESSION_STOP),
         ),
         On(ScheduleExchangeReq, exchange_again, (State.RENEGOTIATED, State.SCHEDULE_RENEGOTIATION)),
+        overtaken(State.RENEGOTIATED),
         *meter_confirmed(State.RENEGOTIATED),
         *parking(State.RENEGOTIATED),
         STOP,
     ),
     State.SESSION_STOP: (
         STOP,
+        On(PowerDeliveryReq, POWER.stopped_already, (State.SESSION_STOP,)),  # Stop
+        overtaken(State.SESSION_STOP),
         *meter_confirmed(State.SESSION_STOP),
         *parking(State.SESSION_STOP),
     ),

@@ -12,6 +12,7 @@ from evse_controller.messages.generated.common_messages import (
     AuthorizationSetupReq,
     CertificateInstallationReq,
     MeteringConfirmationReq,
+    ScheduleExchangeReq,
     ServiceDetailReq,
     ServiceDiscoveryReq,
     ServiceSelectionReq,
@@ -21,6 +22,7 @@ from evse_controller.messages.generated.common_messages import (
 from evse_controller.secc.iso20.authorization import authorization, authorization_setup, in_time
 from evse_controller.secc.iso20.certificate_installation import certificate_installation
 from evse_controller.secc.iso20.metering_confirmation import confirmation_overtaken, metering_confirmation
+from evse_controller.secc.iso20.renegotiation import exchange_overtaken
 from evse_controller.secc.iso20.selection import service_detail, service_discovery, service_selection
 from evse_controller.secc.iso20.setup import session_setup
 from evse_controller.secc.iso20.states import On, State, Table
@@ -38,6 +40,11 @@ def meter_confirmed(state: State) -> tuple[On, On]:
         On(MeteringConfirmationReq, metering_confirmation, (state,), Stream.METERING, confirmation_overtaken),
         On(MeteringConfirmationReq, metering_confirmation, (state,)),
     )
+
+
+def overtaken(state: State) -> On:
+    """A side-stream poll for a schedule that the EV sent as it left the loop; one more answer, and no schedule."""
+    return On(ScheduleExchangeReq, exchange_overtaken, (state,), Stream.SCHEDULE)
 
 
 TABLE: Table = {

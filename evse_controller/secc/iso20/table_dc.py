@@ -16,12 +16,18 @@ from evse_controller.messages.generated.dc import (
 )
 from evse_controller.secc.iso20.dc_loop import charge_loop
 from evse_controller.secc.iso20.dc_parameters import charge_parameter_discovery
-from evse_controller.secc.iso20.dc_steps import cable_check, pre_charge, pre_charge_fault, welding_detection
+from evse_controller.secc.iso20.dc_steps import (
+    cable_check,
+    cable_check_again,
+    pre_charge,
+    pre_charge_fault,
+    welding_detection,
+)
 from evse_controller.secc.iso20.parking import parking
 from evse_controller.secc.iso20.power_delivery import PowerDelivery
 from evse_controller.secc.iso20.renegotiation import exchange_again, exchange_beside, exchange_overtaken, first_exchange
 from evse_controller.secc.iso20.states import On, State, Table
-from evse_controller.secc.iso20.table_common import STOP, meter_confirmed
+from evse_controller.secc.iso20.table_common import STOP, meter_confirmed, overtaken
 from evse_controller.secc.streams import Stream
 
 POWER = PowerDelivery(pre_charge_fault, stopped=State.WELDING_DETECTION)
@@ -54,6 +60,7 @@ TABLE: Table = {
     ),
     State.PRE_CHARGE: (
         On(DC_PreChargeReq, pre_charge, (State.POWER_DELIVERY, State.PRE_CHARGE)),
+        On(DC_CableCheckReq, cable_check_again, (State.PRE_CHARGE,)),  # until the first pre-charge
         On(PowerDeliveryReq, POWER.before_loop, _AFTER_POWER_DELIVERY),
         STOP,
         *parking(State.PRE_CHARGE),
@@ -85,6 +92,7 @@ TABLE: Table = {
     # Contactors stay closed in the next three states, and no current flows.
     State.STANDBY: (
         On(PowerDeliveryReq, POWER.in_standby, (State.STANDBY, State.CHARGE_LOOP, State.WELDING_DETECTION)),
+        overtaken(State.STANDBY),
         *meter_confirmed(State.STANDBY),
         STOP,
         *parking(State.STANDBY),
@@ -93,6 +101,7 @@ TABLE: Table = {
         # Ongoing stays here. Neither cable check nor pre-charge is due again.
         On(ScheduleExchangeReq, exchange_again, (State.RENEGOTIATED, State.SCHEDULE_RENEGOTIATION)),
         On(PowerDeliveryReq, POWER.before_schedule, (State.WELDING_DETECTION,)),  # Stop
+        overtaken(State.SCHEDULE_RENEGOTIATION),
         *meter_confirmed(State.SCHEDULE_RENEGOTIATION),
         STOP,
         *parking(State.SCHEDULE_RENEGOTIATION),
@@ -101,12 +110,15 @@ TABLE: Table = {
         # Start takes the new schedule, or goes on by the old one with a WARNING.
         On(PowerDeliveryReq, POWER.renegotiated, (State.CHARGE_LOOP, State.RENEGOTIATED, State.WELDING_DETECTION)),
         On(ScheduleExchangeReq, exchange_again, (State.RENEGOTIATED, State.SCHEDULE_RENEGOTIATION)),
+        overtaken(State.RENEGOTIATED),
         *meter_confirmed(State.RENEGOTIATED),
         STOP,
         *parking(State.RENEGOTIATED),
     ),
     State.WELDING_DETECTION: (
         On(DC_WeldingDetectionReq, welding_detection, (State.SESSION_STOP, State.WELDING_DETECTION)),
+        On(PowerDeliveryReq, POWER.stopped_already, (State.WELDING_DETECTION,)),  # Stop
+        overtaken(State.WELDING_DETECTION),
         *meter_confirmed(State.WELDING_DETECTION),
         STOP,
         *parking(State.WELDING_DETECTION),
@@ -114,6 +126,8 @@ TABLE: Table = {
     State.SESSION_STOP: (
         STOP,
         On(DC_WeldingDetectionReq, welding_detection, (State.SESSION_STOP, State.WELDING_DETECTION)),
+        On(PowerDeliveryReq, POWER.stopped_already, (State.SESSION_STOP,)),  # Stop
+        overtaken(State.SESSION_STOP),
         *meter_confirmed(State.SESSION_STOP),
         *parking(State.SESSION_STOP),
     ),
