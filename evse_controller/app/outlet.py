@@ -101,6 +101,7 @@ class Outlet:
         self.driver: DriverWishes | None = None
         self.late_messages = 0
         self._bidirectional = False
+        self.mobility_needs_mode: int | None = None
         self._ev_limits: EvLimits | None = None
         self._pilot: PilotState | None = None
         self._plugged = self._patient = False
@@ -188,7 +189,7 @@ class Outlet:
     def _dispatch(self, command: Command, now_s: float, utc_s: float) -> None:
         moved = self._moved_wh()
         if isinstance(command, SessionOpened):
-            self._ev_limits, self._bidirectional = None, False
+            self._ev_limits, self._bidirectional, self.mobility_needs_mode = None, False, None
             self.authorizer.opened(command.resumed)
         elif isinstance(command, AuthorizationRequested):
             self.authorizer.asked(now_s)
@@ -199,6 +200,7 @@ class Outlet:
             self.event("authorization", "by contract")
         elif isinstance(command, ServiceSelected):
             self._bidirectional = command.bidirectional
+            self.mobility_needs_mode = command.mobility_needs_mode
         elif isinstance(command, LimitsNegotiated):
             self._ev_limits = command.limits
         elif isinstance(command, ScheduleRequested) and self._ev_limits is not None:
@@ -233,6 +235,7 @@ class Outlet:
     def _forget_plan(self) -> None:
         self.energy.end()
         self._ev_limits, self._bidirectional, self._confirm_due_s = None, False, math.inf
+        self.mobility_needs_mode = None
 
     # the control step
 
@@ -245,6 +248,7 @@ class Outlet:
         allowance = self.site.step(now_s, building, self._own_ac_w(), own_at_s)
         if (told := self.back_office.step(now_s, utc_s)) is not None:
             self.event("schedule", told)
+        self.energy.driver_minimum_soc = None if self.driver is None else self.driver.minimum_soc
         self.energy.observe(self.site.outlook(now_s), utc_s, moved_wh=self._moved_wh())
         snapshot = self.station.step(
             now_s,

@@ -102,7 +102,10 @@ def _shown(outlet: Outlet, shown: Shown, why: str) -> dict[str, Any]:
 
 def set_driver(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
     """What the driver wants of this stay: `departure` (HH:MM of the charger's clock, HH:MMZ, ISO 8601 with an offset,
-    or Unix seconds), `target_soc`, `minimum_soc` in %. What is not given stays as it was."""
+    or Unix seconds), `target_soc`, `minimum_soc` in %. What is not given stays as it was.
+
+    `heard`: the car asks us for departure and target (MobilityNeedsMode 2 selected, or before that offered).
+    The minimum is kept by the station itself, whoever hears it."""
     known = outlet.driver or DriverWishes()
     utc_s = outlet.world.utc_s()
     departure = params.get("departure")
@@ -116,7 +119,9 @@ def set_driver(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
     if (wishes.minimum_soc or 0) > (100 if wishes.target_soc is None else wishes.target_soc):
         raise RpcError(RpcError.INVALID_PARAMS, "minimum_soc must not be above target_soc")
     outlet.wish(wishes)
-    return driver(outlet) | {"heard": 2 in outlet.config.secc.mobility_needs_modes}
+    chosen = outlet.mobility_needs_mode
+    heard = 2 in outlet.config.secc.mobility_needs_modes if chosen is None else chosen == 2
+    return driver(outlet) | {"heard": heard}
 
 
 def clear_driver(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def driver(r: dict[str, Any]) -> list[str]:
         f"   minimum {number(r['minimum_soc'], '.0f')} %"
     ]
     if r.get("heard") is False:
-        lines.append("          no car hears it: services.mobility_needs_modes has no 2")
+        lines.append("          the car goes by its own departure and target; the minimum is kept here in any case")
     return lines
 
 

@@ -62,6 +62,7 @@ class EnergyManager:
         self._session: StatedNeeds | None = None
         self._ask: EvAsk | None = None
         self._soc: float | None = None
+        self.driver_minimum_soc: float | None = None
         self._outlook: SiteOutlook | None = None
         self._outlook_differs_since_s: float | None = None
         self._blind_steps = 0
@@ -347,10 +348,13 @@ class EnergyManager:
         accepted_offer, chosen = self._accepted
         offset_s = utc_s - accepted_offer.anchor_utc_s
         discharge_cap = cap_of(chosen, "discharge", offset_s)
-        forbidden = session.no_discharge(self._moved_wh, self._soc)
+        forbidden = self._no_discharge(session)
         if discharge_cap.value > 0.0 and forbidden is not None:
             discharge_cap = Limit(0.0, "minimum", f"no discharge: {forbidden}")
         return EnergyWish(charge_cap=cap_of(chosen, "charge", offset_s), discharge_cap=discharge_cap, offer=offer)
+
+    def _no_discharge(self, session: StatedNeeds) -> str | None:
+        return session.no_discharge(self._moved_wh, self._soc, self.driver_minimum_soc)
 
     def _setpoint(self, session: StatedNeeds, utc_s: float) -> float | None:
         planned = self._planned
@@ -361,9 +365,9 @@ class EnergyManager:
             if 0.0 <= offset_s < slot.duration_s:
                 if utc_s >= planned.reserve_utc_s:
                     power_w = slot.max_charge_w if missing_wh(session, self._moved_wh) > 0.0 else 0.0
-                if session.below_minimum_soc(self._soc):
+                if session.below_minimum_soc(self._soc, self.driver_minimum_soc):
                     power_w = slot.max_charge_w
-                if power_w < 0.0 and session.no_discharge(self._moved_wh, self._soc) is not None:
+                if power_w < 0.0 and self._no_discharge(session) is not None:
                     return 0.0
                 if power_w > 0.0 and session.left(session.needs.maximum_wh, self._moved_wh, math.inf) <= 0.0:
                     return 0.0

@@ -49,8 +49,9 @@ class StatedNeeds:
         edge = self.left(max(stated), moved_wh, 0.0) if stated else -self.stored(max(0.0, moved_wh))
         return edge if all(map(math.isfinite, (*stated, edge))) else math.inf
 
-    def no_discharge(self, moved_wh: float, soc: float | None) -> str | None:
-        """Why nothing may be discharged at this moment, None when it may."""
+    def no_discharge(self, moved_wh: float, soc: float | None, driver_soc: float | None = None) -> str | None:
+        """Why nothing may be discharged at this moment, None when it may. `driver_soc`: the driver's minimum in %, told
+        to us whatever the EV says; an EV that shows no state of charge is not discharged under it."""
         if not self.bidirectional:
             return "no bidirectional service"
         edge, floor = self.edge(moved_wh), self.needs.minimum_soc
@@ -58,11 +59,14 @@ class StatedNeeds:
             return "the driver's minimum energy is not known" if edge == math.inf else "the driver's minimum energy"
         if soc is not None and floor is not None and not soc > floor:
             return f"the driver's minimum SoC {floor:.0f} %"
+        if driver_soc is not None and (soc is None or not soc > driver_soc):
+            return f"the driver's minimum SoC {driver_soc:.0f} %"
         return None
 
-    def below_minimum_soc(self, soc: float | None) -> bool:
+    def below_minimum_soc(self, soc: float | None, driver_soc: float | None = None) -> bool:
         """Whether the driver's least is not there yet: it is charged at once, whatever the price."""
-        return soc is not None and self.needs.minimum_soc is not None and soc < self.needs.minimum_soc
+        floors = [floor for floor in (self.needs.minimum_soc, driver_soc) if floor is not None]
+        return soc is not None and bool(floors) and soc < max(floors)
 
     def changed(self, needs: EnergyNeeds, moved_wh: float) -> bool:
         """Whether `needs` are news: another departure or remaining energy than these, carried forward, say."""

@@ -44,6 +44,7 @@ class AcInputs:
     `started_s`: control time at which the station began, the age of a device that never answered. `ev`: the EV's newest
     limits. `contactor_since_s`: when the present contactor command began. `charged_wh` and `discharged_wh`: energy at
     the outlet since `needs` were stated, NaN = unknown. `watch`: the previous verdict's.
+    `soc`: as the EV showed it `soc_age_s` ago; `driver_minimum_soc`: what the driver told us not to go below, in %.
     """
 
     phase: AcPhase
@@ -59,6 +60,8 @@ class AcInputs:
     service_bidirectional: bool = False
     needs: EnergyNeeds | None = None
     soc: float | None = None
+    soc_age_s: float = 0.0
+    driver_minimum_soc: float | None = None
     charged_wh: float = 0.0
     discharged_wh: float = 0.0
     contactor_commanded: bool = False

@@ -23,6 +23,12 @@ class MinimumFacts(Protocol):
     def soc(self) -> float | None: ...
 
     @property
+    def soc_age_s(self) -> float: ...
+
+    @property
+    def driver_minimum_soc(self) -> float | None: ...
+
+    @property
     def charged_wh(self) -> float: ...
 
     @property
@@ -89,6 +95,12 @@ def minimum_kept(inputs: MinimumFacts) -> str | None:
     needs = inputs.needs
     if needs is None:
         return "EV has not stated its needs"
+    asked = inputs.driver_minimum_soc
+    if asked is not None:  # told to us, not to the EV: it holds in every mode, and is never taken on trust
+        if inputs.soc is None or not inputs.soc_age_s <= t.SOC_SHOWN_S:
+            return f"SoC unknown, the driver asked for a minimum of {asked:.0f} %"
+        if not inputs.soc > asked:
+            return f"SoC {inputs.soc:.0f} % is not above the driver's minimum {asked:.0f} %"
     stored_wh = _stored_wh(inputs, needs.dynamic)
     stated = [wh for wh in (needs.minimum_wh, needs.v2x_minimum_wh) if wh is not None]
     for wh in stated:

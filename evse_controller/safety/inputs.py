@@ -27,7 +27,8 @@ class Inputs:
     is the lowest, `efficiency_export` the highest AC/DC efficiency to reckon with (0..1): both err to the safe side
     of the site's AC limits. `contactors_since_s`: when the present contactor command began. `isolation_since_s`:
     since when the monitor has been told to measure, None = it need not. `charged_wh` and `discharged_wh`: energy at the
-    outlet since `needs` were stated, NaN = unknown. `watch`: the previous verdict's.
+    outlet since `needs` were stated, NaN = unknown. `watch`: the previous verdict's. `soc`: as the EV showed it
+    `soc_age_s` ago; `driver_minimum_soc`: what the driver told us not to go below, in %, whatever the EV says.
     `mcs`: a megawatt connector.
     `cable_test_unfinished`: a ramp down began in the cable check, so the outlet may still be at its test voltage.
     """
@@ -52,6 +53,8 @@ class Inputs:
     grid_profile: int | None = None
     needs: EnergyNeeds | None = None
     soc: float | None = None
+    soc_age_s: float = 0.0
+    driver_minimum_soc: float | None = None
     charged_wh: float = 0.0
     discharged_wh: float = 0.0
     mode: PowerMode = PowerMode.CHARGE

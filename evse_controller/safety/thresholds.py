@@ -101,6 +101,8 @@ APPARENT_MARGIN_W = _row("ac-apparent-margin", 100.0, "W", "smallest tolerance")
 # driver's minimum
 BATTERY_SHARE = _row("battery-share", 0.95, "1", "one way through a battery at its worst: errs to the driver's side")
 
+SOC_SHOWN_S = _row("soc-shown", 60.0, "s", "a state of charge that was not shown for longer is not known any more")
+
 # times of sequences
 CHECK_CURRENT_S = _row("cable-check-current", 1.0, "s", "1 A into a cable that ends open: five meter periods")
 CABLE_CHECK_S = _row("cable-check-total", 35.0, "s", "E.4: below the EV's 40 s")

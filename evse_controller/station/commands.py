@@ -60,7 +60,7 @@ def _limits(session: SessionContext, cmd: LimitsNegotiated, now_s: float) -> Non
 def _schedule(session: SessionFacts, cmd: ScheduleRequested, now_s: float) -> None:
     session.state(cmd.needs)
     if cmd.needs.present_soc is not None or not cmd.renegotiation:
-        session.soc = cmd.needs.present_soc
+        session.soc, session.soc_s = cmd.needs.present_soc, now_s
 
 
 def _cable_check(session: SessionContext, cmd: CableCheckRequested, now_s: float) -> None:

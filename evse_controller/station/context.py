@@ -52,6 +52,7 @@ class SessionFacts:
     needs: EnergyNeeds | None = None
     needs_meter: Registers | None = None
     soc: float | None = None
+    soc_s: float = 0.0
     energy_wanted: bool = False
     held: str | None = None
     held_s: float | None = None
@@ -61,6 +62,11 @@ class SessionFacts:
     lost: str | None = None
     ended: EndKind | None = None
     first_meter: Registers | None = None
+
+    def show(self, soc: float | None, now_s: float) -> None:
+        """Take in the state of charge that the EV shows; None says nothing new."""
+        if soc is not None:
+            self.soc, self.soc_s = soc, now_s
 
     def flow(self, now_s: float) -> None:
         """Energy may flow, or flow again: from now on the EV owes a loop request."""
@@ -142,8 +148,7 @@ class SessionContext(SessionFacts):
             self.voltage_v = update.target_voltage_v
         if update.needs is not None:
             self.state(update.needs)
-        if update.soc is not None:
-            self.soc = update.soc
+        self.show(update.soc, now_s)
 
     def fail_steps(self) -> None:
         """A requested hardware step can no longer succeed."""

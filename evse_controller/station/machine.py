@@ -102,6 +102,8 @@ class Station(PhaseMachine):
             grid_profile=self.config.grid_profile,
             needs=session.needs,
             soc=session.soc,
+            soc_age_s=view.now_s - session.soc_s,
+            driver_minimum_soc=None if self._driver is None else self._driver.minimum_soc,
             charged_wh=charged_wh,
             discharged_wh=discharged_wh,
             mode=actuator.mode,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from evse_controller.app import rpc_session
+from evse_controller.model.commands import ControlMode
 from evse_controller.model.snapshot import DriverWishes
 from evse_controller.net.control import RpcError
-from hil.virtual import VirtualBench
-from tests.app.house import DYNAMIC, call, charging
+from hil.evcc import EvccConfig
+from hil.virtual import BenchSettings, VirtualBench, hourly, plant_of
+from tests.app.house import DYNAMIC, START_S, call, charging
 
 MODE_2 = (replace(DYNAMIC, mobility_needs_mode=2), "[services]\nmobility_needs_modes = [1, 2]\n", 1.0)
 
@@ -39,6 +42,37 @@ def test_what_the_driver_says_reaches_the_car_until_the_plug_is_out(house: Virtu
 def test_nobody_hears_the_driver_where_the_cars_speak_for_themselves(house: VirtualBench) -> None:
     assert call(house, "driver.set", target_soc=80)["heard"] is False
     assert call(house, "driver.clear") == dict.fromkeys(("departure_utc_s", "target_soc", "minimum_soc"))
+
+
+@pytest.mark.parametrize("house", [(replace(DYNAMIC, mobility_needs_mode=1), *MODE_2[1:])], indirect=True)
+def test_who_hears_the_driver_follows_what_the_car_has_selected(house: VirtualBench) -> None:
+    assert call(house, "driver.set", target_soc=80)["heard"] is True, "it may yet ask us"
+    house.arrive()
+    charging(house)
+    assert call(house, "driver.set", target_soc=80)["heard"] is False
+    house.evcc.request_stop("done")
+    house.until(lambda: house.evcc.finished, 40.0)
+    assert call(house, "driver.set", target_soc=80)["heard"] is True
+
+
+DEAR = hourly(START_S, (400.0,) * 3 + (20.0,) * 45)
+
+
+@pytest.mark.parametrize("mode", [ControlMode.DYNAMIC, ControlMode.SCHEDULED])
+def test_the_drivers_minimum_is_kept_whatever_the_car_and_its_mode_say(tmp_path: Path, mode: ControlMode) -> None:
+    """MobilityNeedsMode 1: the car has its own minimum of 20 % and never hears of the driver's."""
+    car = EvccConfig(
+        services=(6,), control_mode=mode, target_soc=65.0, minimum_soc=20.0, v2x_min_soc=20.0,
+        departure_utc_s=START_S + 8 * 3600,
+    )
+    settings = BenchSettings(prices=DEAR, speed=100.0, plant=plant_of(0.62), soc=0.62)
+    with VirtualBench(tmp_path, car, settings) as house:
+        call(house, "driver.set", minimum_soc=60)
+        house.arrive()
+        house.run(50.0)
+        shown = [sample.soc * 100.0 for sample in house.samples]
+        assert 59.0 < min(shown) < 61.5, "sold down to the driver's minimum, and no further"
+        assert min(sample.power_w for sample in house.samples) < -2_000.0
 
 
 NOW_S = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC

@@ -237,14 +237,14 @@ def test_what_is_asked_of_a_car_reaches_the_daemon_with_its_reason(
     assert [params["what"] for name, params in CALLS if name == "session.renegotiate"] == ["schedule", "service"]
 
 
-def test_a_driver_says_departure_and_charge_and_is_told_when_no_car_hears_it(
+def test_a_driver_says_departure_and_charge_and_is_told_what_the_car_does_not_hear(
     daemon: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     CALLS.clear()
     assert main(["driver", "--departure", "07:30", "--target", "80", "--socket", daemon]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "driver    leaves 2023-11-14 22:13:20   target 80 %   minimum - %"
-    assert "no car hears it" in lines[1]
+    assert "the minimum is kept here in any case" in lines[1]
     assert main(["driver", "--socket", daemon]) == 0
     assert "said nothing" in capsys.readouterr().out
     assert main(["driver", "--clear", "--socket", daemon]) == 0

@@ -87,6 +87,18 @@ def test_accepted_discharge_ends_at_the_minimum_soc() -> None:
         assert (cap.value > 0.0) is allowed, soc
 
 
+def test_accepted_discharge_ends_at_the_minimum_that_the_driver_told_us_instead_of_the_car() -> None:
+    """Whatever the mode and whatever the EV says; while it shows no state of charge nothing is discharged."""
+    manager = plan_for(SCHEDULED)
+    manager.accepted(PowerProfile(2, NOON, ()))
+    for soc, asked, allowed in ((None, None, True), (None, 60, False), (61.0, 60, True), (60.0, 60, False)):
+        manager.driver_minimum_soc = asked
+        manager.update(None, EV, soc, NOON + 60.0, 0.0)
+        cap = manager.wish(NOON + 60.0).discharge_cap
+        assert cap is not None
+        assert (cap.value > 0.0) is allowed, (soc, asked)
+
+
 def test_needs_or_meter_that_are_not_a_number_allow_no_discharge() -> None:
     for change in ({"minimum_wh": _NAN}, {"v2x_minimum_wh": _NAN}, {"minimum_wh": float("-inf")}):
         manager = plan_for(replace(SCHEDULED, **change))  # type: ignore[arg-type]

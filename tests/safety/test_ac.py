@@ -164,6 +164,8 @@ NO_DISCHARGE = replace(AC_EV, max_discharge_w=None)
         ({"needs": None}, "not stated its needs"),
         ({"needs": replace(NEEDS, minimum_wh=1000.0)}, "minimum energy"),
         ({"soc": 20.0}, "driver's minimum"),
+        ({"soc": 60.0, "driver_minimum_soc": 60}, "driver's minimum 60 %"),
+        ({"soc": None, "driver_minimum_soc": 60}, "driver asked for a minimum"),
     ],
 )
 def test_every_condition_of_the_export_gate_alone_closes_it(changes: dict[str, Any], why: str) -> None:

@@ -228,6 +228,12 @@ DENIED = {
     "not stated its needs": good(needs=None),
     "SoC unknown": good(soc=None, needs=replace(NEEDS, minimum_wh=None, v2x_minimum_wh=None)),
     "SoC nan": good(soc=math.nan),
+    "the driver's minimum 60 %": good(soc=60.0, driver_minimum_soc=60),
+    "SoC 59 % is not above the driver's minimum 60 %": good(
+        soc=59.0, driver_minimum_soc=60, needs=replace(NEEDS, dynamic=False, minimum_soc=None)
+    ),
+    "driver asked for a minimum of 60 %": good(soc=None, driver_minimum_soc=60),
+    "SoC unknown, the driver asked": good(soc=90.0, soc_age_s=60.1, driver_minimum_soc=60),
     "converter is silent": good(power=replace(POWER, at_s=NOW - 0.51)),
     "converter reports AC input lost": good(power=replace(POWER, fault="AC input lost")),
     "SoC 20 %": good(soc=20.0),

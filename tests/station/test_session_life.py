@@ -264,6 +264,17 @@ def test_drivers_wishes_are_handed_through() -> None:
     assert bench.snapshot.driver == bench.driver
 
 
+def test_discharge_ends_at_the_minimum_that_the_driver_told_us() -> None:
+    """The EV's own minimum is lower, and it may have chosen a mode in which it hears nothing of the driver."""
+    bench = Bench()
+    bench.to_energy()
+    for soc, minimum, denied in ((61.0, 60, False), (60.0, 60, True), (60.0, None, False)):
+        bench.driver = DriverWishes(minimum_soc=minimum)
+        bench.tell(replace(LOOP, soc=soc))
+        bench.steps(3)
+        assert (bench.station.status().export_denied is not None) is denied, (soc, minimum)
+
+
 def test_renegotiation_that_does_not_repeat_the_soc_does_not_forget_it() -> None:
     needs = replace(NEEDS, present_soc=55.0)
     for renegotiation, soc in ((True, 55.0), (False, None)):

@@ -67,8 +67,7 @@ def _loop(session: AcContext, cmd: AcLoopUpdate, now_s: float) -> None:
     session.heard()
     if cmd.needs is not None:
         session.state(cmd.needs)
-    if cmd.soc is not None:
-        session.soc = cmd.soc
+    session.show(cmd.soc, now_s)
 
 
 def _not_here(session: AcContext, cmd: Command, now_s: float) -> None:

@@ -84,6 +84,8 @@ class AcStation(AcPhaseMachine):
             service_bidirectional=service is not None and service.bidirectional,
             needs=session.needs,
             soc=session.soc,
+            soc_age_s=view.now_s - session.soc_s,
+            driver_minimum_soc=None if self._driver is None else self._driver.minimum_soc,
             charged_wh=charged_wh,
             discharged_wh=discharged_wh,
             contactor_commanded=actuator.contactors,
