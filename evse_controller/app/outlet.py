@@ -22,7 +22,7 @@ from evse_controller.app.recorder import Recorder
 from evse_controller.config import Config
 from evse_controller.config.devices import Devices
 from evse_controller.energy.manager import EnergyManager
-from evse_controller.identity import XmlSignatures
+from evse_controller.identity import Phase, XmlSignatures
 from evse_controller.model.clock import ControlClock, WorldClock
 from evse_controller.model.commands import (
     AcLoopUpdate,
@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 ASKED_S = 60.0
 """How long the car may take to heed what it is asked; for a pause [V2G20-3308]."""
+CALL_AFTER_S = 25.0
+"""A car without a session for so long does not come by itself any more: its communication set-up is over (18 s), also
+after a connection that lingered."""
 _REST_PHASES = ("idle", "connected", "emergency")
 
 
@@ -104,7 +107,8 @@ class Outlet:
         self.mobility_needs_mode: int | None = None
         self._ev_limits: EvLimits | None = None
         self._pilot: PilotState | None = None
-        self._plugged = self._patient = False
+        self._plugged = self._patient = self._silent = False
+        self._alone_since_s = now_s
         self._told_renegotiation = 0
         self._confirm_due_s = math.inf
         self._step_failed = False
@@ -137,11 +141,27 @@ class Outlet:
     def ask(self, kind: Notification, reason: str, max_delay_s: float = ASKED_S) -> None:
         """Ask something of the car; see `Station.notify`. TERMINATE ends the session at once."""
         if kind is Notification.TERMINATE:
-            self.station.request_stop(reason, self.now_s())
+            self.end(reason)
         else:
             self.station.notify(kind, max_delay_s, reason, self.now_s())
 
-    def forget_paused(self, why: str) -> None:
+    def end(self, reason: str) -> None:
+        """End the session, also one that sleeps, and let nothing that stands begin another."""
+        self.authorizer.revoke()
+        self.station.request_stop(reason, self.now_s())
+        self._forget_paused(reason)
+
+    def call_car(self, reason: str) -> bool:
+        """Call the car that is plugged in, if it would not come by itself; tells whether it is called."""
+        now_s, station = self.now_s(), self.station
+        alone = now_s - self._alone_since_s >= CALL_AFTER_S
+        deaf = station.stopped is not None or station.asleep or (alone and not station.silent)
+        if not (self._plugged and self.recorder.record is None and deaf):
+            return False
+        station.call(reason, now_s)
+        return True
+
+    def _forget_paused(self, why: str) -> None:
         """Nobody may join what was paused here."""
         for session_id in self.recorder.paused.drop_all():
             self.event("session", f"{session_id} was paused and is over: {why}")
@@ -269,7 +289,7 @@ class Outlet:
             allowance.import_w.value * self.config.outlet.efficiency_import, self._max_charge_w(snapshot)
         )
         self.recorder.step(meter, self.site.building_w, max_charge_w, utc_s, now_s)
-        self._follow_plug(snapshot)
+        self._follow_plug(snapshot, now_s)
         self._step_failed, self.good_step_s = False, now_s
 
     def failed(self, error: Exception, now_s: float) -> None:
@@ -293,24 +313,34 @@ class Outlet:
             self._confirm_due_s = now_s + self.config.session.confirm_meter_every_s
             self.ask(Notification.METERING_CONFIRMATION, "it is time to confirm the meter")
 
-    def _follow_plug(self, snapshot: EvseSnapshot) -> None:
-        """The car is listened to from plug-in on for a while, and as long as a session is paused: it may come back."""
+    def _follow_plug(self, snapshot: EvseSnapshot, now_s: float) -> None:
+        """The car is listened to from plug-in on for a while, again after it was woken, and as long as a session is
+        paused: it may come back. One that may charge and does not come is called."""
         pilot, paused = snapshot.pilot, self.recorder.paused
         if pilot is PilotState.A and self._pilot is not PilotState.A:
             if self._pilot is not None:
                 self.driver = None
             self.authorizer.unplugged()
-            self.forget_paused("the plug is out")
+            self._forget_paused("the plug is out")
         for session_id in paused.expire(snapshot.utc_s):
             self.event("session", f"{session_id} was paused for too long and is over")
+            self.station.wake("its session was paused for too long", now_s)
         self._pilot = self._pilot if pilot is PilotState.INVALID else pilot
-        plugged, patient = pilot.connected, bool(paused.all)
+        plugged, patient, silent = pilot.connected, bool(paused.all), self.station.silent
+        alone = plugged and self.recorder.record is None
+        woken = alone and self._silent and not silent
         if self.server is not None:
             if plugged != self._plugged:
                 self.server.set_enabled(plugged)
-            if plugged and patient != (self._patient and self._plugged):
+            if plugged and (woken or patient != (self._patient and self._plugged)):
                 self.server.expect(patient)
-        self._plugged, self._patient = plugged, patient
+        self._plugged, self._patient, self._silent = plugged, patient, silent
+        if plugged:
+            self.authorizer.plugged_in()
+        if not alone or silent:
+            self._alone_since_s = now_s
+        if self.authorizer.phase is Phase.KEPT:
+            self.call_car("it may charge")
 
     def _own_ac_w(self) -> float:
         """AC power of this outlet from its meter; of a DC meter estimated low in magnitude.

@@ -86,6 +86,7 @@ def status(outlet: Outlet, started_s: float) -> dict[str, Any]:
             "isolation_kohm": None if s.isolation_ohm is None else s.isolation_ohm / 1000,
             "export_denied": s.export_denied,
             "stopping": s.stopping,
+            "stopped": outlet.station.stopped,
             "asleep": s.asleep,
             "notification": s.notification,
         },

@@ -26,9 +26,7 @@ def stop(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
     paused = outlet.recorder.paused.all
     if outlet.recorder.record is None and not paused:
         raise RpcError(RpcError.REFUSED, "no session is running")
-    outlet.authorizer.revoke()
-    outlet.station.request_stop(reason, outlet.now_s())
-    outlet.forget_paused(reason)
+    outlet.end(reason)
     return {"reason": reason}
 
 
@@ -71,6 +69,10 @@ def wake(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
 def _ask(outlet: Outlet, kind: Notification, reason: str) -> None:
     if outlet.recorder.record is None:
         raise RpcError(RpcError.REFUSED, "no session is running")
+    connection = outlet.connection
+    why = None if connection is None else connection.never_served(kind, outlet.snapshot())
+    if why is not None:
+        raise RpcError(RpcError.REFUSED, why)
     outlet.ask(kind, reason)
 
 
@@ -91,12 +93,13 @@ def start(outlet: Outlet, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(outlet: Outlet, shown: Shown, why: str) -> dict[str, Any]:
+    if shown is Shown.NOT_NEEDED and outlet.call_car("somebody wants it to charge"):
+        shown = Shown.EXPECTED  # free vend, too, obeys a stop until somebody wants it otherwise
     outlet.event("authorization", shown.value)
     if not shown:
         raise RpcError(RpcError.REFUSED, shown.value)
     if shown is Shown.STOPS:
-        outlet.station.request_stop(why, outlet.now_s())
-        outlet.forget_paused(why)
+        outlet.end(why)
     return {"said": shown.value}
 
 

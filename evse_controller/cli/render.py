@@ -85,6 +85,8 @@ def _output(o: dict[str, Any]) -> list[str]:
 def _asked(s: dict[str, Any]) -> list[str]:
     """What is asked of the car, told of the driver, and who sleeps."""
     lines = []
+    if s["outlet"].get("stopped"):
+        lines.append(f"STOPPED   {s['outlet']['stopped']}; until unplugged, a card, or session start")
     if s["outlet"].get("notification"):
         lines.append(f"asked     {s['outlet']['notification']}")
     wishes = s.get("driver") or {}

@@ -19,7 +19,8 @@ from evse_controller.model.snapshot import Authorization
 class EimTimes:
     """How long things count, in seconds, each >= 0; own choices, no standard rules them.
 
-    `tap_s`: a card shown before the plug. `remote_s`: a start from afar before the plug. `bounce_s`: a card that lies
+    `tap_s`: a card shown before the plug. `remote_s`: a start from afar before the plug; for a car that is plugged in
+    and has to be called, a card counts so long as well. `bounce_s`: a card that lies
     on the reader is seen again and again; only after so long without it the same card is a second tap. `broken_s`:
     after a session that broke, with the cable still in, a new one needs no new card (0: it always does).
     """
@@ -51,6 +52,7 @@ class Shown(enum.Enum):
 
     OPENS = "the waiting car may charge"
     KEPT = "kept for the car that is plugged in next"
+    EXPECTED = "the car that is plugged in may charge"
     REPEATED = "the same card still, nothing changes"
     STOPS = "stops the session that it opened"
     UNKNOWN = "not known here"
@@ -59,7 +61,7 @@ class Shown(enum.Enum):
     NOT_NEEDED = "no token is needed here"
 
     def __bool__(self) -> bool:
-        return self in (Shown.OPENS, Shown.KEPT, Shown.REPEATED, Shown.STOPS)
+        return self in (Shown.OPENS, Shown.KEPT, Shown.EXPECTED, Shown.REPEATED, Shown.STOPS)
 
 
 class Phase(enum.Enum):
@@ -220,6 +222,7 @@ class EimAuthorizer:
         self._owner: bytes | None = None
         self._until_s: float | None = None
         self._last: tuple[bytes, float, Shown] | None = None
+        self._plugged = False
 
     @property
     def phase(self) -> Phase:
@@ -240,7 +243,7 @@ class EimAuthorizer:
         answer = self._bounced(shown, now_s)
         if answer is None:
             seen = _Seen.OWN if self._is_owner(shown) else _Seen.GOOD if known else _Seen.BAD
-            answer = self._token(seen, shown, now_s + self._times.tap_s)
+            answer = self._token(seen, shown, now_s, self._times.tap_s)
         self._last = (shown, now_s, answer)
         return answer
 
@@ -258,7 +261,7 @@ class EimAuthorizer:
         if self._free_vend:
             return Shown.NOT_NEEDED
         self._expire(now_s)
-        return self._token(_Seen.GOOD, None if token is None else token.encode(), now_s + self._times.remote_s)
+        return self._token(_Seen.GOOD, None if token is None else token.encode(), now_s, self._times.remote_s)
 
     def opened(self, resumed: bool = False) -> None:
         """SessionOpened. A resumed session keeps its authorisation; any other inherits none of a paused one."""
@@ -285,8 +288,13 @@ class EimAuthorizer:
         """The operator ends it: nothing that stands may open a further session."""
         self._see(_Seen.REVOKED)
 
+    def plugged_in(self) -> None:
+        """A car is there: a token that it has not asked for is kept for this one."""
+        self._plugged = True
+
     def unplugged(self) -> None:
         """The cable is out: what belonged to that car is over. A token shown before the plug still counts."""
+        self._plugged = False
         self._see(_Seen.UNPLUGGED)
 
     def state(self, now_s: float) -> Authorization:
@@ -295,10 +303,12 @@ class EimAuthorizer:
         self._expire(now_s)
         return _DECISIONS.get(self._phase, Authorization.PENDING)
 
-    def _token(self, seen: _Seen, token: bytes | None, until_s: float) -> Shown:
+    def _token(self, seen: _Seen, token: bytes | None, now_s: float, keep_s: float) -> Shown:
         shown = self._see(seen)
-        if shown in (Shown.OPENS, Shown.KEPT):
-            self._owner, self._until_s = token, until_s
+        if shown is Shown.KEPT and self._plugged:
+            shown, keep_s = Shown.EXPECTED, max(keep_s, self._times.remote_s)
+        if shown in (Shown.OPENS, Shown.KEPT, Shown.EXPECTED):
+            self._owner, self._until_s = token, now_s + keep_s
         assert shown is not None  # every phase has a row for every kind of token
         return shown
 

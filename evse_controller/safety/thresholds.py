@@ -112,6 +112,7 @@ DIRECTION_CHANGE_S = _row("direction-change-total", 5.0, "s", "module mode chang
 DISCHARGE_S = _row("discharge-total", 15.0, "s", "bleeder of module and link below 60 V")
 WELDING_S = _row("welding-total", 60.0, "s", "C.3: SECC sequence timer outside the loop")
 STEP_X1_S = _row("step-x1", 3.0, "s", "E.5: we wake the EV not earlier after the oscillator went off")
+RESTORED_SLEEP_S = _row("restored-sleep", 30.0, "s", "after a restart another EV may be plugged in, and waits")
 STOP_ESCALATION_S = _row("stop-escalation", 20.0, "s", "B.11: stop at hardware level when the EV does not react")
 NOTICE_MARGIN_S = _row("notice-margin", 2.0, "s", "the EV hears of a notice a message later than we reckon")
 FIRST_LOOP_S = _row("first-loop", 65.0, "s", "station backstop: the session gives the first loop its sequence timer")

@@ -49,6 +49,7 @@ class OutletBase(ABC, Generic[Session]):
         self._sleep = PilotSleep()
         self._stopping: str | None = None
         self._stopping_since_s = 0.0
+        self._stands = False  # a stop that no new session ends: somebody wanted it
         self._refusal: str | None = None
         self._status: StationStatus | None = None
         self._started_s: float | None = None
@@ -116,11 +117,26 @@ class OutletBase(ABC, Generic[Session]):
         self._actuator.all_off(now_s, reason)
 
     def request_stop(self, reason: str, now_s: float) -> None:
-        """Technician or back office wants the session to end: power to zero, the EV is told, forced after 20 s."""
+        """Technician or back office wants the session to end: power to zero, the EV is told, forced after 20 s.
+
+        It stands until the plug is out or somebody is authorised anew (`call`): no other session begins, and the
+        oscillator is off when this one is over. A session that sleeps here is over at once."""
         self._now_s = now_s
-        if self._stopping is None and (self._newest.open or self._serving):
-            self._stopping, self._stopping_since_s = reason, now_s
-            self._event("stop", reason)
+        if self._newest.open or self._serving or self.asleep:
+            self._stands = True
+            self._begin_stop(reason)
+
+    def call(self, reason: str, now_s: float) -> None:
+        """Somebody may charge: the EV that is plugged in without a session is woken by B1 -> B2, whether it sleeps,
+        gave up or was stopped."""
+        self._now_s = now_s
+        if self._newest.open:
+            return
+        if self._stands:
+            self._stands, self._stopping = False, None
+        if not self._sleep.silent:
+            self._sleep.keep_off()
+        self._sleep.wake(reason)
 
     def notify(self, kind: Notification, max_delay_s: float, reason: str, now_s: float) -> None:
         """Ask something of the EV, to be heeded within `max_delay_s`; asking again changes nothing. An EV that does
@@ -139,7 +155,7 @@ class OutletBase(ABC, Generic[Session]):
     def wake(self, reason: str, now_s: float) -> bool:
         """Wake the EV of a paused session (B1 -> B2, 3 s after the oscillator went off). False: nobody sleeps."""
         self._now_s = now_s
-        return self._sleep.wake(reason)
+        return self.asleep and self._sleep.wake(reason)
 
     def restore_sleep(self) -> None:
         """After a restart, before the first step: a paused session sleeps here, its oscillator is to stay off."""
@@ -160,6 +176,16 @@ class OutletBase(ABC, Generic[Session]):
     def asleep(self) -> bool:
         """A paused session sleeps here."""
         return self._sleep.asleep
+
+    @property
+    def silent(self) -> bool:
+        """The oscillator is off (or about to be) because no session is wanted, or to call the EV."""
+        return self._sleep.silent
+
+    @property
+    def stopped(self) -> str | None:
+        """The stop that stands after its session, None when the EV may begin another."""
+        return self._stopping if self._stands and not self._newest.open else None
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -188,15 +214,16 @@ class OutletBase(ABC, Generic[Session]):
         """Let the newest session take `cmd`, or begin a new one."""
         self._notices.heed(cmd)
         if isinstance(cmd, SessionOpened):
-            self._stopping = None
-            self._sleep.end()
+            if not self._stands:
+                self._stopping = None
+                self._sleep.end()
             self._succeed(self._opened(cmd))
         elif isinstance(cmd, ServiceReleased):
             if self._newest.open:
                 self._succeed(self._released())
         else:
             self._handle(self._newest, cmd)
-            if isinstance(cmd, SessionEnded) and self._at_rest:
+            if isinstance(cmd, SessionEnded) and self._at_rest and not self._stands:
                 self._stopping = None  # what was to be stopped is over
             if isinstance(cmd, SessionEnded) and cmd.kind is EndKind.PAUSED and not self._unplugged:
                 self._sleep.begin()
@@ -230,7 +257,8 @@ class OutletBase(ABC, Generic[Session]):
     def _rest(self) -> None:
         """The outlet came to rest: the session that waited has it now; unplugged, none has."""
         self._session, self._next = self._fresh() if self._unplugged else self._newest, None
-        if not self._session.open:
+        self._stands = self._stands and not self._unplugged
+        if not self._session.open and not self._stands:
             self._stopping = None
 
     # -- notices and pilot -----------------------------------------------------------------------------------
@@ -244,7 +272,9 @@ class OutletBase(ABC, Generic[Session]):
 
     def _duty(self, pilot: PilotState, energised: bool, allowed: bool) -> float | None:
         """Pilot duty of this step: 5 % while a car is there and nothing is wrong; the oscillator is off (X1) while a
-        session sleeps, and for a fault."""
+        session sleeps, after a stop that stands, while an EV is called, and for a fault."""
+        if self.stopped is not None:
+            self._sleep.keep_off()
         woken = self._sleep.step(pilot, energised, self._now_s)
         if woken is not None:
             self._event("wake", woken)
@@ -258,9 +288,16 @@ class OutletBase(ABC, Generic[Session]):
         emergency = self._book.emergency
         if emergency is not None:
             return f"{emergency.code.value}: {emergency.cause}"
+        if not self._newest.open:
+            return None
         if self._stopping is not None and self._now_s - self._stopping_since_s > t.STOP_ESCALATION_S:
             return f"stopped by force: {self._stopping}"
-        return self._newest.lost if self._newest.open else None
+        return self._newest.lost
+
+    def _begin_stop(self, reason: str) -> None:
+        if self._stopping is None:
+            self._stopping, self._stopping_since_s = reason, self._now_s
+            self._event("stop", reason)
 
     # -- safety ----------------------------------------------------------------------------------------------
 
@@ -291,8 +328,8 @@ class OutletBase(ABC, Generic[Session]):
         if severity is Severity.EMERGENCY:
             self._newest.fail_steps()
             self._emergency()
-        elif severity is Severity.STOP:
-            self.request_stop(fault.cause, self._now_s)
+        elif severity is Severity.STOP and (self._newest.open or self._serving):
+            self._begin_stop(fault.cause)
 
     def _cleared(self, faults: list[Fault]) -> None:
         for fault in faults:

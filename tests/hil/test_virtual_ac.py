@@ -161,4 +161,6 @@ def test_an_ac_vehicle_that_heeds_nothing_loses_its_power_and_then_its_session(
     house.until(lambda: house.evcc.finished, 5.0)
     assert "FAILED" in str(house.evcc.failure), house.story()
     house.until(lambda: house.outlet.at_rest, 40.0)
+    house.plant.inlet.unplug()
+    house.run(1.0)
     assert house.outlet.station.status().stopping is None

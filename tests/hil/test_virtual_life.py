@@ -212,7 +212,10 @@ def ignored(house: VirtualBench, act: Callable[[], object]) -> None:
     house.until(lambda: house.evcc.finished, 5.0)
     assert "FAILED" in str(house.evcc.failure), house.story()
     house.until(lambda: house.outlet.at_rest, 40.0)
-    assert house.outlet.station.status().stopping is None  # the next car is welcome
+    assert house.outlet.station.stopped is not None  # this one is not welcome any more, the next car is
+    house.plant.inlet.unplug()
+    house.run(1.0)
+    assert house.outlet.station.status().stopping is None
 
 
 @BOTH

@@ -69,6 +69,21 @@ def test_free_vend_accepts_everyone_and_needs_no_token() -> None:
     assert house.ends().state is ACCEPTED
 
 
+def test_a_card_for_a_car_that_is_plugged_in_says_so_and_counts_as_long_as_a_start_from_afar() -> None:
+    """It has to be called, and to come: that takes longer than an open plug takes to be put in."""
+    house = House()
+    house.authorizer.plugged_in()
+    assert house.tap() is Shown.EXPECTED
+    assert house.after(1.0).tap() is Shown.REPEATED
+    assert house.after(118.0).state is PENDING
+    assert house.authorizer.phase is Phase.KEPT
+    assert house.after(2.0).state is PENDING
+    assert house.authorizer.phase is Phase.IDLE
+    assert house.start() is Shown.EXPECTED
+    house.authorizer.unplugged()
+    assert house.after(5.0).tap() is Shown.KEPT
+
+
 def test_tap_after_plug() -> None:
     house = House().session().asks()
     assert house.state is PENDING
