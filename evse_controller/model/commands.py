@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from evse_controller.model.offer import EnergyNeeds, EnergyOffer, PowerProfile
 from evse_controller.model.power import PhasePower
+from evse_controller.model.snapshot import Notification
 
 
 class ControlMode(enum.Enum):
@@ -196,6 +197,13 @@ class MeterConfirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Notified:
+    """The EV is told, for the first time or anew, what the snapshot's `notification` asks of it."""
+
+    notification: Notification
+
+
+@dataclass(frozen=True, slots=True)
 class PausedSession:
     """What must survive until the EV comes back, also a restart of the process. It holds no secret of the EV.
 
@@ -263,6 +271,7 @@ Command = (
     | WeldingDetectionRequested
     | ServiceReleased
     | MeterConfirmed
+    | Notified
     | ContextKept
     | ContextDropped
     | SessionEnded

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from evse_controller.model.commands import Command
-from evse_controller.model.snapshot import EvseSnapshot
+from evse_controller.model.snapshot import EvseSnapshot, Notification
 from evse_controller.secc.coding import Coded, Work
 
 
@@ -75,6 +75,9 @@ class V2gConnection(Protocol):
     @property
     def session_id(self) -> str | None:
         """Set from SessionSetup on."""
+
+    def never_served(self, wanted: Notification, snapshot: EvseSnapshot) -> str | None:
+        """Why the EV will not be told what the station wants of it, None if it may be."""
 
     def receive(self, data: bytes, snapshot: EvseSnapshot, now_s: float) -> Sequence[Output]:
         """Bytes as TCP delivered them: parts of frames, several frames, garbage."""

@@ -26,7 +26,7 @@ from evse_controller.messages import decode, encode
 from evse_controller.messages.base import Message, Schema
 from evse_controller.messages.generated.app_protocol import SupportedAppProtocolReq
 from evse_controller.model.commands import Command
-from evse_controller.model.snapshot import EvseSnapshot
+from evse_controller.model.snapshot import EvseSnapshot, Notification
 from evse_controller.secc import sap
 from evse_controller.secc.coding import FLAWED_BYTES, Coded, Work, weight
 from evse_controller.secc.config import SeccConfig
@@ -115,6 +115,12 @@ class Connection:
     def protocol(self) -> str | None:
         """Name of the negotiated protocol, None before."""
         return None if self._protocol is None else self._protocol.name
+
+    def never_served(self, wanted: Notification, snapshot: EvseSnapshot) -> str | None:
+        """Why the EV will not be told what the station wants of it, None if it may be."""
+        if self._session is None or self._over:
+            return "no session is running"
+        return self._session.never_served(wanted, snapshot)
 
     @property
     def closed(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from evse_controller.messages.base import Message
 from evse_controller.model.commands import Command
-from evse_controller.model.snapshot import EvseSnapshot
+from evse_controller.model.snapshot import EvseSnapshot, Notification
 from evse_controller.secc.streams import Stream
 
 RandomBytes = Callable[[int], bytes]
@@ -102,6 +102,9 @@ class Session(Protocol):
         came_in: str | None = None,
     ) -> Reply:
         """The answer to a request. `came_in`: `state_name` when it arrived, if it may have waited since."""
+
+    def never_served(self, wanted: Notification, snapshot: EvseSnapshot) -> str | None:
+        """Why the EV of this session will not be told what the station wants of it, None if it may be."""
 
     def handle_undecodable(self, payload_type: int, error: str, now_s: float) -> Reply: ...
 

@@ -7,7 +7,7 @@ its time is handed back, and the outlet's station acts.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evse_controller.model.commands import (
     Command,
@@ -15,6 +15,7 @@ from evse_controller.model.commands import (
     EnergyStart,
     EnergyStop,
     MeterConfirmed,
+    Notified,
     ScheduleRequested,
     ServiceReleased,
     SessionEnded,
@@ -47,6 +48,7 @@ class Notice:
     kind: Notification
     reason: str
     until_s: float
+    told: bool = False
 
 
 class Notices:
@@ -71,6 +73,10 @@ class Notices:
         """A command of the session: what it fulfils is no longer asked."""
         if isinstance(cmd, SessionOpened | SessionEnded):
             self._asked.clear()
+            return
+        if isinstance(cmd, Notified):
+            if (notice := self._asked.get(cmd.notification)) is not None:
+                self._asked[cmd.notification] = replace(notice, told=True)
             return
         for kind, commands in HEEDED_BY.items():
             renegotiated = isinstance(cmd, ScheduleRequested) and cmd.renegotiation

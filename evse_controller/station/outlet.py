@@ -140,7 +140,7 @@ class OutletBase(ABC, Generic[Session]):
 
     def notify(self, kind: Notification, max_delay_s: float, reason: str, now_s: float) -> None:
         """Ask something of the EV, to be heeded within `max_delay_s`; asking again changes nothing. An EV that does
-        not pause in time is stopped; every other notice just ends, told as an event. Raises ValueError for
+        not pause in time although told is stopped; any other notice just ends, which is an event. Raises ValueError for
         TERMINATE, which is `request_stop`."""
         self._now_s = now_s
         if self._newest.open and self._notices.ask(kind, max_delay_s, reason, now_s):
@@ -266,8 +266,9 @@ class OutletBase(ABC, Generic[Session]):
     def _escalate(self) -> None:
         """What the EV was asked for and did not do in its time."""
         for notice in self._notices.expire(self._now_s):
-            self._event("notification", f"{notice.kind.value} was not heeded in time: {notice.reason}")
-            if notice.kind is Notification.PAUSE:
+            why = "was not heeded in time" if notice.told else "could not be told to the EV"
+            self._event("notification", f"{notice.kind.value} {why}: {notice.reason}")
+            if notice.kind is Notification.PAUSE and notice.told:  # who was not asked has refused nothing
                 self.request_stop(f"the EV did not pause: {notice.reason}", self._now_s)
 
     def _duty(self, pilot: PilotState, energised: bool, allowed: bool) -> float | None:

@@ -152,6 +152,32 @@ def test_a_car_that_does_not_sleep_when_asked_is_stopped(house: VirtualBench) ->
     assert house.outlet.recorder.paused.all == ()
 
 
+@pytest.mark.parametrize(
+    ("known", "method", "params", "why"),
+    [
+        ((), "session.pause", {}, "not told of Pause"),
+        ((), "session.renegotiate", {}, "not told of ScheduleRenegotiation"),
+        ((), "session.renegotiate", {"what": "service"}, "not told of ServiceRenegotiation"),
+        ((), "session.confirm-meter", {}, "not told of MeteringConfirmation"),
+        (("ExitStandby",), "session.standby-exit", {}, "not in standby"),
+    ],
+)
+def test_what_the_session_cannot_serve_is_refused_to_who_asks_and_ends_nothing(
+    tmp_path: Path, known: tuple[str, ...], method: str, params: dict[str, object], why: str
+) -> None:
+    """A quirk: this car ends its session at a notification that it does not know."""
+    told = ", ".join(f'"{name}"' for name in ("Terminate", *known))
+    quirk = f'[[quirks]]\nevccid_prefix = "EVLAB"\nwhy = "test"\n[quirks.set]\nnotifications = [{told}]\n'
+    with VirtualBench(tmp_path, DYNAMIC, BenchSettings(speed=1.0, plant=plant_of(0.4), config=quirk)) as house:
+        house.arrive()
+        charging(house)
+        with pytest.raises(RpcError, match=why):
+            call(house, method, **params)
+        house.run(65.0)
+        assert not house.evcc.finished
+        assert house.outlet.station.status().stopping is None
+
+
 AC_CAR = EvccConfig(
     services=(SERVICE_AC_BPT,),
     protocols=AC_PROTOCOLS,

@@ -11,6 +11,7 @@ from typing import Any
 
 from certs import LabPki, Role
 from evse_controller.model.commands import AuthorizationRequested, Command
+from evse_controller.model.snapshot import EvseSnapshot, Notification
 from evse_controller.net.capture import Capture
 from evse_controller.net.coder import Coder
 from evse_controller.net.ports import LinkInfo, NetEvent, V2gConnection
@@ -97,6 +98,9 @@ class FakeConnection:
         self.next_deadline_s = None
         self.log.append("timer")
         return [FakeOutput(close="timeout")]
+
+    def never_served(self, wanted: Notification, snapshot: EvseSnapshot) -> str | None:
+        return None
 
     def on_disconnect(self, now_s: float) -> list[FakeOutput]:
         self.log.append("disconnect")

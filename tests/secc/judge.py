@@ -136,6 +136,9 @@ class Judge:
     def _MeterConfirmed(self, command: c.MeterConfirmed) -> None:
         assert {c.LoopUpdate, c.AcLoopUpdate} & self.seen, "a reading confirmed that nobody told"
 
+    def _Notified(self, command: c.Notified) -> None:
+        assert {c.EnergyStart} & self.seen, f"{command.notification.value} told where the schema has no place for it"
+
     def _ContextKept(self, command: c.ContextKept) -> None:
         assert not self.closed, "paused while energy may flow"
         self.kept.append(command.context)

@@ -8,6 +8,7 @@ import pytest
 
 from evse_controller.messages.generated.common_messages import ChargeProgress
 from evse_controller.messages.generated.common_types import EvseNotification
+from evse_controller.model.commands import Notified
 from evse_controller.model.snapshot import Notification
 from evse_controller.secc.config import SeccConfig
 from tests.secc.ev import Bench, loop, power_delivery
@@ -50,6 +51,16 @@ def test_the_delay_is_counted_down_whether_the_station_counts_or_not(station_cou
         told.append(bench.say(loop()).evse_status.notification_max_delay)
         bench.after(1.0)
     assert told == [3, 2, 1, 0, 0]
+
+
+def test_the_station_learns_once_what_the_ev_was_told() -> None:
+    bench = looping()
+    for wanted in (Notification.SERVICE_RENEGOTIATION, Notification.PAUSE):  # nobody could prove to be the same EV
+        bench.set(notification=wanted, notification_max_delay_s=60)
+        for _ in range(3):
+            bench.say(loop())
+            bench.after(0.25)
+    assert bench.commands_of(Notified) == [Notified(Notification.SERVICE_RENEGOTIATION)]
 
 
 def test_an_impatient_station_shortens_the_delay() -> None:

@@ -11,6 +11,7 @@ from evse_controller.model.commands import (
     EnergyStart,
     EnergyStop,
     MeterConfirmed,
+    Notified,
     ScheduleRequested,
     SessionEnded,
 )
@@ -36,6 +37,7 @@ def test_ev_that_does_not_pause_in_time_is_stopped() -> None:
     bench = Bench()
     bench.to_energy()
     bench.station.notify(Notification.PAUSE, 1.0, "no power for hours", bench.now_s)
+    bench.tell(Notified(Notification.PAUSE))
     bench.steps(58)
     assert bench.snapshot.notification is Notification.PAUSE
     assert bench.snapshot.notification_max_delay_s == 0
@@ -51,12 +53,23 @@ def test_ev_that_does_not_pause_in_time_is_stopped() -> None:
     assert bench.snapshot.emergency is None
 
 
+def test_an_ev_that_was_never_told_of_a_pause_is_not_stopped_for_it() -> None:
+    bench = Bench()
+    bench.to_energy()
+    bench.station.notify(Notification.PAUSE, 1.0, "no power for hours", bench.now_s)
+    bench.tell(Notified(Notification.SERVICE_RENEGOTIATION))
+    bench.steps(70)
+    assert bench.snapshot.notification is None
+    assert bench.station.status().stopping is None
+    assert any("could not be told" in event.text for event in bench.station.drain_events())
+
+
 def test_standby_does_not_heed_a_pause() -> None:
     bench = Bench()
     bench.to_energy()
     bench.station.notify(Notification.PAUSE, 1.0, "no power for hours", bench.now_s)
     bench.steps(2)
-    bench.tell(EnergyHold("standby"))
+    bench.tell(Notified(Notification.PAUSE), EnergyHold("standby"))
     bench.steps(2)
     bench.tell(EnergyStart(None))
     bench.steps(1)

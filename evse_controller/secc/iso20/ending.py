@@ -7,9 +7,12 @@ import math
 from evse_controller.messages.base import Message
 from evse_controller.messages.generated.common_messages import ChargeProgress, PowerDeliveryReq
 from evse_controller.messages.generated.common_types import EvseNotification, EVSEStatus
+from evse_controller.model.commands import Notified
 from evse_controller.model.snapshot import EvseSnapshot, Notification
+from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.data import Told
 from evse_controller.secc.iso20.states import State, Turn
+from evse_controller.secc.surroundings import Surroundings
 
 _WORDS = {
     Notification.PAUSE: EvseNotification.Pause,
@@ -65,6 +68,7 @@ def evse_status(turn: Turn, then: State) -> EVSEStatus | None:
     if data.told is None or data.told.notification is not wanted:
         data.told = Told(wanted, turn.now_s, min(snapshot.notification_max_delay_s, _LONGEST_S))
         data.told_ever.add(wanted)
+        turn.commands.append(Notified(wanted))
         if wanted is Notification.METERING_CONFIRMATION:
             data.meter_confirmed.clear()
     if wanted is Notification.PAUSE:
@@ -78,9 +82,30 @@ def evse_status(turn: Turn, then: State) -> EVSEStatus | None:
 
 def pause_fault(turn: Turn) -> str | None:
     """Why this station cannot keep the session while the EV sleeps, None if it can; the EV's own plan aside."""
-    if not turn.config.pause or not turn.snapshot.pause_allowed:
+    return _no_pause(turn.config, turn.around, turn.snapshot)
+
+
+def never_served(
+    wanted: Notification, config: SeccConfig, around: Surroundings, snapshot: EvseSnapshot, state: State
+) -> str | None:
+    """Why this session's EV will not be told what is wanted, whatever it does next; None if it may be."""
+    if wanted.value not in config.notifications:
+        return f"this vehicle is not told of {wanted.value}: notifications has it not"
+    match wanted:
+        case Notification.PAUSE:
+            return _no_pause(config, around, snapshot)
+        case Notification.EXIT_STANDBY:
+            return None if state is State.STANDBY else f"the session is not in standby, but in {state.value}"
+        case Notification.SERVICE_RENEGOTIATION:
+            return None if config.service_renegotiation else "service_renegotiation is false in the configuration"
+        case _:
+            return None
+
+
+def _no_pause(config: SeccConfig, around: Surroundings, snapshot: EvseSnapshot) -> str | None:
+    if not config.pause or not snapshot.pause_allowed:
         return "this outlet cannot keep a session now"
-    if turn.around.peer.certificate_sha512 is None:
+    if around.peer.certificate_sha512 is None:
         return "without a vehicle certificate nobody could prove to be the same EV again"
     return None
 
@@ -94,17 +119,12 @@ def pause_withdrawn(turn: Turn) -> None:
 
 
 def _served(turn: Turn, wanted: Notification, then: State) -> bool:
-    if wanted.value not in turn.config.notifications:
-        return False  # EVs in the field end their session at a notification that they do not know
+    # EVs in the field end their session at a notification that they do not know.
+    if never_served(wanted, turn.config, turn.around, turn.snapshot, then) is not None:
+        return False
     match wanted:
-        case Notification.PAUSE:
-            return pause_fault(turn) is None
-        case Notification.EXIT_STANDBY:
-            return then is State.STANDBY
         case Notification.SCHEDULE_RENEGOTIATION:
             return then is State.CHARGE_LOOP and turn.data.renegotiation is None
-        case Notification.SERVICE_RENEGOTIATION:
-            return turn.config.service_renegotiation
         case Notification.METERING_CONFIRMATION:
             return len(turn.data.meter_told) > 0  # [V2G20-1083]
         case _:

@@ -13,11 +13,11 @@ from evse_controller.messages.base import Message
 from evse_controller.messages.generated.common_messages import SessionSetupReq
 from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model.commands import Command, EndKind, EnergyStop, SessionEnded
-from evse_controller.model.snapshot import EvseSnapshot
+from evse_controller.model.snapshot import EvseSnapshot, Notification
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20 import services, table_common
 from evse_controller.secc.iso20.data import SessionData
-from evse_controller.secc.iso20.ending import refused_for_good
+from evse_controller.secc.iso20.ending import never_served, refused_for_good
 from evse_controller.secc.iso20.fillers import UnpairedMessage, refusal
 from evse_controller.secc.iso20.states import Accepted, On, Pending, Refused, Rows, State, Turn, response_header
 from evse_controller.secc.iso20.timers import performance_s
@@ -132,6 +132,10 @@ class Iso20Session:
             event = _event(message.ELEMENT, answer.response, self._state, self._state, answer.reason)
             return Reply(answer.response, tuple(turn.commands), None, self._deadline_s, event)
         return self._accept(message, answer, now_s, turn.commands)
+
+    def never_served(self, wanted: Notification, snapshot: EvseSnapshot) -> str | None:
+        """Why this session's EV will not be told what the station wants of it, None if it may be."""
+        return never_served(wanted, self._config, self._around, snapshot, self._state)
 
     def handle_undecodable(self, payload_type: int, error: str, now_s: float) -> Reply:
         """A frame that does not decode ends the session without an answer."""
