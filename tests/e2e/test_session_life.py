@@ -113,3 +113,23 @@ async def test_a_cut_of_the_site_ends_in_a_new_schedule(tmp_path: Path) -> None:
 def _agreed(folder: Path) -> int:
     lines = (folder / "state" / "events.jsonl").read_text(encoding="utf-8").splitlines()
     return sum("schedule agreed" in line for line in lines)
+
+
+async def test_a_car_that_was_stopped_waits_and_is_called_by_a_start_from_afar(tmp_path: Path) -> None:
+    """Its oscillator is off, and on again when somebody wants it to charge: the car discovers the station anew."""
+    async with Bench(tmp_path) as bench:
+        await bench.start()
+        session = await at_full_power(bench)
+        await bench.ctl("stop", "--reason", "closing time")
+        assert (await bench.outcome(session)).completed
+        inlet = bench.plant.inlet
+        await bench.until(lambda: inlet.duty_percent is None, "an oscillator that is off")
+        status = await bench.until_status(lambda s: s["outlet"]["phase"] == "connected", "an outlet at rest")
+        assert status["outlet"]["stopped"] == "closing time"
+        assert await bench.call("session.start") == {"said": "the car that is plugged in may charge"}
+        await bench.until(lambda: inlet.duty_percent == 5.0, "a car that is called", 5.0)
+        again = bench.charge(vehicle())
+        await bench.until(lambda: bench.power_w > 5_000 or again.task.done(), "energy again")
+        assert not again.task.done(), await bench.story()
+        await bench.ctl("stop")
+        assert (await bench.outcome(again)).completed
