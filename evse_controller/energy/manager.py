@@ -51,6 +51,7 @@ _PATIENT_STEPS = 100  # control steps (20 Hz) for which a Scheduled offer waits 
 _STEP_S = 0.05
 _LOCAL_OFFER = 0  # the session's own, made without us
 _MOST_OFFERS = 8
+_MORE_W = 500.0
 
 
 class EnergyManager:
@@ -82,6 +83,7 @@ class EnergyManager:
         self._asking = Asking(config.renegotiation_gap_s)
         self._outdated = False
         self._awaits_answer = False
+        self._most_w = 0.0  # what EV and outlet could do when the plan was asked for
         self._news: str | None = None
         self._flowing = False
         self._offer_id = 0
@@ -138,11 +140,17 @@ class EnergyManager:
         `renegotiation`: what a Scheduled EV does not state again holds on, less what was delivered; in Dynamic mode
         the old plan rules until the new one is there. `ev_offer`: what the EV would sell; it discharges nothing else.
         """
-        if renegotiation and self._session is not None and not needs.dynamic:
-            needs = self._session.carried(needs, moved_wh)
+        before = self._session if renegotiation else None
+        if before is not None and not needs.dynamic:
+            needs = before.carried(needs, moved_wh)
         self._session = StatedNeeds(
             needs, moved_wh, ev_limits, ratings, bidirectional, self.config.battery_efficiency
         )
+        self._most_w = self._session.power_limits()[0]
+        if before is not None:  # the loop may have shown that it can do more than it said at first
+            seen = replace(self._session, ev=before.ev)
+            if seen.power_limits()[0] > self._most_w:
+                self._session, self._most_w = seen, seen.power_limits()[0]
         if ev_offer is not None or not renegotiation:
             self._ask = None if ev_offer is None else EvAsk(ev_offer, self._tariff.currency)
         self._utc_s, self._moved_wh = utc_s, moved_wh
@@ -176,6 +184,9 @@ class EnergyManager:
             return
         self._utc_s, self._moved_wh = utc_s, moved_wh
         self._soc = soc if soc is not None else self._soc
+        most_w = replace(session, ev=ev_limits).power_limits()[0]
+        if most_w > self._most_w + _MORE_W:
+            self._most_w, self._news = most_w, "the EV can take more than it seemed"
         if needs is None:
             self._session = replace(session, ev=ev_limits)
             return

@@ -145,13 +145,17 @@ class LoopUpdate:
 class AcLoopUpdate:
     """Each AC_ChargeLoopReq: what the EV takes (+) or gives (-) now, its newest limits and needs.
 
-    The EV's own converter makes the power; the station watches that it keeps to what it was told.
+    The EV's own converter makes the power; the station watches that it keeps to what it was told. `by_schedule_w`:
+    (charge, discharge) >= 0 that a Scheduled EV may do by its schedule around now, whatever its clock says; None: there
+    is no schedule. `target_told`: the answer says a target.
     """
 
     present_active_w: PhasePower
     limits: EvAcLimits
     needs: EnergyNeeds | None
     soc: float | None
+    by_schedule_w: tuple[float, float] | None = None
+    target_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,18 @@
-"""Power over one or three phases."""
+"""Power over one or three phases, and how a power of all together is shared among them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+
+def shared(total_w: float, most: Sequence[float]) -> tuple[float, float, float]:
+    """`total_w` over three phases as evenly as `most` allows: no phase above its own, the sum not above the total."""
+    left_w, shares = max(0.0, total_w), [0.0, 0.0, 0.0]
+    for count, phase in enumerate(sorted(range(3), key=lambda index: most[index])):
+        shares[phase] = max(0.0, min(most[phase], left_w / (3 - count)))
+        left_w -= shares[phase]
+    return shares[0], shares[1], shares[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +29,11 @@ class PhasePower:
     @property
     def per_phase(self) -> bool:
         return self.l2_w is not None or self.l3_w is not None
+
+    @property
+    def by_phase(self) -> tuple[float, float, float]:
+        """Of a power that tells phases apart: each, 0 where nothing is said."""
+        return self.l1_w, self.l2_w or 0.0, self.l3_w or 0.0
 
     @property
     def total_w(self) -> float:

@@ -87,13 +87,15 @@ class AcRatings:
 class AcPresent:
     """What holds right now at an AC outlet; never above the ratings. `target_w` is signed: what Dynamic mode wants.
 
-    `measured_w`: signed, by the outlet's meter; None when no fresh measurement exists.
+    `measured_w`: signed, by the outlet's meter; None when no fresh measurement exists. `three_phases`: in this session
+    the meter saw the EV load all three.
     """
 
     max_charge_w: PhasePower
     max_discharge_w: PhasePower
     target_w: PhasePower
     measured_w: PhasePower | None
+    three_phases: bool = False
 
 
 @dataclass(frozen=True, slots=True)

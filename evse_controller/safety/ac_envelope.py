@@ -75,13 +75,21 @@ def on_one_phase(inputs: AcInputs) -> bool:
     return powers[2] > t.ONE_PHASE_W and powers[1] < t.ONE_PHASE_SHARE * powers[2]
 
 
+def _carried_w(inputs: AcInputs, amps: float) -> NamedLimit:
+    """What `amps` in every phase that the EV uses amount to. One that tells no phases apart puts on a single phase all
+    that it is told, as soon as it uses no other."""
+    phases = inputs.plate.phases
+    if inputs.ev is not None and not inputs.ev.max_charge_w.per_phase and on_one_phase(inputs):
+        phases = 1
+    watts = amps * phases * working_voltage_v(inputs)
+    return "rating-current", Limit(watts, "ratings", f"{amps:.0f} A a phase")
+
+
 def charge_limits(inputs: AcInputs, now_s: float) -> tuple[NamedLimit, ...]:
     """Every limit on charging, in W of all phases together."""
-    plate = inputs.plate
     amps = rated_a(inputs)
     limits = _common(inputs)
-    rated_w = amps * plate.phases * working_voltage_v(inputs)
-    limits.append(("rating-current", Limit(rated_w, "ratings", f"{amps:.0f} A a phase")))
+    limits.append(_carried_w(inputs, amps))
     limits.append(envelope.site_limit(inputs.allowance.import_w, 1.0, now_s))
     if inputs.charge_cap is not None and inputs.charge_cap.valid(now_s):
         limits.append(("schedule", inputs.charge_cap))
@@ -95,11 +103,10 @@ def discharge_limits(inputs: AcInputs, now_s: float, denied: str | None) -> tupl
     """Every limit on discharging, in W of all phases together, including the export gate."""
     plate = inputs.plate
     amps = min(plate.max_discharge_current_a, rated_a(inputs))
-    rated_w = amps * plate.phases * working_voltage_v(inputs)
     limits = _common(inputs)
     if denied is not None:
         limits.append(("export-gate", Limit(0.0, "safety", denied)))
-    limits.append(("rating-current", Limit(rated_w, "ratings", f"{amps:.0f} A a phase")))
+    limits.append(_carried_w(inputs, amps))
     limits.append(envelope.site_limit(inputs.allowance.export_w, 1.0, now_s))
     if inputs.discharge_cap is not None and inputs.discharge_cap.valid(now_s):
         limits.append(("schedule", inputs.discharge_cap))

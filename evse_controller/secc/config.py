@@ -72,8 +72,9 @@ class SeccConfig:
     session offers by itself when no plan arrived in time. `prices`: what absolute prices hold besides that of energy.
 
     Schedules:
-    `power_tolerance_w`: PowerTolerance of schedules whose plan names none (None: not said). `power_tolerance_required`:
-    an EV that does not confirm it is refused, else warned. `profile_watch`: how an EV is held to its EVPowerProfile.
+    `power_tolerance_w`: PowerTolerance of schedules whose plan names none (None: not said); it holds for an EV that
+    confirms it. `power_tolerance_required`: one that does not is refused, else warned and held to the margins of
+    `profile_watch`, which says how an EV is held to its EVPowerProfile.
     `go_to_pause_after_s`: an EV that can get no power at first for so long is told to sleep meanwhile (None: never).
     """
 

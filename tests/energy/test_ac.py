@@ -77,3 +77,26 @@ def test_the_loop_may_shrink_the_evs_limits() -> None:
     manager.update(replace(NEEDS, target_wh=25_000.0), small, None, NOON + 5, 0.0)
     finish(manager)
     assert manager.wish(NOON + 6).setpoint_w == pytest.approx(1380.0)
+
+
+def test_a_car_that_shows_that_it_can_take_more_is_asked_once_for_a_new_schedule_that_uses_it() -> None:
+    """What names one phase is planned for one, until the loop has shown that it loads three."""
+    one, three = (replace(AC_EV, max_charge_w=PhasePower(power_w)) for power_w in (3680.0, 11_040.0))
+    manager = planned(SCHEDULED, one, renegotiation_gap_s=0.0)
+    manager.accepted(None)
+    manager.update(None, three, None, NOON + 5, 0.0)
+    manager.observe(WIDE, NOON + 5, 0.0)
+    finish(manager)
+    manager.observe(WIDE, NOON + 6, 0.0)
+    assert manager.renegotiation is not None
+    manager.request(SCHEDULED, one, AC_RATINGS, True, NOON + 7, renegotiation=True)
+    finish(manager)
+    offer = manager.wish(NOON + 7).offer
+    assert offer is not None
+    assert max(slot.power_w for entry in offer.tuples for slot in entry.charging) == pytest.approx(11_040.0)
+    manager.accepted(None)
+    for second in range(8, 12):
+        manager.update(None, three, None, NOON + second, 0.0)
+        manager.observe(WIDE, NOON + second, 0.0)
+        finish(manager)
+    assert manager.renegotiation is None

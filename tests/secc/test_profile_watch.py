@@ -94,6 +94,12 @@ def test_less_than_planned_is_not_held_against_an_ev_that_is_allowed_no_more(pla
     assert list(verdicts(watch_of((3600, planned_w)), power_w, 120.0, rooms=rooms)) == [Verdict.KEPT]
 
 
+@pytest.mark.parametrize(("into_s", "worst"), [(29.0, Verdict.KEPT), (31.0, Verdict.WARNED)])
+def test_an_ev_whose_clock_is_late_has_not_begun_its_profile_yet(into_s: float, worst: Verdict) -> None:
+    assert list(verdicts(watch_of((3600, 10_000.0)), 0.0, 60.0, into_s))[-1] is worst
+    assert Verdict.BROKEN in verdicts(watch_of((3600, 10_000.0)), 12_000.0, 120.0, into_s)  # but it is held to it
+
+
 @pytest.mark.parametrize("into_s", [3571.0, 3629.0])
 def test_around_a_step_of_the_profile_either_power_is_right(into_s: float) -> None:
     watch = watch_of((3600, 10_000.0), (3600, 0.0))

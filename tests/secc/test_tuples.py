@@ -14,9 +14,9 @@ from evse_controller.messages.generated import ac
 from evse_controller.messages.generated.common_types import Processing
 from evse_controller.messages.rational import rational_value as value
 from evse_controller.model.offer import PowerSlot, ScheduleOffer
+from evse_controller.model.power import shared
 from evse_controller.model.snapshot import Notification
 from evse_controller.secc.config import SeccConfig
-from evse_controller.secc.iso20.phases import shared
 from evse_controller.secc.surroundings import Peer, Surroundings
 from tests.secc.ev import DYNAMIC, OFFER, SCHEDULED, Bench, header, schedule_request
 from tests.secc.ev_ac import AcBench, cpd_mode

@@ -7,7 +7,9 @@ are refused; `loop_limits` says which do not.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from operator import attrgetter
 
 from evse_controller.messages.generated import ac
 from evse_controller.messages.generated.common_types import RationalNumber, ResponseCode
@@ -23,7 +25,7 @@ from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.loop import loop_meter_info, looped
 from evse_controller.secc.iso20.loop_limits import ac_fault
 from evse_controller.secc.iso20.needs import loop_needs, shown_soc
-from evse_controller.secc.iso20.profile import watch
+from evse_controller.secc.iso20.profile import by_schedule, watch
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 ReqMode = (
@@ -73,12 +75,17 @@ def charge_loop(turn: Turn, request: ac.AC_ChargeLoopReq) -> Answer:
         return Refused(ResponseCode.FAILED_WrongChargeParameter, fault)
     memory.limits = _refreshed(memory.negotiated, memory.limits, mode, negative)
     soc = shown_soc(turn, request.display_parameters)
-    turn.do(AcLoopUpdate(drawn, memory.limits, loop_needs(turn, mode, soc), soc))
+    limits = memory.usable(present.three_phases)
+    assert limits is not None
+    target = _target(turn, present, limits)
+    told = _told(turn, present, target)
+    scheduled, said = by_schedule(turn), told.evse_target_active_power is not None
+    turn.do(AcLoopUpdate(drawn, limits, loop_needs(turn, mode, soc), soc, scheduled, said))
     looped(turn)
     response = ac.AC_ChargeLoopRes(
         turn.header(),
         code,
-        _told(turn, present),
+        told,
         evse_status=evse_status(turn, State.CHARGE_LOOP),
         meter_info=meter_info,
     )
@@ -143,39 +150,60 @@ def _refreshed(
     return EvAcLimits(most, least, most_out, at_most(least_out, most_out))
 
 
-def _told(turn: Turn, present: AcPresent) -> ResMode:
-    """The target in the variant of the request: always in Dynamic mode, in Scheduled where it is less than planned."""
-    selection = turn.data.selection
-    target = _target(turn, present)
+def _told(turn: Turn, present: AcPresent, target: PhasePower) -> ResMode:
+    """The target in the variant of the request: always in Dynamic mode, in Scheduled once it has something to say."""
+    selection, memory = turn.data.selection, turn.data.ac
     told = _phases("evse_target_active_power", target)
     measured = {}
     if present.measured_w is not None:
         numbers = wire(present.measured_w, rational_nearest)
         measured = dict(zip(_names("evse_present_active_power"), numbers, strict=True))
     if selection.control_mode is ControlMode.DYNAMIC:
+        memory.target = target
         kind = ac.BPT_Dynamic_AC_CLResControlMode if selection.bidirectional else ac.Dynamic_AC_CLResControlMode
         dynamic = kind(**told, **measured)  # type: ignore[arg-type]
         tell_wishes(turn, dynamic)
         return dynamic
     cap = _planned_cap(turn, target.total_w >= 0)
     if cap is not None:
-        # Once told of less, the EV is told what holds, but never more than its schedule.
+        # Once told, the EV is told what holds, but never more than its schedule.
         bounded = inside(target, cap, cap)
-        turn.data.ac.target_told |= _less(bounded, cap)
-        told = _phases("evse_target_active_power", bounded) if turn.data.ac.target_told else {}
+        memory.target_told |= _less(bounded, cap) or _does_more(present.measured_w, bounded) or _next_slot(turn)
+        memory.target = bounded if memory.target_told else None
+        told = _phases("evse_target_active_power", bounded) if memory.target_told else {}
     if selection.bidirectional:
         return ac.BPT_Scheduled_AC_CLResControlMode(**told, **measured)
     return ac.Scheduled_AC_CLResControlMode(**told, **measured)
 
 
-def _target(turn: Turn, present: AcPresent) -> PhasePower:
+def _does_more(measured: PhasePower | None, bounded: PhasePower) -> bool:
+    """Whether the EV goes beyond this, whatever it believes to be its schedule now."""
+    if measured is None:
+        return False
+    sign = 1.0 if bounded.total_w > 0 or (bounded.total_w == 0 and measured.total_w > 0) else -1.0
+    return sign * (measured.total_w - bounded.total_w) > _ALIKE_W
+
+
+def _next_slot(turn: Turn) -> bool:
+    """Whether the schedule has gone on since the first loop: an EV whose clock is late does not know."""
+    memory, chosen = turn.data.ac, turn.data.chosen
+    assert chosen is not None
+    into_s = turn.snapshot.utc_s - chosen.anchor_utc_s
+    now = tuple(
+        bisect_right(slots or (), into_s, key=attrgetter("end_s")) for slots in (chosen.charging, chosen.discharging)
+    )
+    slot = (now[0], now[1])
+    before, memory.slot = memory.slot, slot
+    return before is not None and before != slot
+
+
+def _target(turn: Turn, present: AcPresent, limits: EvAcLimits) -> PhasePower:
     """What the station wants, inside present limits, ratings as sent, and the EV's own limits.
 
     In a one-way service nobody stated discharge, so that nothing is left of it.
     """
-    rated, limits = turn.data.ac.rated, turn.data.ac.limits
+    rated = turn.data.ac.rated
     assert rated is not None
-    assert limits is not None
     target = present.target_w
     for charge, discharge in (
         (present.max_charge_w, present.max_discharge_w),

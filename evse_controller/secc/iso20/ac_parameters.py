@@ -1,6 +1,7 @@
 """AC_ChargeParameterDiscovery: the EV's limits are checked, ours are the ratings, per phase where there are three.
 
-A vehicle that reads only phase 1 of a three-phase answer takes a third of what it could: never too much.
+A vehicle that reads only phase 1 of a three-phase answer takes a third of what it could: never too much. One
+that states phase 1 only gets no more than phase 1 can carry, until the meter has shown that it loads three.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def charge_parameter_discovery(turn: Turn, request: ac.AC_ChargeParameterDiscove
     memory.negotiated = memory.limits = limits
     memory.rated = _as_sent(offer)
     gone_on(turn)
-    turn.do(LimitsNegotiated(limits, None))
+    turn.do(LimitsNegotiated(memory.usable(present.three_phases) or limits, None))
     response = ac.AC_ChargeParameterDiscoveryRes(turn.header(), ResponseCode.OK, offer)
     return Accepted(response, State.SCHEDULE_EXCHANGE)
 

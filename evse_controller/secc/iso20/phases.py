@@ -1,8 +1,7 @@
-"""A power over three phases: how a cap of all phases together is shared, and what an EV may take of each."""
+"""What an EV may take of each phase."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evse_controller.model.commands import EvAcLimits
@@ -31,15 +30,6 @@ def phase_caps(
     if all(shares is None or _alike(shares) for shares in (charging, discharging)):
         return None
     return PhaseCaps(charging, discharging)
-
-
-def shared(total_w: float, most: Sequence[float]) -> Shares:
-    """`total_w` over three phases as evenly as `most` allows: no phase above its own, the sum not above the total."""
-    left_w, shares = max(0.0, total_w), [0.0, 0.0, 0.0]
-    for count, phase in enumerate(sorted(range(3), key=lambda index: most[index])):
-        shares[phase] = max(0.0, min(most[phase], left_w / (3 - count)))
-        left_w -= shares[phase]
-    return shares[0], shares[1], shares[2]
 
 
 def _lower(ev: PhasePower, evse: PhasePower) -> Shares | None:

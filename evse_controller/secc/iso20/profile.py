@@ -122,6 +122,15 @@ def _caps(sent: SentTuple, from_utc_s: float, to_utc_s: float) -> tuple[float, f
     return -discharge_w, _highest(sent.charging, start_s, end_s)
 
 
+def by_schedule(turn: Turn) -> tuple[float, float] | None:
+    """(charge, discharge) >= 0 that the tuple in force allows around now, as far as the clocks may differ."""
+    chosen, utc_s, slack_s = turn.data.chosen, turn.snapshot.utc_s, turn.config.profile_watch.clock_slack_s
+    if chosen is None or turn.data.selection.control_mode is ControlMode.DYNAMIC:
+        return None
+    least_w, most_w = _caps(chosen, utc_s - slack_s, utc_s + slack_s)
+    return most_w, -least_w
+
+
 def _highest(slots: tuple[SentSlot, ...], start_s: float, end_s: float) -> float:
     """The highest cap in a span; before the first slot the first holds, after the last the last."""
     first = min(bisect_right(slots, start_s, key=attrgetter("end_s")), len(slots) - 1)
@@ -130,10 +139,16 @@ def _highest(slots: tuple[SentSlot, ...], start_s: float, end_s: float) -> float
 
 
 def _room(turn: Turn) -> tuple[float, float]:
-    """What the station allows now, (charge, discharge) in W."""
+    """What the station allows now, (charge, discharge) in W; an EV that was told a target is held to no more."""
     snapshot = turn.snapshot
     if snapshot.ac_present is not None:
-        return snapshot.ac_present.max_charge_w.total_w, snapshot.ac_present.max_discharge_w.total_w
+        charge_w, discharge_w = snapshot.ac_present.max_charge_w.total_w, snapshot.ac_present.max_discharge_w.total_w
+        target = turn.data.ac.target
+        if target is None:
+            return charge_w, discharge_w
+        if target.total_w >= 0:
+            return min(charge_w, target.total_w), discharge_w
+        return charge_w, min(discharge_w, -target.total_w)
     voltage_v, present = snapshot.present_voltage_v or 0.0, snapshot.present
     return (
         min(present.max_charge_power_w, present.max_charge_current_a * voltage_v),

@@ -155,7 +155,8 @@ class ProfileWatch:
         if 0.0 <= into_s < end_s:
             first = bisect_right(self._ends, into_s - slack_s)
             last = min(bisect_right(self._ends, into_s + slack_s), len(self._powers) - 1)
-            around = tuple(self._powers[first : last + 1])
+            # An EV whose clock is late has not begun yet.
+            around = (*self._powers[first : last + 1], *((0.0,) if into_s < slack_s else ()))
         if self._beyond is not None and not 0.0 <= into_s < end_s - slack_s:
             around += self._beyond(utc_s - slack_s, utc_s + slack_s)
         return (min(around), max(around)) if around else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import Processing, ResponseCode
-from evse_controller.model.commands import ControlMode, ScheduleRequested
+from evse_controller.model.commands import ControlMode, EvAcLimits, ScheduleRequested
 from evse_controller.model.offer import OfferTuple, PowerSlot, ScheduleOffer
 from evse_controller.model.snapshot import Notification
 from evse_controller.secc.iso20 import tuples
@@ -104,16 +104,22 @@ def _offer(turn: Turn, waited_s: float) -> tuple[ScheduleOffer | None, str]:
 def _local_w(turn: Turn) -> float:
     """What both sides can do by ChargeParameterDiscovery; the station holds the site's limits whatever was said."""
     ac, dc = turn.data.ac, turn.data.dc
-    if ac.rated is not None and ac.limits is not None:
-        return ac.limits.max_charge_w.within(ac.rated.max_charge_w).total_w
+    limits = _ac_limits(turn)
+    if ac.rated is not None and limits is not None:
+        return limits.max_charge_w.within(ac.rated.max_charge_w).total_w
     assert dc.rated is not None
     assert dc.limits is not None
     return min(dc.rated.max_charge_power_w, dc.limits.max_charge_power_w)
 
 
+def _ac_limits(turn: Turn) -> EvAcLimits | None:
+    present = turn.snapshot.ac_present
+    return turn.data.ac.usable(present is not None and present.three_phases)
+
+
 def _phases(turn: Turn) -> PhaseCaps | None:
     """What each phase can do, at an AC outlet whose phases differ."""
-    rated, limits = turn.data.ac.rated, turn.data.ac.limits
+    rated, limits = turn.data.ac.rated, _ac_limits(turn)
     if rated is None or limits is None:
         return None
     discharge_w = rated.max_discharge_w if turn.data.selection.bidirectional else None

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.rational import rational_down, rational_value
 from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot, ScheduleOffer
+from evse_controller.model.power import shared
 from evse_controller.secc.config import PRICING_ABSOLUTE, PRICING_LEVELS, SeccConfig
 from evse_controller.secc.iso20.compress import compress_caps
 from evse_controller.secc.iso20.data import SentSlot, SentTuple
-from evse_controller.secc.iso20.phases import PhaseCaps, Shares, shared
+from evse_controller.secc.iso20.phases import PhaseCaps, Shares
 from evse_controller.secc.iso20.price_schedule import absolute, levels, priced
 from evse_controller.secc.iso20.price_terms import MOST_ID, MOST_NUMBER
 

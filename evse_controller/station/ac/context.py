@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evse_controller.model.commands import (
@@ -16,6 +17,7 @@ from evse_controller.model.commands import (
     WeldingDetectionRequested,
 )
 from evse_controller.model.snapshot import Step
+from evse_controller.safety import thresholds as t
 from evse_controller.station.commands import COMMON, Handlers
 from evse_controller.station.context import SessionFacts
 
@@ -23,13 +25,25 @@ from evse_controller.station.context import SessionFacts
 @dataclass(slots=True)
 class AcContext(SessionFacts):
     """A session at an AC outlet. `contactor`: what EnergyStart (at `started_s`) asked for; `update`: the newest loop
-    request, received at `update_s`; `ev`: the EV's newest limits."""
+    request, received at `update_s`; `ev`: the EV's newest limits; `three_phases`: it was seen to load all of
+    them."""
 
     ev: EvAcLimits | None = None
     contactor: Step = Step.IDLE
     started_s: float = 0.0
     update: AcLoopUpdate | None = None
     update_s: float = 0.0
+    three_phases: bool = False
+
+    def load(self, powers_w: Sequence[float]) -> None:
+        """What the meter says of each phase: an EV that loads all three means three, until it loads one alone."""
+        loads = sorted(abs(power_w) for power_w in powers_w)
+        if not self.open or len(loads) < 3 or loads[2] <= t.ONE_PHASE_W:
+            return
+        if loads[0] > t.ONE_PHASE_W:
+            self.three_phases = True
+        elif loads[1] < t.ONE_PHASE_SHARE * loads[2]:
+            self.three_phases = False
 
     def fail_steps(self) -> None:
         """A requested hardware step can no longer succeed."""

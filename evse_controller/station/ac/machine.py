@@ -54,6 +54,7 @@ class AcStation(AcPhaseMachine):
         self._next_phase(view)
         if view.meter is not None:
             self._told.watch(view.meter.power_w, now_s)
+            self._session.load([phase.power_w for phase in view.meter.phases])
         verdict = self._judge(lambda: evaluate_ac(self._inputs(view, allowance, wish), now_s))
         close = self._closed_wanted(view)
         self._actuator.apply(close, verdict.permit, now_s, view.mcu, view.meter)
@@ -107,6 +108,7 @@ class AcStation(AcPhaseMachine):
         present = report.present(self.config, ratings, session, verdict, wish, stopping, meter)
         target_w = present.target_w.total_w
         self._telling = report.told_w(session, verdict, target_w) if self._serving else (0.0, 0.0)
+        self._unscheduled = report.unscheduled_w(verdict) if self._serving else (0.0, 0.0)
         notification, delay_s = self._notices.told(stopping, view.now_s)
         phases = () if meter is None else tuple((p.voltage_v, p.current_a, p.power_w) for p in meter.phases)
         volts = None if not phases else sum(phase[0] for phase in phases) / len(phases)

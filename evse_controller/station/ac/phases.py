@@ -55,6 +55,7 @@ class AcPhaseMachine(OutletBase[AcContext]):
         self._zero: ZeroPhases | None = None
         self._told = ToldLimits()
         self._telling = (0.0, 0.0)  # what the newest snapshot says of charge and discharge
+        self._unscheduled = (0.0, 0.0)  # the same without what the schedule says
         self._cable_a: float | None = None
         self._fed_back = False
         self._transitions: dict[AcPhase, Callable[[AcView], AcPhase | Failure | None]] = {
@@ -80,7 +81,16 @@ class AcPhaseMachine(OutletBase[AcContext]):
             self._enter(AcPhase.RAMP_DOWN)  # the stop of this same step comes first: Start closes what it has opened
         context.take(session, cmd, self._now_s)
         if isinstance(cmd, AcLoopUpdate) and session is self._session:
-            self._told.tell(*self._telling, self._now_s)  # the answer to it carries the newest snapshot
+            self._told.tell(*self._told_by(cmd), self._now_s)  # the answer to it carries the newest snapshot
+
+    def _told_by(self, cmd: AcLoopUpdate) -> tuple[float, float]:
+        """What the EV may do after the answer to `cmd`. By its schedule it may as far as its clock is excused; what
+        holds beside the schedule binds as soon as a target says so, and for discharge in any case."""
+        if cmd.by_schedule_w is None:
+            return self._telling
+        charge_w, discharge_w = cmd.by_schedule_w
+        most_charge_w, most_discharge_w = self._unscheduled
+        return min(charge_w, most_charge_w) if cmd.target_told else charge_w, min(discharge_w, most_discharge_w)
 
     @property
     def _phase_name(self) -> str:

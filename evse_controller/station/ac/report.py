@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from evse_controller.model.commands import ControlMode
-from evse_controller.model.power import PhasePower
+from evse_controller.model.power import PhasePower, shared
 from evse_controller.model.snapshot import AcPresent, AcRatings, DcPresent, DcRatings
 from evse_controller.model.wish import EnergyWish
 from evse_controller.safety import Verdict
@@ -22,18 +24,27 @@ DEADBAND_W = 100.0
 """Power below which an EV counts as neither charging nor discharging."""
 
 
+def by_phase(config: AcStationConfig, session: AcContext) -> bool:
+    """The form in which this EV states its own powers: per phase, or all phases together."""
+    return config.phases == 3 and (session.ev is None or session.ev.max_charge_w.per_phase)
+
+
 def spread(config: AcStationConfig, session: AcContext, total_w: float) -> PhasePower:
-    """`total_w` in the form in which this EV states its own: per phase, or all phases together."""
-    if config.phases == 3 and (session.ev is None or session.ev.max_charge_w.per_phase):
+    """`total_w` (signed) in the form in which this EV states its own; over the phases that it says it can use."""
+    if not by_phase(config, session):
+        return PhasePower(total_w)
+    ev = session.ev
+    most = None if ev is None else ev.max_charge_w if total_w >= 0 else ev.max_discharge_w
+    if most is None or not most.per_phase:
         return PhasePower(total_w / 3, total_w / 3, total_w / 3)
-    return PhasePower(total_w)
+    return PhasePower(*(math.copysign(power_w, total_w) for power_w in shared(abs(total_w), most.by_phase)))
 
 
 def measured(config: AcStationConfig, session: AcContext, meter: AcOutletReading | None) -> PhasePower | None:
     """The meter's powers in the same form."""
     if meter is None:
         return None
-    if spread(config, session, 0.0).per_phase and len(meter.phases) == 3:
+    if by_phase(config, session) and len(meter.phases) == 3:
         return PhasePower(*(phase.power_w for phase in meter.phases))
     return PhasePower(meter.power_w)
 
@@ -56,6 +67,7 @@ def present(
         max_discharge_w=spread(config, session, min(discharge, ratings.max_discharge_w.total_w)),
         target_w=spread(config, session, target_w(ratings, session, verdict, wish, meter)),
         measured_w=measured(config, session, meter),
+        three_phases=session.three_phases,
     )
 
 
@@ -73,12 +85,14 @@ def target_w(
     """Signed power that the EV is asked for, all phases together.
 
     Dynamic: the energy room's set-point inside the Permit; zero where it is below what EV or outlet can do at least.
-    Scheduled: the bound in the direction in which the EV goes, since its own profile says how much.
+    Scheduled: the bound in the direction in which the EV goes, since its own profile says how much; while it goes in
+    none, in the one in which it may.
     """
     charge_w, discharge_w = permitted_w(verdict)
     if session.service is not None and session.service.control_mode is ControlMode.SCHEDULED:
         flows_w = 0.0 if meter is None else meter.power_w
-        return -discharge_w if flows_w < -DEADBAND_W else charge_w
+        rests = abs(flows_w) <= DEADBAND_W and not charge_w > 0.0
+        return -discharge_w if rests or flows_w < -DEADBAND_W else charge_w
     wanted_w = max(-discharge_w, min(charge_w, wish.setpoint_w or 0.0))
     return wanted_w if abs(wanted_w) >= _least_w(ratings, session, wanted_w) else 0.0
 
@@ -90,6 +104,18 @@ def _least_w(ratings: AcRatings, session: AcContext, wanted_w: float) -> float:
         return max(ratings.min_charge_w.total_w, 0.0 if ev is None else ev.min_charge_w.total_w)
     least = None if ev is None else ev.min_discharge_w
     return max(ratings.min_discharge_w.total_w, 0.0 if least is None else least.total_w)
+
+
+def unscheduled_w(verdict: Verdict) -> tuple[float, float]:
+    """What everything but the schedule allows now, charge and discharge >= 0; it binds at once."""
+    permit = verdict.permit
+    if not permit.contactors:
+        return 0.0, 0.0
+    charge_w, discharge_w = (
+        ruling(tuple(item for item in limits if item[0] != "schedule"), permit.issued_at_s)[1].value
+        for limits in (verdict.charge, verdict.discharge)
+    )
+    return charge_w, discharge_w if permit.export else 0.0
 
 
 def told_w(session: AcContext, verdict: Verdict, target: float) -> tuple[float, float]:
