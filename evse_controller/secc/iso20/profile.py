@@ -119,7 +119,7 @@ def _caps(sent: SentTuple, from_utc_s: float, to_utc_s: float) -> tuple[float, f
     """(least, most) that a tuple allows somewhere in this span; discharge is negative."""
     start_s, end_s = from_utc_s - sent.anchor_utc_s, to_utc_s - sent.anchor_utc_s
     discharge_w = 0.0 if sent.discharging is None else _highest(sent.discharging, start_s, end_s)
-    return -discharge_w, _highest(sent.charging, start_s, end_s)
+    return 0.0 - discharge_w, _highest(sent.charging, start_s, end_s)
 
 
 def by_schedule(turn: Turn) -> tuple[float, float] | None:
