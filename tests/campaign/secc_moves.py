@@ -11,6 +11,7 @@ from evse_controller.messages.base import Message, Schema
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import Processing
 from evse_controller.model.pilot import PilotState
+from evse_controller.model.power import PhasePower
 from evse_controller.model.snapshot import Authorization, Notification, Step
 from evse_controller.secc.streams import Stream
 from evse_controller.secc.v2gtp import encode_frame
@@ -58,11 +59,13 @@ def shake(bench: Wire) -> None:
         bench.set(precharge=chance.choice(list(Step)))
     elif roll < 0.6:
         bench.set(offer=chance.choice((None, OFFER, _LONG_OFFER, replace(OFFER, offer_id=chance.randrange(99)))))
-    elif roll < 0.75:
+    elif roll < 0.69:
         bench.set(pilot=chance.choice((PilotState.B, PilotState.C, PilotState.C, PilotState.A)))
-    elif roll < 0.78:
+    elif roll < 0.71:
         bench.set(present_voltage_v=chance.choice((None, 0.0, 400.0)))
-    elif roll < 0.82:
+    elif roll < 0.8:
+        _derate(bench)
+    elif roll < 0.84:
         bench.set(meter=chance.choice((None, bench.snapshot.meter)))
     elif roll < 0.97:
         told = chance.choice((None, *(kind for kind in Notification if kind is not Notification.TERMINATE)))
@@ -71,6 +74,27 @@ def shake(bench: Wire) -> None:
         bench.set(notification=Notification.TERMINATE)
     else:
         bench.set(emergency="pilot lost")
+
+
+def _derate(bench: Wire) -> None:
+    """What holds right now changes, also to what the ratings do not allow: it must not be told."""
+    chance, share = bench.chance, bench.chance.choice((0.0, 0.3, 1.0, 3.0))
+    present = bench.snapshot.present
+    bench.set(
+        present=replace(
+            present,
+            max_charge_power_w=bench.snapshot.ratings.max_charge_power_w * share,
+            max_charge_current_a=bench.snapshot.ratings.max_charge_current_a * share,
+            max_discharge_power_w=bench.snapshot.ratings.max_discharge_power_w * share,
+        )
+    )
+    if bench.snapshot.ac_present is not None:
+        target_w = chance.choice((-50_000.0, -2_000.0, 0.0, 2_000.0, 50_000.0))
+        target = PhasePower(target_w, target_w, target_w)
+        wide = PhasePower(90_000.0, 90_000.0, 90_000.0)
+        bench.set(
+            ac_present=replace(bench.snapshot.ac_present, target_w=target, max_charge_w=wide, max_discharge_w=wide)
+        )
 
 
 def _wild(bench: Wire, seed: int) -> Message:
@@ -109,6 +133,23 @@ def loops(bench: Wire) -> None:
 def _power_delivery(bench: Wire) -> None:
     processing = Processing.Ongoing if bench.chance.random() < 0.15 else Processing.Finished
     bench.ask(power_delivery(bench.chance.choice(_PROGRESS), processing, _plan(bench)))
+
+
+def _greedy(bench: Wire) -> None:
+    """A plan beyond every schedule."""
+    power_w = bench.chance.choice((-1e6, 1e6, 60_000.0))
+    bench.ask(power_delivery(plan=profile(None if bench.control_mode == DYNAMIC else 1, (3600, power_w))))
+
+
+def _ponder(bench: Wire) -> None:
+    """An EV that is not ready yet, again and again."""
+    pace_s = bench.chance.choice((1.0, 16.0))
+    for _ in range(bench.chance.randrange(1, 8)):
+        bench.after(pace_s)
+        bench.timers()
+        if bench.state != "PowerDelivery":
+            return
+        bench.ask(power_delivery(cm.ChargeProgress.Start, Processing.Ongoing))
 
 
 def _hold(bench: Wire) -> None:
@@ -164,6 +205,7 @@ _MOVES: dict[str, tuple[Callable[[Wire], None], ...]] = {
         _power_delivery,
         _leave,
     ),
+    "PowerDelivery": (*(lambda bench: bench._step(),) * 6, _ponder, _greedy, _power_delivery),
     "Standby": (_power_delivery, _power_delivery, _back, _back, _confirm, _leave),
     "ScheduleRenegotiation": (*(lambda bench: bench._step(),) * 8, _power_delivery, _leave),
     "Renegotiated": (_power_delivery, *(_back,) * 6, _leave),

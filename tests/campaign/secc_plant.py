@@ -34,6 +34,7 @@ _SETTLED_S = 20.0
 class PlantWire(Wire):
     """`Wire` whose time is the plant's, whose snapshot is the station's, and whose commands are carried out."""
 
+    patience_s: float = 1.0  # a minute of the plant is long
     rig: Rig = field(default_factory=lambda: Rig(Plant(CAR)))
     said: dict[str, Any] = field(default_factory=dict)
     _ended_s: float | None = None

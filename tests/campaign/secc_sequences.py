@@ -26,6 +26,7 @@ from tests.secc.ev import (
     DC,
     DC_BPT,
     DYNAMIC,
+    NS_AC,
     NS_DC,
     SCHEDULED,
     frame,
@@ -40,7 +41,7 @@ __all__ = ["Judge", "Wire", "play", "run", "stretch"]
 FULL_CASES = 20_000
 ON_PLANT = 100  # one life in so many is played on the plant, too
 # Where the random part begins; up to there the EV behaves.
-_STARTS = (
+STARTS = (
     "SessionSetup",
     "Authorization",
     "ServiceSelection",
@@ -58,6 +59,7 @@ class Life:
 
     chance: random.Random
     shelf: dict[str, PausedSession] = field(default_factory=dict)
+    owners: dict[str, bytes | None] = field(default_factory=dict)  # who paused the session of this id
     reached: Counter[str] = field(default_factory=Counter)
 
     def surroundings(self, certificate: bytes | None) -> Surroundings:
@@ -69,9 +71,10 @@ class Life:
             del self.shelf[session_id]
         for context in bench.judge.kept:
             self.shelf[context.session_id] = context
+            self.owners[context.session_id] = bench.around.peer.certificate_sha512
 
 
-def _walk(bench: Wire, target: str) -> None:
+def walk(bench: Wire, target: str) -> None:
     """The usual way to this state, if it leads there: a resumed session has passed some, a station may not offer it."""
     for _ in range(25):
         if bench.state in (target, "Ended"):
@@ -89,8 +92,8 @@ def _walk(bench: Wire, target: str) -> None:
 def _connection(bench: Wire, life: Life, seed: int) -> None:
     """One connection from its first byte to its end."""
     chance = bench.chance
-    bench.feed(frame(sap_request((NS_DC, 1, 0, 1, 1)))) if bench.service in (DC, DC_BPT) else _sap_ac(bench)
-    _walk(bench, chance.choice(_STARTS))
+    open_connection(bench)
+    walk(bench, chance.choice(STARTS))
     for index in range(chance.randrange(5, 60)):
         if bench.link.closed or bench.state == "Ended":
             break
@@ -104,23 +107,25 @@ def _connection(bench: Wire, life: Life, seed: int) -> None:
             bench.work()
         if bench.state != "Ended" and not talk(bench, seed, index):
             break
-    _end(bench, life)
+    end(bench, life)
 
 
-def _end(bench: Wire, life: Life) -> None:
+def end(bench: Wire, life: Life) -> None:
+    """The EV hangs up, or is not heard of any more."""
+    if not bench.link.closed and bench.judge.silence_s(bench.state) < bench.patience_s and bench.chance.random() < 0.5:
+        bench.fall_silent()
     bench.take(bench.link.on_disconnect(bench.now_s))
     bench.judge.over()
     assert bench.link.next_deadline_s is None
     life.after(bench)
 
 
-def _sap_ac(bench: Wire) -> None:
-    from tests.secc.ev import NS_AC
+def open_connection(bench: Wire) -> None:
+    """The first request of a connection."""
+    bench.feed(frame(sap_request((NS_DC if bench.service in (DC, DC_BPT) else NS_AC, 1, 0, 1, 1))))
 
-    bench.feed(frame(sap_request((NS_AC, 1, 0, 1, 1))))
 
-
-def _new_bench(life: Life) -> Wire:
+def new_bench(life: Life) -> Wire:
     chance = life.chance
     certificate = chance.choice((None, *(hashlib.sha512(name).digest() for name in (b"a", b"b", b"b", b"b"))))
     config = SeccConfig(
@@ -147,10 +152,10 @@ def _new_bench(life: Life) -> Wire:
 def play(seed: int) -> Counter[str]:
     """One random life; returns how often each state was reached. AssertionError where a rule is broken."""
     life = Life(random.Random(seed))
-    bench = _new_bench(life)
+    bench = new_bench(life)
     _connection(bench, life, seed)
     while bench.judge.kept and life.chance.random() < 0.8:
-        _come_back(bench)
+        come_back(bench, life)
         life.reached["resumed"] += 1
         _connection(bench, life, seed + 1)
     return life.reached
@@ -175,7 +180,7 @@ def play_on_plant(seed: int) -> Counter[str]:
         _connection_on_plant(bench, life, seed)
         while bench.judge.kept and chance.random() < 0.8:
             bench.after(5.0)
-            _come_back(bench)
+            come_back(bench, life)
             life.reached["resumed"] += 1
             _connection_on_plant(bench, life, seed + 1)
         bench.settle()
@@ -203,7 +208,7 @@ def charged_on_plant() -> None:
         assert bench.rig.current_a > 10.0
         bench.ask(power_delivery(cm.ChargeProgress.Stop))
         bench.after(3.0)
-        _end(bench, life)
+        end(bench, life)
         bench.settle()
     finally:
         bench.close()
@@ -225,12 +230,16 @@ def _connection_on_plant(bench: Wire, life: Life, seed: int) -> None:
         bench.timers()
         if bench.state != "Ended" and not talk(bench, seed, index):
             break
-    _end(bench, life)
+    end(bench, life)
 
 
-def _come_back(bench: Wire) -> None:
-    """The EV wakes up and asks for its old session on a new connection."""
+def come_back(bench: Wire, life: Life) -> None:
+    """The EV wakes up and asks for its old session on a new connection; or another one does, which knows its id."""
     bench.after(bench.chance.choice((10.0, 3600.0)))
+    if bench.chance.random() < 0.25:
+        bench.around = life.surroundings(bench.chance.choice((None, hashlib.sha512(b"thief").digest())))
+    paused = bench.session_id.hex().upper()
+    bench.may_join = paused in life.shelf and life.owners[paused] == bench.around.peer.certificate_sha512
     bench.set(offer=None, cable_check=Step.IDLE, precharge=Step.IDLE, pilot=PilotState.C, notification=None)
     bench.asked_id = bench.session_id
     bench.connect()

@@ -20,6 +20,7 @@ class Judge:
         self.kept: list[c.PausedSession] = []
         self.dropped: list[str] = []
         self.ended = 0
+        self.over_with = False
         self.closed = False
         self.resumed = False
         self._service: c.ServiceSelected | None = None
@@ -43,6 +44,7 @@ class Judge:
 
     def over(self) -> None:
         """The connection is gone."""
+        self.over_with = True
         assert self.ended == (c.SessionOpened in self.seen), "session left open"
         assert not self.closed, "contactor closed after the end"
 
@@ -137,7 +139,7 @@ class Judge:
         assert {c.LoopUpdate, c.AcLoopUpdate} & self.seen, "a reading confirmed that nobody told"
 
     def _Notified(self, command: c.Notified) -> None:
-        assert {c.EnergyStart} & self.seen, f"{command.notification.value} told where the schema has no place for it"
+        assert c.ScheduleRequested in self.seen, f"{command.notification.value} has no place here"
 
     def _ContextKept(self, command: c.ContextKept) -> None:
         assert not self.closed, "paused while energy may flow"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,11 +14,24 @@ from hypothesis import strategies as st
 from evse_controller.messages.generated import common_messages as cm
 from evse_controller.model import commands as c
 from evse_controller.model.power import PhasePower
-from evse_controller.secc.iso20 import metering_confirmation, power_delivery, renegotiation
+from evse_controller.model.snapshot import Authorization
+from evse_controller.secc.iso20 import (
+    ac_loop,
+    authorization,
+    dc_loop,
+    metering_confirmation,
+    pause,
+    power_delivery,
+    profile,
+    renegotiation,
+)
 from evse_controller.secc.iso20.session import Iso20Session
+from evse_controller.secc.iso20.timers import Timers
 from evse_controller.station import Station
+from tests.campaign.secc_machine import check
 from tests.campaign.secc_sequences import Judge, charged_on_plant, play, run
-from tests.secc.ev import SNAPSHOT, connection, negotiated
+from tests.secc.ev import NS_DC, SNAPSHOT, connection, frame, negotiated, sap_request
+from tests.secc.wire import Wire
 
 
 def test_a_sample_of_random_sequences() -> None:
@@ -116,6 +131,79 @@ def test_a_planted_defect_that_the_referee_sees_is_noticed(monkeypatch: pytest.M
     monkeypatch.setattr(Station, "command", hasty)
     with pytest.raises(AssertionError, match="opened-under-load"):
         charged_on_plant()
+
+
+def _endless(self: Timers, looping: bool) -> float:
+    return 1e6
+
+
+def _anybody(turn: Any) -> Any:
+    turn.snapshot = replace(turn.snapshot, authorization=Authorization.ACCEPTED)
+    return _eim(turn)
+
+
+def _generous(turn: Any, rated: Any) -> Any:
+    return _limits(turn, replace(rated, max_charge_power_w=2.0 * rated.max_charge_power_w))
+
+
+_eim, _limits = authorization._eim, dc_loop._limits
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "defect", "says"),
+    [
+        (Timers, "sequence_after", _endless, "waits 1000000.00 s"),
+        (power_delivery, "_too_late", lambda turn: None, "announces its start for ever"),
+        (dc_loop, "_within", lambda negotiated, known, limits: limits, "of the EV above what it negotiated"),
+        (dc_loop, "_limits", _generous, "above what was negotiated"),
+        (ac_loop, "_target", lambda turn, present, limits: present.target_w, "target beyond what was negotiated"),
+        (authorization, "_eim", _anybody, "let in by nobody"),
+        (profile, "profile_fault", lambda *_: None, "a profile of"),
+        (pause.hmac, "compare_digest", lambda a, b: True, "of another vehicle was joined"),
+    ],
+    ids=[
+        "no sequence timer",
+        "no time limit for the start",
+        "EV limits above its parameters",
+        "DC limits above ours",
+        "AC target not bounded",
+        "anybody let in",
+        "profile not checked",
+        "anybody joins",
+    ],
+)
+def test_a_planted_defect_in_figures_times_or_rights_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, where: Any, name: str, defect: Any, says: str
+) -> None:
+    monkeypatch.setattr(where, name, defect)
+    assert says in _caught(play, range(2000))
+
+
+def test_that_a_silent_ev_ends_its_session_is_seen_by_the_judges_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that says the right deadline and then does nothing is noticed."""
+    on_timer = Iso20Session.on_timer
+
+    def deaf(self: Iso20Session, now_s: float, snapshot: Any) -> Any:
+        return on_timer(self, now_s, snapshot) if self.pending else None
+
+    monkeypatch.setattr(Iso20Session, "on_timer", deaf)
+    bench = Wire(chance=Random(0))
+    bench.feed(frame(sap_request((NS_DC, 1, 0, 1, 1))))
+    bench.to("ChargeLoop").ask(bench._loop())
+    with pytest.raises(AssertionError, match="although its EV is silent"):
+        bench.fall_silent()
+
+
+def test_a_sample_of_the_state_machine() -> None:
+    check(40, 3)
+
+
+def test_the_state_machine_makes_what_it_finds_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authorization, "_eim", _anybody)
+    with pytest.raises(AssertionError, match="let in by nobody") as found:
+        check(2000, 1)
+    steps = [line for line in getattr(found.value, "__notes__", ()) if line.startswith("state.")]
+    assert 1 <= len(steps) <= 8, steps
 
 
 def test_the_same_way_without_the_defect_has_no_objection() -> None:

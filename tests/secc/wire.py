@@ -1,7 +1,7 @@
 """The scripted EV on a connection: bytes, split at random and on their streams, instead of message objects.
 
 Every answer must be of its request's paired type, on its request's stream, in order, exactly once; a FAILED one ends
-the session, and so does SessionStop unless it changes the service. A judge watches the commands.
+the session, and so does SessionStop unless it changes the service. An auditor watches commands, figures and times.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from evse_controller.secc.connection import Connection
 from evse_controller.secc.output import Output
 from evse_controller.secc.streams import Stream, stream_of
 from evse_controller.secc.v2gtp import PAYLOAD_OF_SCHEMA, PayloadType
+from tests.secc.auditor import CLOSE_S, SEQUENCE_S, Auditor
 from tests.secc.ev import Bench, connection, frame, read
-from tests.secc.judge import Judge
 
 PAYLOAD_OF_STREAM = {
     Stream.SCHEDULE: PayloadType.SCHEDULE_RENEGOTIATION,
@@ -68,7 +68,9 @@ class Wire(Bench):
     chance: random.Random = field(default_factory=random.Random)
     roughness: float = 0.5
     link: Connection = field(init=False)
-    judge: Judge = field(default_factory=Judge)
+    judge: Auditor = field(default_factory=Auditor)
+    may_join: bool | None = None  # whether this EV has a session to come back to; None: nobody knows
+    patience_s: float = 1e3  # a silence that lasts longer is not played
     stretched: float = 0.0
     slow: float = 0.0
     large_bytes: int | None = None
@@ -84,7 +86,7 @@ class Wire(Bench):
         """A new connection, as after a pause; its session is judged by itself."""
         self.link = link_of(self)
         self.link.large_bytes = self.large_bytes
-        self.judge = Judge()
+        self.judge = Auditor(self.may_join)
         self.session_id = bytes(8)
         self.owed = {stream: deque() for stream in Stream}
         self.working = []
@@ -109,7 +111,18 @@ class Wire(Bench):
                 else:
                     taken += self.take(self.link.coded(output.work, output.work.run(), self.snapshot, self.now_s))
         self.judge.stands_in(self.state)
+        self.judge.waits(self)
         return taken
+
+    def fall_silent(self) -> None:
+        """The EV says no more. By our clock, not by the connection's, the session and then the link must be over."""
+        if self.state != "Ended":
+            self.after(self.judge.silence_s(self.state))
+            self.timers()
+            assert self.state == "Ended", f"session left open in {self.state} although its EV is silent"
+        self.after((SEQUENCE_S if self.working else CLOSE_S) + 0.01)
+        self.timers()
+        assert self.link.closed, "connection left open"
 
     def work(self) -> None:
         """What was being coded beside the loop is done."""
@@ -170,3 +183,4 @@ class Wire(Bench):
             self.session_id = response.header.session_id
         assert response.header.session_id == self.session_id
         self.answers.append(response)
+        self.judge.answered(request, response, self)
