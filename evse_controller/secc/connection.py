@@ -17,7 +17,7 @@ front of a charger is not helped by a refusal. What its values may do is judged 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
@@ -89,6 +89,7 @@ class Connection:
         self._setup_deadline_s = setup_deadline_s
         self._closing: CloseReason | None = None
         self._closed = False
+        self._late_frames = 0
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -138,7 +139,7 @@ class Connection:
         stream, the shell had better not read on. An EV that asks on and on without its answers is let go.
         """
         if self._over:
-            return []
+            return [] if self._closed else self._unheard(self._reader.feed(data))
         # A request that comes too late is no request, even if the shell reads it before its timer fires.
         outputs = self.on_timer(now_s, snapshot)
         if self._over:
@@ -148,7 +149,20 @@ class Connection:
         if len(self._waiting) > _AHEAD and not self._over:
             ahead = f"{len(self._waiting)} requests sent ahead of the answers to those before them"
             outputs.append(self._end(CloseReason.UNEXPECTED_MESSAGE, ahead, now_s))
+        if self._closing is not None:
+            outputs += self._unheard([frame for frame, _ in self._waiting])
+            self._waiting.clear()
         return outputs
+
+    def _unheard(self, frames: Iterable[Frame]) -> list[Output]:
+        """What an EV says after the last answer is not answered; the log has it, up to what no EV's way is."""
+        told: list[Output] = []
+        for frame in frames:
+            self._late_frames += 1
+            if self._late_frames <= _AHEAD:
+                reason = f"payload {frame.payload_type:#06x} of {len(frame.payload)} bytes after the end: not answered"
+                told.append(Output(event=MessageEvent("-", None, None, _ENDED, _ENDED, reason)))
+        return told
 
     def coded(self, work: Work, result: Coded, snapshot: EvseSnapshot, now_s: float) -> list[Output]:
         """`work` is done. Nothing follows from work that a close or a deadline made pointless."""

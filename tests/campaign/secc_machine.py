@@ -77,12 +77,12 @@ class OneLife(RuleBasedStateMachine):
     def falls_silent(self) -> None:
         self.bench.fall_silent()
 
-    @precondition(lambda self: not self.bench.link.closed)
+    @precondition(lambda self: not self.bench.judge.over_with)
     @rule()
     def hangs_up(self) -> None:
         end(self.bench, self.life)
 
-    @precondition(lambda self: self.bench.link.closed and self.bench.judge.over_with)
+    @precondition(lambda self: self.bench.judge.over_with)
     @rule()
     def comes_back(self) -> None:
         come_back(self.bench, self.life)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.app_protocol import ResponseCode as SapCode
 from evse_controller.messages.generated.common_types import ResponseCode
 from evse_controller.model import commands as c
+from evse_controller.secc.iso20.session import Iso20Session
 from evse_controller.secc.reply import CloseReason
 from evse_controller.secc.v2gtp import FrameReader, PayloadType, encode_frame
 from tests.secc.ev import (
@@ -19,6 +21,7 @@ from tests.secc.ev import (
     NS_AC,
     NS_DC,
     SNAPSHOT,
+    Bench,
     connection,
     every_request,
     frame,
@@ -199,7 +202,7 @@ def test_two_requests_in_one_segment_stop_at_the_first_failure() -> None:
     wrong = frame(of(cm.AuthorizationSetupReq, b"\xee" * 8))
     right = frame(of(cm.AuthorizationSetupReq, session_id))
     outputs = link.receive(wrong + right, SNAPSHOT, 1001.0)
-    assert len(outputs) == 1
+    assert [output.data is None for output in outputs] == [False, True]
 
 
 def test_trailing_octets_inside_the_declared_length_are_tolerated() -> None:
@@ -214,3 +217,32 @@ def test_answers_are_whole_frames() -> None:
     (output,) = link.receive(SAP, SNAPSHOT, 1000.0)
     assert output.data is not None
     assert len(FrameReader().feed(output.data)) == 1
+
+
+def test_what_comes_after_the_last_answer_is_not_answered_and_stands_in_the_log() -> None:
+    link, session_id = negotiated()
+    wrong, late = (frame(kind(header(session_id))) for kind in (cm.ServiceDiscoveryReq, cm.AuthorizationSetupReq))
+    refused, unheard = link.receive(wrong + late, SNAPSHOT, 1001.0)
+    assert refused.data is not None
+    outputs = [unheard, *(output for _ in range(20) for output in link.receive(late, SNAPSHOT, 1001.5))]
+    assert len(outputs) == 8, "an EV that goes on and on does not fill the journal"
+    for output in outputs:
+        assert (output.data, output.commands, output.close) == (None, (), None)
+        assert output.event is not None
+        assert (output.event.state, output.event.reason) == (
+            "Ended", f"payload 0x8002 of {len(late) - 8} bytes after the end: not answered",
+        )
+
+
+def test_the_event_of_an_end_says_in_which_state_it_came() -> None:
+    ends: tuple[tuple[Callable[[Iso20Session, float], Any], str], ...] = (
+        (lambda session, now_s: session.on_timer(now_s + 99.0, SNAPSHOT), "no request within"),
+        (lambda session, now_s: session.handle_undecodable(0x8004, "noise", now_s), "does not decode"),
+        (lambda session, now_s: session.on_disconnect(now_s), "closed the connection"),
+        (lambda session, now_s: session.abort("shutdown", now_s), "shutdown"),
+    )
+    for end, reason in ends:
+        bench = Bench().to("CableCheck")
+        event = end(bench.session, bench.now_s).event
+        assert (event.state, event.next_state) == ("CableCheck", "Ended")
+        assert reason in event.reason

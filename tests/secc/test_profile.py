@@ -46,6 +46,13 @@ def accepting(acceptance: cm.PowerToleranceAcceptance | None) -> cm.EVPowerProfi
 # Power tolerance
 
 
+def test_the_event_says_that_a_tolerance_is_not_confirmed() -> None:
+    reply = ready(SeccConfig(power_tolerance_w=1234.5)).ask(power_delivery(plan=accepting(NOT_CONFIRMED)))
+    assert reply.event is not None
+    assert reply.event.code == "WARNING_PowerToleranceNotConfirmed"
+    assert "does not confirm the power tolerance" in (reply.event.reason or "")
+
+
 @pytest.mark.parametrize(
     ("acceptance", "required", "code"),
     [

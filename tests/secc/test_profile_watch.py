@@ -230,6 +230,16 @@ def test_the_loop_warns_and_then_ends_a_session_that_breaks_its_profile() -> Non
     assert bench.state == "Ended"
 
 
+def test_the_event_of_a_warning_says_what_is_wrong() -> None:
+    bench = looping(10_600.0)
+    for _ in range(60):
+        reply = bench.after(0.125).ask(loop())
+        assert reply.event is not None
+        assert (reply.event.reason is None) is (reply.event.code == "OK")
+    assert reply.event.code == WARNING.name
+    assert reply.event.reason == "10600 W where the profile says 0 to 10000 W"
+
+
 def test_the_loop_keeps_an_ev_that_keeps_its_plan_or_tapers() -> None:
     assert codes(looping(10_000.0), 70.0) == [ResponseCode.OK]
     assert codes(looping(3_000.0), 70.0) == [ResponseCode.OK, WARNING]

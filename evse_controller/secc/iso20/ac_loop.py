@@ -25,7 +25,7 @@ from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.loop import loop_meter_info, looped
 from evse_controller.secc.iso20.loop_limits import ac_fault
 from evse_controller.secc.iso20.needs import loop_needs, shown_soc
-from evse_controller.secc.iso20.profile import by_schedule, watch
+from evse_controller.secc.iso20.profile import by_schedule, warned, watch
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 ReqMode = (
@@ -89,7 +89,7 @@ def charge_loop(turn: Turn, request: ac.AC_ChargeLoopReq) -> Answer:
         evse_status=evse_status(turn, State.CHARGE_LOOP),
         meter_info=meter_info,
     )
-    return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot))
+    return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot) or warned(turn, code))
 
 
 def _refreshed(

@@ -20,7 +20,7 @@ from evse_controller.secc.iso20.ending import evse_status, station_ends
 from evse_controller.secc.iso20.loop import loop_meter_info, looped
 from evse_controller.secc.iso20.loop_limits import ABSURD, dc_fault
 from evse_controller.secc.iso20.needs import loop_needs, shown_soc
-from evse_controller.secc.iso20.profile import watch
+from evse_controller.secc.iso20.profile import warned, watch
 from evse_controller.secc.iso20.states import Accepted, Answer, Refused, State, Turn
 
 ReqMode = (
@@ -80,7 +80,7 @@ def charge_loop(turn: Turn, request: dc.DC_ChargeLoopReq) -> Answer:
         cl_res_control_mode=_limits(turn, memory.rated),
         evse_status=evse_status(turn, State.CHARGE_LOOP),
     )
-    return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot))
+    return Accepted(response, State.CHARGE_LOOP, station_ends(snapshot) or warned(turn, code))
 
 
 def _update(turn: Turn, request: dc.DC_ChargeLoopReq, limits: EvDcLimits) -> LoopUpdate:

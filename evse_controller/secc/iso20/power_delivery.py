@@ -217,7 +217,11 @@ def _accepted(turn: Turn, request: PowerDeliveryReq) -> Agreed | Refused:
 
 def _taken(turn: Turn, request: PowerDeliveryReq, reason: str | None = None) -> Accepted:
     """A profile was accepted; the code says what became of the power tolerance."""
-    return _answer(turn, State.CHARGE_LOOP, tolerance_code(turn, request.ev_power_profile), reason)
+    code = tolerance_code(turn, request.ev_power_profile)
+    if code is ResponseCode.WARNING_PowerToleranceNotConfirmed:
+        unconfirmed = "the EV does not confirm the power tolerance of its tuple: it is held to the tuple itself"
+        reason = unconfirmed if reason is None else f"{reason}; {unconfirmed}"
+    return _answer(turn, State.CHARGE_LOOP, code, reason)
 
 
 def _hold_to(turn: Turn, agreed: Agreed) -> None:

@@ -80,6 +80,12 @@ def accept_profile(turn: Turn, profile: cm.EVPowerProfile | None) -> Agreed | Re
     return Agreed(plan_of_tuple, sent if _confirmed(chosen) else replace(sent, tolerance_w=None))
 
 
+def warned(turn: Turn, code: ResponseCode) -> str | None:
+    """What is said in the log of a loop that is answered with this code."""
+    watched = turn.data.watch
+    return watched.reason if code is ResponseCode.WARNING_EVPowerProfileViolation and watched is not None else None
+
+
 def tolerance_code(turn: Turn, profile: cm.EVPowerProfile | None) -> ResponseCode:
     """How an accepted profile is answered: what the EV said about the power tolerance of its tuple."""
     chosen = None if profile is None else profile.scheduled_evppt_control_mode

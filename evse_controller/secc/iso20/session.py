@@ -91,7 +91,8 @@ class Iso20Session:
         `came_in`: name of the state in which it had arrived, where reading it took its time; None: the present one.
         """
         if self._state is State.ENDED:
-            return self._silent(message.ELEMENT, CloseReason.UNEXPECTED_MESSAGE, (), "the session is over")
+            over = "the session is over"
+            return self._silent(message.ELEMENT, CloseReason.UNEXPECTED_MESSAGE, (), self._state, over)
         reply = self._answer(message, snapshot, now_s, stream, came_in)
         if stream is Stream.MAIN or reply.event is None:
             return reply
@@ -254,10 +255,13 @@ class Iso20Session:
         )
 
     def _give_up(self, request: str, close: CloseReason, kind: EndKind, reason: str) -> Reply:
-        return self._silent(request, close, self._ending(kind, reason), reason)
+        before = self._state
+        return self._silent(request, close, self._ending(kind, reason), before, reason)
 
-    def _silent(self, request: str, close: CloseReason, commands: tuple[Command, ...], reason: str) -> Reply:
-        event = MessageEvent(request, None, None, self._state.value, State.ENDED.value, reason)
+    def _silent(
+        self, request: str, close: CloseReason, commands: tuple[Command, ...], before: State, reason: str
+    ) -> Reply:
+        event = MessageEvent(request, None, None, before.value, State.ENDED.value, reason)
         return Reply(None, commands, close, None, event)
 
     def _ending(self, kind: EndKind, reason: str) -> tuple[Command, ...]:
