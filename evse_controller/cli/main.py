@@ -55,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("clear", "clear a latched fault after its cause is gone", faults).add_argument("code")
 
+    card = add("authorize", "present a token, as a card would be: it starts a session, or stops its own")
+    card.add_argument("token", help="the token; - reads it from standard input, where no other user sees it")
+    card.add_argument("--outlet", help="at which outlet of the charger")
     stop = add("stop", "end the running session in order")
     stop.add_argument("--reason", default="stopped by technician")
     _driver(add)
@@ -80,6 +83,8 @@ def _sessions(add: Callable[..., argparse.ArgumentParser]) -> None:
         action.add_argument("--reason", default=argparse.SUPPRESS)
         if name == "renegotiate":
             action.add_argument("--service", action="store_true", help="its service, not only its schedule")
+        if name == "start":
+            action.add_argument("--token", help="whose session it is; - reads it from standard input")
 
 
 SESSION_ACTIONS = {
@@ -208,6 +213,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         "limits": online.limits,
         "faults": online.faults,
         "stop": online.stop,
+        "authorize": online.authorize,
         "driver": online.driver,
         "offer": online.offer,
     }

@@ -48,10 +48,24 @@ def _ask(args: argparse.Namespace, client: Client) -> int:
     params = {"reason": args.reason} if hasattr(args, "reason") else {}
     if args.action == "renegotiate":
         params["what"] = "service" if args.service else "schedule"
+    if getattr(args, "token", None) is not None:
+        params["token"] = _token(args.token)
     result = client.call(f"session.{args.action}", params)
     said = result.get("said") or result.get("reason") or "asked"
     _put(args, result, [f"{args.action}: {said}"])
     return 0
+
+
+def authorize(args: argparse.Namespace, client: Client) -> int:
+    """What a card says is never printed."""
+    params = {"token": _token(args.token)} | ({} if args.outlet is None else {"outlet": args.outlet})
+    result = client.call("authorize", params)
+    _put(args, result, [f"authorize: {result['said']}"])
+    return 0
+
+
+def _token(given: str) -> str:
+    return sys.stdin.readline().strip() if given == "-" else given
 
 
 def driver(args: argparse.Namespace, client: Client) -> int:

@@ -53,6 +53,8 @@ def status(s: dict[str, Any]) -> list[str]:
         *_ruling("charge", s["limits"]["charge"]),
         *_ruling("discharge", s["limits"]["discharge"]),
     ]
+    if s.get("authorization"):
+        lines.append(f"authorise {s['authorization']}")
     if s["session"] is None:
         lines.append("session   none")
     else:

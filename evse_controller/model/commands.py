@@ -213,6 +213,8 @@ class PausedSession:
 
     `binding`: SHA-512 over session id and SHA-512 of the vehicle's leaf certificate [V2G20-2630]. `offered` are the
     (service id, parameter set id) pairs of this session; `value_added` are those of the value-added services chosen.
+    `contract_der`: leaf of the contract that authorised it, which signs its meter readings; None for EIM. It names a
+    person: not for logs.
     """
 
     session_id: str
@@ -224,6 +226,7 @@ class PausedSession:
     offered: tuple[tuple[int, int], ...]
     paused_utc_s: float
     value_added: tuple[tuple[int, int], ...] = ()
+    contract_der: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,8 @@ class Journal:
 
     def keep_paused(self, context: PausedSession) -> None:
         """What must survive until the EV comes back; on the disk when this returns."""
-        row = (context.session_id, context.paused_utc_s, json.dumps(asdict(context), separators=(",", ":")))
+        said = asdict(context) | {"contract_der": context.contract_der and context.contract_der.hex()}
+        row = (context.session_id, context.paused_utc_s, json.dumps(said, separators=(",", ":")))
         with self._durable() as db:
             db.execute("INSERT OR REPLACE INTO paused_session VALUES (?,?,?)", row)
             db.execute(
@@ -309,6 +310,7 @@ def _paused(text: str) -> PausedSession | None:
             for name in ("offered", "value_added")
             if name != "value_added" or name in data  # rows of older versions do not say
         }
-        return PausedSession(**data | pairs)
+        contract = data.get("contract_der")
+        return PausedSession(**data | pairs | {"contract_der": None if contract is None else bytes.fromhex(contract)})
     except (ValueError, TypeError, KeyError):
         return None

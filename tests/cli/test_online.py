@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def daemon(tmp_path: Path) -> Iterator[str]:
         {
             "status": lambda p, c: STATUS,
             "stop": stop,
+            "authorize": noted("authorize", {"said": "accepted"}),
             "driver": noted("driver", dict.fromkeys(WISHES)),
             "driver.set": noted("driver.set", {**WISHES, "heard": False}),
             "offer": noted("offer", OFFER),
@@ -121,6 +123,28 @@ def test_status_fits_a_serial_console_and_shows_lab_switches(daemon: str, capsys
     assert any("building: no answer" in line for line in lines)
     assert any("up to 11.00 kW by site" in line for line in lines)
     assert any("(import limit less building load" in line for line in lines)
+
+
+def test_a_card_is_presented_and_never_shown(
+    daemon: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CALLS.clear()
+    assert main(["authorize", "04AB12", "--outlet", "1", "--socket", daemon]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("04CD34\n"))
+    assert main(["authorize", "-", "--socket", daemon]) == 0
+    assert main(["session", "start", "--token", "04EF56", "--socket", daemon]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[:2] == ["authorize: accepted"] * 2
+    assert "04" not in said
+    assert CALLS == [
+        ("authorize", {"token": "04AB12", "outlet": "1"}),
+        ("authorize", {"token": "04CD34"}),
+        ("session.start", {"token": "04EF56"}),
+    ]
+
+
+def test_status_says_where_the_authorisation_stands() -> None:
+    assert "authorise waiting for a token" in render.status({**STATUS, "authorization": "waiting for a token"})
 
 
 def test_json_is_what_the_daemon_said(daemon: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,8 +24,8 @@ from evse_controller.model.contract import SignatureCheck
 from evse_controller.model.snapshot import MeterTotals, Notification
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.streams import Stream
-from evse_controller.secc.surroundings import Surroundings
-from tests.secc.ev import UTC_S, Bench, header, loop
+from evse_controller.secc.surroundings import Peer, Surroundings
+from tests.secc.ev import UTC_S, Bench, header, loop, power_delivery, stop
 
 INVALID = ResponseCode.FAILED_MeteringSignatureNotValid
 SIGNATURE = Signature(
@@ -94,6 +94,33 @@ def test_a_reading_that_was_told_is_confirmed_beside_the_loop(stream: Stream) ->
     assert confirmed == c.MeterConfirmed("METER-1", 1234, 567, int(UTC_S), signed=False)
     if stream is Stream.METERING:
         assert bench.session.deadline_s == deadline_s
+
+
+@pytest.mark.parametrize("contract", [b"contract", None])
+def test_a_joined_session_knows_the_contract_that_pays_for_it(contract: bytes | None) -> None:
+    """After a resume a reading is verified by the contract's key as before the pause, and not without a signature."""
+    shelf: dict[str, c.PausedSession] = {}
+    checker = Checker(None)
+    around = Surroundings(Peer(bytes(64)), shelf.get, signatures=checker)
+    bench = Bench(around=around).to("ChargeLoop")
+    bench.session._data.contract_der = contract
+    bench.set(pause_allowed=True, notification=Notification.PAUSE, notification_max_delay_s=60)
+    bench.say(loop())
+    bench.say(power_delivery(cm.ChargeProgress.Stop))
+    bench.to("SessionStop").say(stop(cm.ChargingSession.Pause))
+    (kept,) = bench.commands_of(c.ContextKept)
+    assert b"contract" not in repr(kept).encode()
+    shelf[kept.context.session_id] = kept.context
+    again = Bench(around=around, asked_id=bench.session_id).to("ChargeLoop")
+    again.say(loop())
+    again.set(notification=Notification.METERING_CONFIRMATION, notification_max_delay_s=60)
+    info = again.after(0.25).say(loop()).meter_info
+    signed = again.say(confirmation(again, info, signed=True)).response_code
+    assert signed is ResponseCode.OK
+    assert checker.asked == (["id1 without a key"] if contract is None else ["id1"])
+    assert [each.signed for each in again.commands_of(c.MeterConfirmed)] == [contract is not None]
+    unsigned = again.say(confirmation(again, info)).response_code
+    assert unsigned is (ResponseCode.OK if contract is None else INVALID)
 
 
 def test_an_older_reading_may_be_confirmed_while_newer_ones_are_told() -> None:

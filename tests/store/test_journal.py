@@ -149,6 +149,9 @@ def test_a_paused_session_is_on_the_disk_when_keeping_it_returns(tmp_path: Path)
     other = Journal(tmp_path / "j.db")  # another process, before the first one closes anything
     assert other.paused() == [paused()]
     other.close()
+    by_contract = replace(paused(), contract_der=b"\x30\x00\xff")
+    journal.keep_paused(by_contract)
+    assert Journal(tmp_path / "j.db").paused() == [by_contract]
     journal.drop_paused("00000000000000AB")
     assert Journal(tmp_path / "j.db").paused() == []
 

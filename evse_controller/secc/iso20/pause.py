@@ -43,6 +43,7 @@ def keep(turn: Turn) -> Refused | None:
                 offered=tuple(sorted(data.offered)),
                 paused_utc_s=turn.snapshot.utc_s,
                 value_added=data.value_added,
+                contract_der=data.contract_der,
             )
         )
     )
@@ -65,6 +66,7 @@ def join(turn: Turn, request: SessionSetupReq) -> PausedSession | None:
         return None  # the outlet has changed meanwhile and does not offer this any more
     turn.data.offered, turn.data.selected = offered, selected
     turn.data.value_added = _extra(turn, paused)
+    turn.data.contract_der = paused.contract_der  # who pays is who paid before
     turn.data.offered_extra.update(turn.data.value_added)
     return paused
 
