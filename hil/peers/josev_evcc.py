@@ -95,6 +95,10 @@ def build_controller(options: PeerOptions, evcc_config, heard: Heard):
         exponent = -1 if abs(value) < 3000 else 0 if abs(value) < 32000 else 1
         return RationalNumber(exponent=exponent, value=round(value / 10**exponent))
 
+    def by_phase(name: str, power_w: float) -> dict[str, RationalNumber]:
+        """A car of three phases says so: one that names phase 1 only gets what one phase carries."""
+        return {name + phase: number(power_w / 3) for phase in ("", "_l2", "_l3")}
+
     class PlantEVController(SimEVController):
         def __init__(self) -> None:
             super().__init__(evcc_config)
@@ -117,10 +121,10 @@ def build_controller(options: PeerOptions, evcc_config, heard: Heard):
         async def get_charge_params_v20(self, selected_service):
             made = await super().get_charge_params_v20(selected_service)
             if options.by_ac:
-                most = number(options.ac_max_power_w)
-                update = {"ev_max_charge_power": most}
+                update = by_phase("ev_max_charge_power", options.ac_max_power_w)
                 if options.both_ways:
-                    update |= {"ev_max_discharge_power": most, "ev_min_discharge_power": number(0)}
+                    update |= by_phase("ev_max_discharge_power", options.ac_max_power_w)
+                    update |= {"ev_min_discharge_power": number(0)}
                 return made.copy(update=update)
             update = {
                 "ev_max_charge_power": number(options.max_charge_power_w),
@@ -181,15 +185,16 @@ def build_controller(options: PeerOptions, evcc_config, heard: Heard):
             made = await super().get_ac_charge_loop_params_v20(control_mode, selected_service)
             dynamic = options.control_mode == DYNAMIC
             power = heard.target_w if dynamic else max(self.target(), -heard.may_give_w())
-            most, present = number(options.ac_max_power_w), self.inlet.ask(power=power).charger_w
+            present = self.inlet.ask(power=power).charger_w
             update = {"ev_present_active_power": number(present)}
             if dynamic:
                 update |= {
-                    **self.energies(), "departure_time": options.departure_s, "ev_max_charge_power": most,
-                    "ev_present_reactive_power": number(0),
+                    **self.energies(), "departure_time": options.departure_s, "ev_present_reactive_power": number(0),
+                    **by_phase("ev_max_charge_power", options.ac_max_power_w),
                 }
                 if options.both_ways:
-                    update |= {"ev_max_discharge_power": most, "ev_min_discharge_power": number(0), **self.window()}
+                    update |= {"ev_min_discharge_power": number(0), **self.window()}
+                    update |= by_phase("ev_max_discharge_power", options.ac_max_power_w)
             return made.copy(update=update)
 
         def target(self) -> float:
