@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from evse_controller.model.commands import ControlMode
 from evse_controller.model.offer import EnergyOffer
 from hal.sim.battery import BmsLimits
+from hil.evcc.contract import Contract
 
 DC_NAMESPACE = "urn:iso:std:iso:15118:-20:DC"
 AC_NAMESPACE = "urn:iso:std:iso:15118:-20:AC"
@@ -152,6 +153,8 @@ class EvccConfig:
     are left out. `tolerance`: the answer where a tuple has a power tolerance, None = says nothing of it.
     `energy_offer` goes with every schedule request (Scheduled). `schedule_by`: how a new schedule is asked for when
     the station wants one. `accepts_pause`: pauses when asked to, else it leaves. `resume`: joins a paused session.
+    `contract`: authorises by Plug & Charge where that is offered. `authorization_tries`: after so many refusals (each a
+    WARNING) it leaves; all tries but the first are by EIM.
     """
 
     evccid: str = "EVLAB0000000001"
@@ -183,6 +186,8 @@ class EvccConfig:
     accepts_pause: bool = True
     script: tuple[Step, ...] = ()
     resume: Memory | None = None
+    contract: Contract | None = None
+    authorization_tries: int = 1
     standby_poll_s: float = 2.0
     protocols: tuple[tuple[str, int, int], ...] = ((DC_NAMESPACE, 1, 0),)
     deviations: frozenset[Deviation] = frozenset()

@@ -27,6 +27,7 @@ from hil.evcc.config import (
     EvccConfig,
     Memory,
 )
+from hil.evcc.contract import Contract
 from hil.evcc.dialogue import Dialogue
 from hil.evcc.plan import Need, Plan, choose
 from hil.evcc.power import PowerControl
@@ -39,10 +40,11 @@ CHECK_IN, CHECK_OUT = 1, 2
 
 
 class Setup(Dialogue):
-    """Negotiates: protocol, session, authorisation (EIM), services, limits, schedule.
+    """Negotiates: protocol, session, authorisation (EIM or by contract), services, limits, schedule.
 
     `plan`: what the vehicle keeps to (Scheduled). `resumed`: the station joined the paused session. `value_added`: what
-    was selected with the energy service. `told`: what the station said of the driver's wishes (MobilityNeedsMode 2).
+    was selected with the energy service. `refusals`: the WARNINGs that it was not let in with, `installed`: a contract
+    certificate that it was given. `told`: what the station said of the driver's wishes (MobilityNeedsMode 2).
     """
 
     def __init__(
@@ -57,6 +59,10 @@ class Setup(Dialogue):
         self.service_renegotiation_supported = False
         self.value_added: list[tuple[int, int]] = []
         self.told: dict[str, float] = {}
+        self.refusals: list[ResponseCode] = []
+        self.installed: cm.SignedInstallationData | None = None
+        self._challenge = b""
+        self._by_contract = False
         self.control = PowerControl(config, inlet)
         self.onboard = onboard.AcControl(config, inlet)
         self._candidates: list[int] = []
@@ -129,11 +135,43 @@ class Setup(Dialogue):
         )
 
     def _on_setup(self, response: cm.AuthorizationSetupRes) -> None:
+        contract, by_contract = self.config.contract, response.pnc_asres_authorization_mode
+        if contract is not None and by_contract is not None:
+            self._challenge = by_contract.gen_challenge
+            installs = contract.provisioning is not None and response.certificate_installation_service
+            return self._install(contract, 0.0) if installs else self._authorize_by(contract, 0.0)
         if cm.Authorization.EIM not in response.authorization_services:
             return self._fail("the station does not offer EIM")
         return self._authorize(0.0)
 
+    def _install(self, contract: Contract, after_s: float) -> None:
+        self._ask(
+            lambda: contract.installation(self._header()), cm.CertificateInstallationRes, self._on_installation,
+            _DETAIL_TIMEOUT_S, after_s=after_s,
+        )
+
+    def _on_installation(self, response: cm.CertificateInstallationRes) -> None:
+        """With or without a new certificate it goes on with the contract that it has."""
+        contract = self.config.contract
+        assert contract is not None
+        again = self._still_ongoing(response.evse_processing, self.config.ongoing_timeout_s, "CertificateInstallation")
+        if again is None:
+            return None
+        if again:
+            return self._install(contract, self.config.poll_period_s)
+        if response.response_code is ResponseCode.OK:
+            self.installed = response.signed_installation_data
+        return self._authorize_by(contract, 0.0)
+
+    def _authorize_by(self, contract: Contract, after_s: float) -> None:
+        self._by_contract = True
+        self._ask(
+            lambda: contract.authorization(self._header(), self._challenge), cm.AuthorizationRes,
+            self._on_authorization, after_s=after_s,
+        )
+
     def _authorize(self, after_s: float) -> None:
+        self._by_contract = False
         self._ask(
             lambda: requests.authorization(self._header()), cm.AuthorizationRes, self._on_authorization,
             after_s=after_s,
@@ -143,10 +181,17 @@ class Setup(Dialogue):
         again = self._still_ongoing(response.evse_processing, self.config.ongoing_timeout_s, "Authorization")
         if again is None:
             return
-        if again:
+        contract = self.config.contract
+        if again and self._by_contract and contract is not None:
+            self._authorize_by(contract, self.config.poll_period_s)
+        elif again:
             self._authorize(self.config.poll_period_s)
         elif response.response_code >= ResponseCode.WARNING_AuthorizationSelectionInvalid:
-            self._stop_session(f"not authorised: {response.response_code.name}")
+            self.refusals.append(response.response_code)
+            if len(self.refusals) < self.config.authorization_tries:
+                self._authorize(self.config.poll_period_s)
+            else:
+                self._stop_session(f"not authorised: {response.response_code.name}")
         else:
             self._discover_services()
 

@@ -7,6 +7,7 @@ import random
 import secrets
 from dataclasses import dataclass, field, replace
 
+from evse_controller.identity import XmlSignatures
 from evse_controller.model import commands as c
 from evse_controller.model.offer import OfferTuple, PowerSlot, PriceSlot, ScheduleOffer
 from evse_controller.model.pilot import PilotState
@@ -25,6 +26,7 @@ from evse_controller.model.snapshot import (
 )
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.connection import Connection
+from evse_controller.secc.contracts import ContractVerifier
 from evse_controller.secc.reply import Transport
 from evse_controller.secc.surroundings import Peer, Surroundings
 from hal.sim.battery import BmsLimits
@@ -132,6 +134,7 @@ class FakeOutlet:
         self._cable = self._pre = Step.IDLE
         self._cable_since_s = 0.0
         self._authorization = Authorization.PENDING
+        self.answers: list[Authorization] = []  # to the next asks for authorisation; then everybody is let in
         self._offer_due = False
 
     def of(self, kind: type[c.Command]) -> list[c.Command]:
@@ -140,7 +143,7 @@ class FakeOutlet:
     def command(self, command: c.Command, now_s: float) -> None:
         self.commands.append(command)
         if isinstance(command, c.AuthorizationRequested):
-            self._authorization = Authorization.ACCEPTED
+            self._authorization = self.answers.pop(0) if self.answers else Authorization.ACCEPTED
         elif isinstance(command, c.ScheduleRequested):
             self._offer_due = True
             if command.renegotiation and self.offer is not None:
@@ -240,13 +243,16 @@ class House:
     an AC outlet."""
 
     def __init__(
-        self, config: EvccConfig | None = None, secc: SeccConfig | None = None, utc_speed: float = 1.0
+        self, config: EvccConfig | None = None, secc: SeccConfig | None = None, utc_speed: float = 1.0,
+        contracts: ContractVerifier | None = None,
     ) -> None:
         config = config or EvccConfig(stop_after_loop_s=5.0)
         ac = config.protocols == AC_PROTOCOLS
         self.outlet = FakeOutlet(ac)
         self.outlet.utc_speed = utc_speed
         self._secc = secc or SeccConfig(services=(5, 1) if ac else (6, 2))
+        self.contracts = contracts
+        self.signatures = None if contracts is None else XmlSignatures()
         self.now_s = 0.0
         self.at: list[tuple[float, object]] = []
         self.connect(config)
@@ -258,7 +264,7 @@ class House:
         self.outlet.inlet.plug()
         self.connection = Connection(
             self._secc, Transport.TLS_1_3_MUTUAL, secrets.token_bytes, self.now_s,
-            around=Surroundings(who or peer(), self.outlet.paused.get),
+            around=Surroundings(who or peer(), self.outlet.paused.get, self.signatures, self.contracts),
         )
         self.closed_by: str | None = None
         return self

@@ -20,8 +20,7 @@ from evse_controller.messages.generated.common_types import (
 )
 from evse_controller.messages.generated.xmldsig import Signature, Transform, Transforms, X509IssuerSerial
 from evse_controller.model.contract import Grammar
-from tests.identity import signer
-from tests.identity.signer import URIS, Holder, holder, info_of, reference, sign, signature_over
+from hil.evcc.signer import EXI, URIS, Holder, holder, info_of, reference, sign, signature_over
 
 ELEMENT = "PnC_AReqAuthorizationMode"
 CHALLENGE = bytes(range(100, 116))
@@ -144,7 +143,7 @@ def missing(message: cm.AuthorizationReq) -> None:
 
 
 def xpath(message: cm.AuthorizationReq) -> None:
-    signature(message).signed_info.reference[0].transforms = Transforms([Transform(signer.EXI, ["//x"])])
+    signature(message).signed_info.reference[0].transforms = Transforms([Transform(EXI, ["//x"])])
 
 
 def other_transform(message: cm.AuthorizationReq) -> None:
@@ -152,7 +151,7 @@ def other_transform(message: cm.AuthorizationReq) -> None:
 
 
 def two_transforms(message: cm.AuthorizationReq) -> None:
-    each = Transform(signer.EXI)
+    each = Transform(EXI)
     signature(message).signed_info.reference[0].transforms = Transforms([each, each])
 
 

@@ -13,8 +13,8 @@ from evse_controller.model.snapshot import Authorization
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.reply import Reply
 from evse_controller.secc.surroundings import Peer, Surroundings
+from hil.evcc.signer import Holder, sign
 from tests.identity.contracts import LabContracts
-from tests.identity.signer import Holder, sign
 from tests.secc.ev import Bench, eim, header
 
 EMAID = "DEABCC123456789"

@@ -17,8 +17,8 @@ from evse_controller.model import commands as c
 from evse_controller.model.contract import NoCertificate, NoInstallation
 from evse_controller.model.snapshot import Authorization
 from evse_controller.secc.config import SeccConfig
+from hil.evcc.signer import Holder, holder, sign
 from tests.identity.contracts import LabContracts
-from tests.identity.signer import Holder, holder, sign
 from tests.secc.contract_car import Car, around, car
 from tests.secc.ev import Bench, eim, header
 

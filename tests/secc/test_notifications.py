@@ -122,7 +122,9 @@ def test_the_answer_that_leads_back_to_the_loop_tells_what_the_loop_serves() -> 
     bench.set(notification=Notification.SCHEDULE_RENEGOTIATION, notification_max_delay_s=60)
     status = bench.say(power_delivery(ChargeProgress.Start)).evse_status
     assert status.evse_notification is EvseNotification.ScheduleRenegotiation
+    bench.after(0.25).say(loop())
     bench.say(power_delivery(ChargeProgress.Standby))
+    assert bench.state == "Standby"
     bench.set(notification=Notification.EXIT_STANDBY)
     assert bench.say(power_delivery(ChargeProgress.Start)).evse_status is None
 

@@ -20,8 +20,8 @@ from evse_controller.model.snapshot import Authorization
 from evse_controller.secc.config import SeccConfig
 from evse_controller.secc.iso20.session import Iso20Session
 from evse_controller.secc.surroundings import Peer, Surroundings
+from hil.evcc.signer import holder
 from tests.identity.contracts import LabContracts
-from tests.identity.signer import holder
 from tests.secc.contract_car import EMAID, SUB, VEHICLE, Car, around, assert_not_granted, car, event_text
 from tests.secc.ev import SNAPSHOT, eim, header, random_bytes
 

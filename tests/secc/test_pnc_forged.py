@@ -13,7 +13,7 @@ from evse_controller.messages.generated import common_messages as cm
 from evse_controller.messages.generated.common_types import Processing, ResponseCode
 from evse_controller.model.contract import ContractAnswer, Verdict
 from evse_controller.secc.config import SeccConfig
-from tests.identity.signer import Holder, holder, info_of, reference, sign, signature_over
+from hil.evcc.signer import Holder, holder, info_of, reference, sign, signature_over
 from tests.secc.contract_car import EMAID, Car, assert_not_granted, car, event_text
 
 
