@@ -75,7 +75,7 @@ class Auditor(Judge):
             self._told(_mode(response, "cl_res_control_mode"))
         elif isinstance(response, cm.PowerDeliveryRes):
             self._announced(wire)
-            self._planned(request, response)
+            self._planned(request, response, wire)
         elif isinstance(response, cm.ScheduleExchangeRes):
             self._offered(request, response)
         elif isinstance(response, cm.AuthorizationRes):
@@ -104,13 +104,14 @@ class Auditor(Judge):
                 least_w = -_w(self._rated, f"evse_maximum_discharge_power{phase}") - _SLACK_W
                 assert least_w <= rational_value(target) <= most_w, "target beyond what was negotiated"
 
-    def _planned(self, request: Message, response: cm.PowerDeliveryRes) -> None:
+    def _planned(self, request: Message, response: cm.PowerDeliveryRes, wire: Wire) -> None:
+        """Energy flows by no profile beyond its schedule; to a Start answered by Terminate none flows at all."""
         assert isinstance(request, cm.PowerDeliveryReq)
         plan = request.ev_power_profile
         accepted = response.response_code is ResponseCode.OK and request.ev_processing is Processing.Finished
         if plan is None or plan.scheduled_evppt_control_mode is None or self._most_w is None or not accepted:
             return
-        if request.charge_progress is not cm.ChargeProgress.Start:
+        if request.charge_progress is not cm.ChargeProgress.Start or wire.state != "ChargeLoop":
             return
         for entry in plan.ev_power_profile_entries.ev_power_profile_entry:
             power_w = _total_w(entry)
