@@ -6,7 +6,6 @@ the referee objects to is ours.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,7 +48,7 @@ class PlantWire(Wire):
         super().__post_init__()
 
     def after(self, seconds: float) -> PlantWire:
-        for _ in range(max(1, math.ceil(seconds / POLL_S - 1e-9))):  # never less: silence must be over
+        for _ in range(max(1, round(seconds / POLL_S))):
             self._drive()
             self.rig.tick()
         self.now_s = self.rig.now_s

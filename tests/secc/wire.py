@@ -117,7 +117,7 @@ class Wire(Bench):
     def fall_silent(self) -> None:
         """The EV says no more. By our clock, not by the connection's, the session and then the link must be over."""
         if self.state != "Ended":
-            self.after(self.judge.silence_s(self.state))
+            self.after(self.judge.silence_s(self.state) + 0.01)  # the plant moves in steps of that
             self.timers()
             assert self.state == "Ended", f"session left open in {self.state} although its EV is silent"
         self.after((SEQUENCE_S if self.working else CLOSE_S) + 0.01)
